@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a kind of graph node must provide, and what it is given while it runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from jali.core.threat import Cost, Leak, Threat
+    from jali.crypto.prg import Prg
+    from jali.transport.channel import Stream
+
+__all__ = ["NodeContext", "Operation"]
+
+
+class NodeContext(Protocol):
+    """One party's view of one running node. Everything a protocol may touch, and nothing else."""
+
+    @property
+    def party(self) -> str:
+        """The party whose part this is."""
+        ...
+
+    @property
+    def participants(self) -> tuple[str, ...]:
+        """All parties of the node, in the node's order."""
+        ...
+
+    @property
+    def streams(self) -> Mapping[str, Stream]:
+        """A stream of this node's own to every other participant, by party."""
+        ...
+
+    def prg(self, *parties: str, label: str) -> Prg:
+        """A generator that exactly two `parties` (one is this one) share, fresh for this node and label."""
+        ...
+
+    def progress(self, done: float, what: str) -> None:
+        """Report the fraction done (0 to 1)."""
+        ...
+
+
+class Operation(Protocol):
+    """How one kind of node runs at each of its participants. One implementation is one file."""
+
+    name: str
+
+    def run(self, context: NodeContext, inputs: tuple[Any, ...], attributes: Mapping[str, Any]) -> Any:
+        """Do this party's part and give this party's part of the result.
+
+        `inputs` holds this party's parts of the input values; an input that lives elsewhere is `ABSENT`.
+        """
+        ...

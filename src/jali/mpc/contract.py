@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an MPC protocol must provide: about twenty operations on shares of ring elements.
+
+A protocol is written once per *role* (the computing parties are roles 0, 1, ...; a dealer is a role too). All roles
+run the same program, call the same operations in the same order and yield at the same points (a role that has
+nothing to say yields `Round({}, {})`). Hence a plain counter names every mask, and corrections of a dealer arrive in the
+order in which they are used. An owner of data who is no role joins `input` and `reveal` as the *guest*, with the
+number that follows the roles'.
+
+Everything above (fixed point, comparisons against constants, sigmoid, sorting) is written once over this contract,
+for all protocols and all roles, and for the estimator, which has shapes and no data.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from jali.core.threat import Threat
+    from jali.mpc.rounds import Round
+
+__all__ = ["Arithmetic", "Boolean", "MpcProtocol"]
+
+
+class Arithmetic(Protocol):
+    """One role's part of a secret array over Z_2^64; has a shape, never a value, repr or truth."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the secret array."""
+        ...
+
+
+class Boolean(Protocol):
+    """One role's part of a secret array of bits, packed 64 to a word in C order."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the secret array."""
+        ...
+
+
+class MpcProtocol(Protocol):
+    """One role's side of a protocol, for the life of one graph node."""
+
+    name: ClassVar[str]
+    roles: ClassVar[tuple[str, ...]]
+    threat: ClassVar[Threat]
+    role: int
+
+    # -- in and out ---------------------------------------------------------------------------------------------
+    def input(
+        self, value: NDArray[np.uint64] | None, owner: int, shape: tuple[int, ...]
+    ) -> Generator[Round, Any, Arithmetic]:
+        """Share an array that `owner` (a role, or the guest) has in clear; everybody else passes None."""
+        ...
+
+    def reveal(
+        self, x: Arithmetic | None, to: Sequence[int]
+    ) -> Generator[Round, Any, NDArray[np.uint64] | None]:
+        """Open to the roles (or guest) in `to`; None for everybody else. Cost: 1 round."""
+        ...
+
+    def reveal_bits(self, x: Boolean | None, to: Sequence[int]) -> Generator[Round, Any, NDArray[np.bool_] | None]:
+        """Open bits to the roles (or guest) in `to`."""
+        ...
+
+    # -- linear, local ------------------------------------------------------------------------------------------
+    def public(self, value: NDArray[np.uint64]) -> Arithmetic:
+        """A value that everybody knows, as a share."""
+        ...
+
+    def linear(
+        self,
+        function: Callable[..., NDArray[np.uint64]],
+        *shares: Arithmetic,
+        shape: tuple[int, ...],
+    ) -> Arithmetic:
+        """Apply a Z_2^64-linear map (no constant term), known to all: sums, reshapes, gathers, public matrices."""
+        ...
+
+    def add_public(self, x: Arithmetic, value: NDArray[np.uint64]) -> Arithmetic:
+        """x + value, broadcasting `value` to the shape of x."""
+        ...
+
+    # -- products -----------------------------------------------------------------------------------------------
+    def mul(self, x: Arithmetic, y: Arithmetic, *, shift: int = 0) -> Generator[Round, Any, Arithmetic]:
+        """Elementwise product (equal shapes), then `truncate` by `shift` bits when that is not 0."""
+        ...
+
+    def dot(self, x: Arithmetic, y: Arithmetic, *, shift: int = 0) -> Generator[Round, Any, Arithmetic]:
+        """Matrix product (m, k) @ (k, n), or a batch (b, m, k) @ (b, k, n), then `truncate` by `shift`."""
+        ...
+
+    def truncate(self, x: Arithmetic, bits: int) -> Generator[Round, Any, Arithmetic]:
+        """floor(x / 2^bits) + e with e in {0, 1}, for signed x with |x| < 2^62; never a wrap-around error."""
+        ...
+
+    # -- bits ---------------------------------------------------------------------------------------------------
+    def public_bits(self, value: NDArray[np.bool_]) -> Boolean:
+        """Bits that everybody knows, as a share."""
+        ...
+
+    def permute_bits(
+        self, function: Callable[..., NDArray[np.bool_]], *bits: Boolean, shape: tuple[int, ...]
+    ) -> Boolean:
+        """Apply a rearrangement (reshape, gather, concatenate, broadcast; no arithmetic) to arrays of bits."""
+        ...
+
+    def xor(self, a: Boolean, b: Boolean) -> Boolean:
+        """Exclusive or; local."""
+        ...
+
+    def invert(self, a: Boolean) -> Boolean:
+        """Not; local."""
+        ...
+
+    def conjunction(self, a: Boolean, b: Boolean) -> Generator[Round, Any, Boolean]:
+        """And. Cost: 1 round."""
+        ...
+
+    def sign(self, x: Arithmetic) -> Generator[Round, Any, Boolean]:
+        """The most significant bit: whether x < 0 as a signed number. Exact for every ring element."""
+        ...
+
+    def is_zero(self, x: Arithmetic) -> Generator[Round, Any, Boolean]:
+        """Whether x = 0. Exact."""
+        ...
+
+    def to_arithmetic(self, b: Boolean) -> Generator[Round, Any, Arithmetic]:
+        """The bits as ring elements 0 and 1."""
+        ...
+
+    def select(self, b: Boolean, x: Arithmetic) -> Generator[Round, Any, Arithmetic]:
+        """x where b, else 0 (equal shapes)."""
+        ...

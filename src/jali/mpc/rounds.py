@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rounds: how protocol operations talk without touching the network.
+
+An operation of a protocol is a generator. It yields a `Round` (words for some roles, and how many words it expects
+from which) and is resumed with the words that came. `parallel` runs generators side by side and merges the rounds
+that happen at the same time into one; `drive` is the only place that sends and receives. So independent operations
+cost the rounds of the longest, and one message a peer and round goes over the wire, whatever the program does.
+
+Every role of a computation runs the same generators in the same order, so the merged messages fit together.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
+import numpy as np
+
+from jali.core.errors import ProtocolAbort
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from jali.transport.channel import Stream
+
+__all__ = ["Interaction", "Replies", "Round", "drive", "parallel"]
+
+T = TypeVar("T")
+
+Replies = "Mapping[int, NDArray[np.uint64]]"
+
+
+class Round(msgspec.Struct, frozen=True):
+    """One simultaneous exchange, as one role sees it.
+
+    `send` maps a role to the word arrays for it (uint64, any shape, sent in C order, not changed afterwards);
+    `expect` maps a role to the number of words that come from it. A role may appear in only one of the two.
+    """
+
+    send: Mapping[int, Sequence[NDArray[np.uint64]]]
+    expect: Mapping[int, int]
+
+
+Interaction = "Generator[Round, Mapping[int, NDArray[np.uint64]], T]"
+
+
+def parallel(*operations: Generator[Round, Any, Any]) -> Generator[Round, Any, list[Any]]:
+    """Run operations side by side and give their results in order.
+
+    Cost: the rounds of the longest operation; bytes are the sum.
+    """
+    results: list[Any] = [None] * len(operations)
+    waiting: dict[int, Round] = {}
+    for index, operation in enumerate(operations):
+        _advance(index, operation, None, waiting, results)
+    while waiting:
+        replies = yield _merge(waiting.values())
+        current, waiting = waiting, {}
+        taken = dict.fromkeys(replies, 0)
+        for index, round_ in current.items():
+            share = {}
+            for role, count in round_.expect.items():
+                share[role] = replies[role][taken[role] : taken[role] + count]
+                taken[role] += count
+            _advance(index, operations[index], share, waiting, results)
+    return results
+
+
+def drive(
+    operation: Generator[Round, Any, T], streams: Mapping[int, Stream]
+) -> T:
+    """Run an operation to its end over the network: one message to and from each peer and round.
+
+    Raises: ProtocolAbort if a peer's message has another length than the protocol prescribes.
+    """
+    replies: dict[int, NDArray[np.uint64]] | None = None
+    while True:
+        try:
+            round_ = operation.send(replies)
+        except StopIteration as stop:
+            result: T = stop.value
+            return result
+        for role, arrays in round_.send.items():
+            streams[role].send(*(memoryview(np.ascontiguousarray(a)).cast("B") for a in arrays))
+        replies = {role: _receive(streams[role], count) for role, count in round_.expect.items()}
+
+
+def _advance(
+    index: int,
+    operation: Generator[Round, Any, Any],
+    replies: Any,
+    waiting: dict[int, Round],
+    results: list[Any],
+) -> None:
+    try:
+        waiting[index] = operation.send(replies)
+    except StopIteration as stop:
+        results[index] = stop.value
+
+
+def _merge(rounds: Any) -> Round:
+    send: dict[int, list[NDArray[np.uint64]]] = {}
+    expect: dict[int, int] = {}
+    for round_ in rounds:
+        for role, arrays in round_.send.items():
+            send.setdefault(role, []).extend(arrays)
+        for role, count in round_.expect.items():
+            expect[role] = expect.get(role, 0) + count
+    return Round(send, expect)
+
+
+def _receive(stream: Stream, count: int) -> NDArray[np.uint64]:
+    message = stream.receive()
+    if message.nbytes != 8 * count:
+        raise ProtocolAbort(
+            f"expected {8 * count} bytes from {stream.peer!r} in this round, found {message.nbytes}: "
+            "the peer runs another program or another version",
+            party=stream.peer,
+        )
+    return np.frombuffer(message, np.uint64)
