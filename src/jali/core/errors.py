@@ -21,14 +21,37 @@ from __future__ import annotations
 from typing import ClassVar
 
 __all__ = [
+    "BadRange",
+    "CellTypeWrong",
+    "CodecVersionUnknown",
+    "ColumnMissing",
+    "ConfigInvalid",
+    "DealerMissing",
+    "DuplicateName",
+    "EncodingWrong",
+    "ExtraMissing",
+    "FileEmpty",
+    "FileMissing",
+    "FixedPointRangeError",
     "InputError",
     "InternalError",
     "JaliError",
+    "KernelArgumentError",
+    "KernelLevelError",
+    "KeyInvalid",
+    "MalformedMessage",
     "OutputError",
     "PeerError",
     "ProgramError",
     "ProtocolAbort",
+    "RowRagged",
+    "TableInvalid",
+    "TreeMismatch",
+    "UnknownKey",
+    "UnknownName",
+    "UnsupportedValue",
     "VersionError",
+    "WriteFailed",
     "error_class",
 ]
 
@@ -107,6 +130,144 @@ class InternalError(JaliError):
 
     code = "J9000"
     exit_status = 70
+
+
+class ConfigInvalid(InputError):
+    """The federation file is not valid TOML or a setting has the wrong form."""
+
+    code = "J1010"
+
+
+class UnknownKey(InputError):
+    """The federation file has a key that no setting goes by."""
+
+    code = "J1011"
+
+
+class BadRange(InputError):
+    """A template's range such as [0..3] cannot be expanded."""
+
+    code = "J1012"
+
+
+class DuplicateName(InputError):
+    """Two entries of the federation file have the same name."""
+
+    code = "J1013"
+
+
+class UnknownName(InputError):
+    """A name does not exist; the message lists near misses."""
+
+    code = "J1014"
+
+
+class DealerMissing(InputError):
+    """A two-party mpc device has nobody to deal correlated randomness."""
+
+    code = "J1015"
+
+
+class ExtraMissing(InputError):
+    """An optional library is needed and not installed."""
+
+    code = "J1016"
+
+
+class TableInvalid(InputError):
+    """Columns do not make a table."""
+
+    code = "J1020"
+
+
+class ColumnMissing(InputError):
+    """A table or file lacks a column that was asked for."""
+
+    code = "J1021"
+
+
+class FileMissing(InputError):
+    """A file that should be read does not exist or cannot be opened."""
+
+    code = "J1030"
+
+
+class FileEmpty(InputError):
+    """A data file has no header or no rows."""
+
+    code = "J1031"
+
+
+class CellTypeWrong(InputError):
+    """A cell cannot be read as the type of its column."""
+
+    code = "J1032"
+
+
+class RowRagged(InputError):
+    """A row of a CSV file has more or fewer cells than the header."""
+
+    code = "J1033"
+
+
+class KeyInvalid(InputError):
+    """The identifiers of a table are empty or not unique."""
+
+    code = "J1034"
+
+
+class EncodingWrong(InputError):
+    """A text file is not UTF-8."""
+
+    code = "J1035"
+
+
+class UnsupportedValue(ProgramError):
+    """A value cannot be sent to another party."""
+
+    code = "J2010"
+
+
+class TreeMismatch(ProgramError):
+    """Two nested containers should have the same structure and do not."""
+
+    code = "J2011"
+
+
+class MalformedMessage(ProtocolAbort):
+    """A message does not follow the wire format."""
+
+    code = "J4010"
+
+
+class CodecVersionUnknown(VersionError):
+    """A message or file was written in a wire format that this version does not know."""
+
+    code = "J5010"
+
+
+class WriteFailed(OutputError):
+    """A file could not be written; what was there before is untouched."""
+
+    code = "J6010"
+
+
+class FixedPointRangeError(InputError):
+    """A number is not finite, or too large for the fixed-point format."""
+
+    code = "J1310"
+
+
+class KernelLevelError(InputError):
+    """JALI_KERNELS names a level that this build or processor does not have."""
+
+    code = "J1311"
+
+
+class KernelArgumentError(InternalError):
+    """A kernel was called with arrays of the wrong shape or type."""
+
+    code = "J9010"
 
 
 def error_class(code: str) -> type[JaliError]:
