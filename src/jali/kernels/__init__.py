@@ -1,2 +1,52 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TODO-DOC."""
+"""Fast local arithmetic on ring elements, packed bits and key streams.
+
+Every kernel is specified by its numpy twin in `jali.kernels.reference` and runs in C++ where that was built. The
+C++ releases the GIL and chooses its instruction set at import; see `report()`.
+"""
+
+from __future__ import annotations
+
+from jali.kernels import reference
+from jali.kernels.dispatch import pick, report
+
+__all__ = [
+    "add_prg",
+    "bit_planes",
+    "fixed_decode",
+    "fixed_encode",
+    "from_bit_planes",
+    "gather",
+    "masked_and",
+    "masked_product",
+    "masked_truncate",
+    "matmul",
+    "pack_bits",
+    "permute",
+    "prg_words",
+    "replicated_and",
+    "replicated_product",
+    "report",
+    "sub_prg",
+    "unpack_bits",
+    "xor_prg",
+]
+
+add_prg = pick(reference.add_prg)
+bit_planes = pick(reference.bit_planes)
+fixed_decode = pick(reference.fixed_decode)
+fixed_encode = pick(reference.fixed_encode)
+from_bit_planes = pick(reference.from_bit_planes)
+gather = pick(reference.gather)
+masked_and = pick(reference.masked_and)
+masked_product = pick(reference.masked_product)
+masked_truncate = pick(reference.masked_truncate)
+matmul = pick(reference.matmul)
+pack_bits = pick(reference.pack_bits)
+permute = pick(reference.permute)
+prg_words = pick(reference.prg_words)
+replicated_and = pick(reference.replicated_and)
+replicated_product = pick(reference.replicated_product)
+sub_prg = pick(reference.sub_prg)
+unpack_bits = pick(reference.unpack_bits)
+xor_prg = pick(reference.xor_prg)

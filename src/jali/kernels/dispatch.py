@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Choose, once at import, between the C++ kernels (and their instruction set) and their numpy twins.
+
+`JALI_KERNELS` = reference | portable | avx2 | avx512 forces a level; without it the best one runs.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import platform
+from typing import TYPE_CHECKING, TypeVar, cast
+
+from jali.core.errors import KernelLevelError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import ModuleType
+
+__all__ = ["pick", "report"]
+
+ENVIRONMENT = "JALI_KERNELS"
+REFERENCE = "reference"
+
+_Kernel = TypeVar("_Kernel", bound="Callable[..., object]")
+
+
+def _load() -> ModuleType | None:
+    """The native module at the wanted level, or None for the twins."""
+    wanted = os.environ.get(ENVIRONMENT, "")
+    if wanted == REFERENCE:
+        return None
+    try:
+        native = importlib.import_module("jali.kernels._native")
+    except ModuleNotFoundError as error:
+        if wanted:
+            raise KernelLevelError(
+                f"{ENVIRONMENT}={wanted} needs the native kernels, which were not built. Run 'pip install -e .', "
+                f"or set {ENVIRONMENT}={REFERENCE}."
+            ) from error
+        return None
+    levels = native.levels()
+    if wanted and wanted not in levels:
+        raise KernelLevelError(
+            f"{ENVIRONMENT}={wanted} is no level of this machine. Choose one of {', '.join([REFERENCE, *levels])}."
+        )
+    native.set_level(wanted or levels[-1])
+    return native
+
+
+_native = _load()
+
+
+def pick(twin: _Kernel) -> _Kernel:
+    """The native kernel with the twin's name, or the twin itself."""
+    return cast("_Kernel", getattr(_native, twin.__name__, twin))
+
+
+def report() -> dict[str, object]:
+    """Which kernels run here: the level, the levels that could, and the features of the processor."""
+    return {
+        "level": REFERENCE if _native is None else _native.level(),
+        "levels": [REFERENCE, *([] if _native is None else _native.levels())],
+        "native": _native is not None,
+        "machine": platform.machine(),
+        "features": [] if _native is None else _native.features(),
+    }
