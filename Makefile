@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+# Commands for people and for continuous integration. A machine needs Python 3.11 or later, make and a C++ compiler;
+# everything else, cmake and ninja included, comes through pip into $(VENV).
+
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMPS := $(VENV)/stamps
+NATIVE := $(wildcard CMakeLists.txt) $(shell find src/jali/kernels/native -type f 2>/dev/null)
+
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+.PHONY: help demo test quick check format bench docs sanitize clean
+
+help: ## This list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+
+demo: $(STAMPS)/jali ## A bank and a credit bureau train a model on data that neither shows the other
+	$(BIN)/jali demo $(ARGS)
+
+test: check ## All checks and all tests
+	$(BIN)/pytest $(ARGS)
+
+quick: $(STAMPS)/dev ## The tests that take no more than a few seconds each
+	$(BIN)/pytest -m "not slow" $(ARGS)
+
+check: $(STAMPS)/dev ## Lint, format, types, layers, dependencies, spelling
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/deptry src
+	$(BIN)/codespell --quiet-level 3 .
+
+format: $(STAMPS)/dev ## Format the code and fix what can be fixed without thought
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: $(STAMPS)/dev ## Times, bytes and rounds, beside the limits of this machine
+	$(BIN)/jali bench $(ARGS)
+
+docs: $(STAMPS)/dev ## The documentation, in site/; a broken link is an error
+	$(BIN)/python docs/generate.py
+	$(BIN)/sphinx-build --fail-on-warning --keep-going --nitpicky --quiet --fresh-env docs site
+	@echo "open site/index.html"
+
+sanitize: $(STAMPS)/native ## The C++ kernels under the address and undefined-behaviour sanitizers
+	$(BIN)/cmake -S . -B build/sanitize -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN)/ninja) -DJALI_SANITIZE=ON
+	$(BIN)/cmake --build build/sanitize
+	$(BIN)/ctest --test-dir build/sanitize --output-on-failure --no-tests=error
+
+clean: ## Remove what was built (the virtual environment stays)
+	rm -rf build dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -f report.html src/jali/kernels/*.so $(STAMPS)/jali $(STAMPS)/dev
+	find src tests examples bench docs -name __pycache__ -type d -exec rm -rf {} +
+
+# -- set-up: stamps make the second time quick ------------------------------------------------------------------------
+
+$(STAMPS)/venv:
+	@test -n "$(PYTHON)" && $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "jali needs Python 3.11 or later, found none. Say which: make PYTHON=/path/to/python3.12" >&2; exit 1; }
+	@command -v $${CXX:-c++} >/dev/null || command -v g++ >/dev/null || command -v clang++ >/dev/null || { \
+		echo "jali needs a C++ compiler, found none. On Debian: apt install g++" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { \
+		echo "$(PYTHON) cannot make a virtual environment. On Debian: apt install python3-venv" >&2; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
+	@mkdir -p $(@D) && touch $@
+
+$(STAMPS)/jali: $(STAMPS)/venv pyproject.toml $(NATIVE)
+	$(BIN)/pip install --quiet --editable ".[all]"
+	@touch $@
+
+$(STAMPS)/dev: $(STAMPS)/jali
+	$(BIN)/pip install --quiet --group dev --group docs
+	@touch $@
+
+$(STAMPS)/native: $(STAMPS)/venv
+	$(BIN)/pip install --quiet cmake ninja nanobind
+	@touch $@
