@@ -25,8 +25,10 @@ __all__ = [
     "CellTypeWrong",
     "CodecVersionUnknown",
     "ColumnMissing",
+    "ColumnTypeError",
     "ConfigInvalid",
     "DealerMissing",
+    "DemoFailed",
     "DuplicateName",
     "EncodingWrong",
     "ExtraMissing",
@@ -36,19 +38,33 @@ __all__ = [
     "InputError",
     "InternalError",
     "JaliError",
+    "JoinTooLarge",
     "KernelArgumentError",
     "KernelLevelError",
     "KeyInvalid",
+    "KeySpent",
+    "KeyTypeWrong",
+    "LabelError",
+    "LowOrderPointError",
     "MalformedMessage",
+    "MaskReuseError",
+    "ModelParameterError",
     "OutputError",
     "PeerError",
     "ProgramError",
     "ProtocolAbort",
+    "PsiFrameInvalid",
+    "PsiKeysDiffer",
     "RowRagged",
+    "SealBroken",
+    "SealVersionUnknown",
+    "SharesInvalid",
     "TableInvalid",
+    "TrainingRowsError",
     "TreeMismatch",
     "UnknownKey",
     "UnknownName",
+    "UnseenCategoryError",
     "UnsupportedValue",
     "VersionError",
     "WriteFailed",
@@ -268,6 +284,102 @@ class KernelArgumentError(InternalError):
     """A kernel was called with arrays of the wrong shape or type."""
 
     code = "J9010"
+
+
+class MaskReuseError(ProtocolAbort):
+    """A nonce of a generator was asked for twice: one mask would hide two values."""
+
+    code = "J4101"
+
+
+class LowOrderPointError(ProtocolAbort):
+    """A peer sent a curve point of small order, or bytes that are no point."""
+
+    code = "J4102"
+
+
+class SealBroken(ProtocolAbort):
+    """A sealed frame was changed, repeated, reordered or sealed under another key."""
+
+    code = "J4103"
+
+
+class KeySpent(ProtocolAbort):
+    """A key has protected as much as it safely can, or a single-use key was used twice."""
+
+    code = "J4104"
+
+
+class SharesInvalid(ProtocolAbort):
+    """Shares do not determine a secret: too few, repeated, of unequal shape or inconsistent."""
+
+    code = "J4105"
+
+
+class PsiFrameInvalid(ProtocolAbort):
+    """A message of private set intersection has the wrong length, count or content."""
+
+    code = "J4201"
+
+
+class PsiKeysDiffer(ProtocolAbort):
+    """Two parties intersect keys of different kinds, or normalised in different ways."""
+
+    code = "J4202"
+
+
+class JoinTooLarge(ProtocolAbort):
+    """Duplicated keys at both sides would multiply to more rows than a join may have."""
+
+    code = "J4203"
+
+
+class KeyTypeWrong(InputError):
+    """A column cannot be a key: only integers, text and bytes are compared exactly."""
+
+    code = "J1040"
+
+
+class SealVersionUnknown(VersionError):
+    """A sealed frame has a format that this version does not know."""
+
+    code = "J5101"
+
+
+class ColumnTypeError(InputError):
+    """A column holds another kind of values than the preparation needs."""
+
+    code = "J1501"
+
+
+class TrainingRowsError(InputError):
+    """The training rows do not say enough to fit on."""
+
+    code = "J1502"
+
+
+class LabelError(InputError):
+    """Labels are not 0 and 1, or there is another number of them than of rows."""
+
+    code = "J1503"
+
+
+class UnseenCategoryError(InputError):
+    """A column has a category that the training rows did not show."""
+
+    code = "J1504"
+
+
+class ModelParameterError(InputError):
+    """A model's parameter is out of its range, or its inputs do not fit together."""
+
+    code = "J1505"
+
+
+class DemoFailed(InternalError):
+    """The demonstration ended without the results that it should have written."""
+
+    code = "J9501"
 
 
 def error_class(code: str) -> type[JaliError]:

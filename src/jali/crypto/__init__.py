@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TODO-DOC."""
+"""Cryptographic building blocks without input or output: generators, hashing, keys, sealing, sharing, the curve."""
