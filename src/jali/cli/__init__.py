@@ -1,2 +1,4 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TODO-DOC."""
+"""The command line: one module a command, loaded when it is called."""
+
+__all__: list[str] = []

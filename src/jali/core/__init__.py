@@ -1,2 +1,4 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TODO-DOC."""
+"""The lowest layer: errors, types, configuration, registries, trees, tables and the wire codec."""
+
+__all__: list[str] = []

@@ -1,2 +1,4 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TODO-DOC."""
+"""Tables of one party: reading and writing them at their owner."""
+
+__all__: list[str] = []
