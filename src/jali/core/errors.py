@@ -371,7 +371,7 @@ class UnseenCategoryError(InputError):
 
 
 class ModelParameterError(InputError):
-    """A model's parameter is out of its range, or its inputs do not fit together."""
+    """A parameter of a model or preparation step is out of its range, or its inputs do not fit together."""
 
     code = "J1505"
 
