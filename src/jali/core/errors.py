@@ -21,20 +21,30 @@ from __future__ import annotations
 from typing import ClassVar
 
 __all__ = [
+    "AddressInvalid",
     "BadRange",
     "CellTypeWrong",
+    "CertificateExpired",
+    "CertificateMissing",
+    "CertificateWrong",
     "CodecVersionUnknown",
     "ColumnMissing",
     "ColumnTypeError",
     "ConfigInvalid",
     "DealerMissing",
     "DemoFailed",
+    "DeviceInvalid",
     "DuplicateName",
+    "ElementMissing",
     "EncodingWrong",
     "ExtraMissing",
+    "FederationExists",
+    "FederationMismatch",
     "FileEmpty",
     "FileMissing",
     "FixedPointRangeError",
+    "FrameInvalid",
+    "HandshakeFailed",
     "InputError",
     "InternalError",
     "JaliError",
@@ -45,28 +55,50 @@ __all__ = [
     "KeySpent",
     "KeyTypeWrong",
     "LabelError",
+    "LedgerBroken",
+    "LedgerUnwritable",
     "LowOrderPointError",
     "MalformedMessage",
     "MaskReuseError",
+    "MessageTooLarge",
+    "ModeUnknown",
     "ModelParameterError",
+    "NotRevealedHere",
     "OutputError",
+    "PartyNameInvalid",
+    "PartyStalled",
+    "PeerClosed",
     "PeerError",
+    "PeerLate",
+    "PeerLost",
+    "PeerMissing",
+    "PlainCallFailed",
+    "PortInUse",
     "ProgramError",
+    "ProgramFailed",
+    "ProgramMismatch",
     "ProtocolAbort",
     "PsiFrameInvalid",
     "PsiKeysDiffer",
     "RowRagged",
     "SealBroken",
     "SealVersionUnknown",
+    "SecretUse",
+    "SessionClosed",
     "SharesInvalid",
+    "StreamFlood",
     "TableInvalid",
     "TrainingRowsError",
     "TreeMismatch",
+    "UnknownDevice",
     "UnknownKey",
     "UnknownName",
+    "UnknownParty",
     "UnseenCategoryError",
     "UnsupportedValue",
     "VersionError",
+    "WireVersionMismatch",
+    "WouldDisclose",
     "WriteFailed",
     "error_class",
 ]
@@ -380,6 +412,198 @@ class DemoFailed(InternalError):
     """The demonstration ended without the results that it should have written."""
 
     code = "J9501"
+
+
+class LedgerBroken(InputError):
+    """An entry of a ledger was changed, removed, inserted or cut off."""
+
+    code = "J1080"
+
+
+class LedgerUnwritable(OutputError):
+    """A ledger entry could not be written; the run stops, since what is not recorded must not happen."""
+
+    code = "J6080"
+
+
+class ProgramMismatch(ProgramError):
+    """Two parties run different programs; the first node that differs is named with both source lines."""
+
+    code = "J2080"
+
+
+class PartyStalled(PeerError):
+    """A party did not come to a joint node within the deadline."""
+
+    code = "J3080"
+
+
+class SecretUse(ProgramError):
+    """A handle was used as if it were the value: branched on, compared, iterated or converted."""
+
+    code = "J2081"
+
+
+class NotRevealedHere(ProgramError):
+    """A value that was revealed to other parties was used here."""
+
+    code = "J2082"
+
+
+class WouldDisclose(ProgramError):
+    """A call would show a value to a party that may not see it; only a reveal may do that."""
+
+    code = "J2083"
+
+
+class UnknownParty(ProgramError):
+    """A program names a party that the federation does not have."""
+
+    code = "J2084"
+
+
+class UnknownDevice(ProgramError):
+    """A program names a device that the federation does not have."""
+
+    code = "J2085"
+
+
+class PlainCallFailed(ProgramError):
+    """A function raised an exception at its party; others learn its type and place, not its message."""
+
+    code = "J2086"
+
+
+class ProgramFailed(ProgramError):
+    """The program raised an exception of its own at a party, outside any device."""
+
+    code = "J2087"
+
+
+class DeviceInvalid(ProgramError):
+    """A device was asked for with parties, a protocol or a dealer that do not fit together."""
+
+    code = "J2088"
+
+
+class ElementMissing(ProgramError):
+    """A value on a device has no element of that name or number."""
+
+    code = "J2089"
+
+
+class ModeUnknown(ProgramError):
+    """`jali.connect` does not know which party this process is."""
+
+    code = "J2090"
+
+
+class PeerMissing(PeerError):
+    """A party did not come to the session within the deadline."""
+
+    code = "J3001"
+
+
+class PeerLost(PeerError):
+    """A party was in the session and is gone: its process ended, or the network is cut."""
+
+    code = "J3002"
+
+
+class PeerLate(PeerError):
+    """A party is there, but what was expected from it did not come within the deadline."""
+
+    code = "J3003"
+
+
+class PeerClosed(PeerError):
+    """A party ended its session while something was still expected from it."""
+
+    code = "J3004"
+
+
+class SessionClosed(PeerError):
+    """This party's session has been closed, and something still uses it."""
+
+    code = "J3005"
+
+
+class PortInUse(PeerError):
+    """This party's port is taken by another program on this machine."""
+
+    code = "J3010"
+
+
+class AddressInvalid(PeerError):
+    """A party's address is not host:port, or this machine cannot listen there."""
+
+    code = "J3011"
+
+
+class CertificateExpired(PeerError):
+    """A certificate is past its last day."""
+
+    code = "J3012"
+
+
+class CertificateWrong(PeerError):
+    """A certificate is of another authority, of another party, or not valid yet."""
+
+    code = "J3013"
+
+
+class CertificateMissing(PeerError):
+    """A certificate or key file is missing or cannot be read."""
+
+    code = "J3014"
+
+
+class HandshakeFailed(PeerError):
+    """Two parties could not agree on a session."""
+
+    code = "J3015"
+
+
+class FederationMismatch(PeerError):
+    """Two parties hold different federation files."""
+
+    code = "J3016"
+
+
+class FrameInvalid(PeerError):
+    """A peer sent bytes that are not a valid frame."""
+
+    code = "J3020"
+
+
+class StreamFlood(PeerError):
+    """A peer sent too much on streams that nobody has opened."""
+
+    code = "J3021"
+
+
+class MessageTooLarge(PeerError):
+    """One message is larger than the wire format allows."""
+
+    code = "J3022"
+
+
+class WireVersionMismatch(VersionError):
+    """Two parties have no version of the wire format in common."""
+
+    code = "J5020"
+
+
+class FederationExists(InputError):
+    """A federation would overwrite files that are already there."""
+
+    code = "J1601"
+
+
+class PartyNameInvalid(InputError):
+    """A party's name cannot be used in a certificate or a file name."""
+
+    code = "J1602"
 
 
 def error_class(code: str) -> type[JaliError]:
