@@ -8,7 +8,10 @@ order in which they are used. An owner of data who is no role joins `input` and 
 number that follows the roles'.
 
 Everything above (fixed point, comparisons against constants, sigmoid, sorting) is written once over this contract,
-for all protocols and all roles, and for the estimator, which has shapes and no data.
+for all protocols and all roles, and for the estimator, which has shapes and no data (`jali.mpc.estimate`).
+
+Shares outlive the instance that made them: a value that one node shared serves the nodes after it, concurrent ones
+too. So an operation never changes a share, and what an instance learns of it (an opening) is kept in the instance.
 """
 
 from __future__ import annotations
@@ -16,13 +19,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Sequence
+    from collections.abc import Callable, Generator, Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
 
     from jali.core.threat import Threat
+    from jali.crypto.prg import Prg
     from jali.mpc.rounds import Round
+    from jali.transport.channel import Stream
 
 __all__ = ["Arithmetic", "Boolean", "MpcProtocol"]
 
@@ -53,6 +58,21 @@ class MpcProtocol(Protocol):
     threat: ClassVar[Threat]
     role: int
 
+    def __init__(self, role: int, *, prgs: Mapping[int, Prg], streams: Mapping[int, Stream]) -> None:
+        """One role's side, or the guest's.
+
+        `prgs` has a generator shared with each other role (and the guest), fresh for this instance; `streams` are
+        those that `drive` uses, by role.
+        """
+        ...
+
+    def finish(self) -> None:
+        """Say that no operation follows; every role calls it once, after the last. A dealer sends what it holds back.
+
+        Raises: ProtocolAbort if corrections are left over: the roles ran different programs.
+        """
+        ...
+
     # -- in and out ---------------------------------------------------------------------------------------------
     def input(
         self, value: NDArray[np.uint64] | None, owner: int, shape: tuple[int, ...]
@@ -60,9 +80,7 @@ class MpcProtocol(Protocol):
         """Share an array that `owner` (a role, or the guest) has in clear; everybody else passes None."""
         ...
 
-    def reveal(
-        self, x: Arithmetic | None, to: Sequence[int]
-    ) -> Generator[Round, Any, NDArray[np.uint64] | None]:
+    def reveal(self, x: Arithmetic | None, to: Sequence[int]) -> Generator[Round, Any, NDArray[np.uint64] | None]:
         """Open to the roles (or guest) in `to`; None for everybody else. Cost: 1 round."""
         ...
 

@@ -11,9 +11,8 @@ Every role of a computation runs the same generators in the same order, so the m
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-import msgspec
 import numpy as np
 
 from jali.core.errors import ProtocolAbort
@@ -32,7 +31,7 @@ T = TypeVar("T")
 Replies = "Mapping[int, NDArray[np.uint64]]"
 
 
-class Round(msgspec.Struct, frozen=True):
+class Round(NamedTuple):
     """One simultaneous exchange, as one role sees it.
 
     `send` maps a role to the word arrays for it (uint64, any shape, sent in C order, not changed afterwards);
@@ -68,11 +67,10 @@ def parallel(*operations: Generator[Round, Any, Any]) -> Generator[Round, Any, l
     return results
 
 
-def drive(
-    operation: Generator[Round, Any, T], streams: Mapping[int, Stream]
-) -> T:
+def drive(operation: Generator[Round, Any, T], streams: Mapping[int, Stream]) -> T:
     """Run an operation to its end over the network: one message to and from each peer and round.
 
+    No message goes where a round has no words.
     Raises: ProtocolAbort if a peer's message has another length than the protocol prescribes.
     """
     replies: dict[int, NDArray[np.uint64]] | None = None
@@ -83,7 +81,9 @@ def drive(
             result: T = stop.value
             return result
         for role, arrays in round_.send.items():
-            streams[role].send(*(memoryview(np.ascontiguousarray(a)).cast("B") for a in arrays))
+            parts = [memoryview(a.reshape(-1)).cast("B") for a in arrays if a.size]
+            if parts:
+                streams[role].send(*parts)
         replies = {role: _receive(streams[role], count) for role, count in round_.expect.items()}
 
 
@@ -112,6 +112,8 @@ def _merge(rounds: Any) -> Round:
 
 
 def _receive(stream: Stream, count: int) -> NDArray[np.uint64]:
+    if count == 0:
+        return np.empty(0, np.uint64)
     message = stream.receive()
     if message.nbytes != 8 * count:
         raise ProtocolAbort(
