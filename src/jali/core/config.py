@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The federation file: parties, devices and timeouts, in one schema.
+
+::
+
+    name = "credit"
+    authority = "certs/authority.pem"        # paths are relative to the file
+
+    [parties.bank]
+    address = "127.0.0.1:7101"
+    certificate = "certs/bank.pem"
+    key = "certs/bank.key"                   # only at the party itself
+    [parties."client[0..2]"]                 # a template: client[0], client[1], client[2]
+    address = "127.0.0.1:{7200+i}"           # {i} and {N+i} in every string
+    [parties.dealer]
+    role = "helper"
+
+    [devices.aggregator]
+    kind = "mpc"
+    parties = ["server[0..1]"]
+
+Every party has its own copy. What must agree between them is in the digest: names, roles, devices and protocols, not
+addresses and paths.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from jali.core.registry import Registry
+
+if TYPE_CHECKING:
+    import os
+
+__all__ = ["DEVICE_KINDS", "PROTOCOLS", "Device", "Federation", "Ledger", "Network", "Party", "explain", "load"]
+
+DEVICE_KINDS = Registry(
+    "jali.devices", builtin={"plain": "jali.devices.plain:PlainDevice", "mpc": "jali.devices.mpc:MpcDevice"}
+)
+PROTOCOLS = Registry(
+    "jali.protocols",
+    builtin={"m2k": "jali.mpc.m2k:M2k", "rep3": "jali.mpc.rep3:Rep3", "plain": "jali.mpc.plain:Plain"},
+)
+
+Seconds = Annotated[float, Meta(gt=0)]
+
+
+class Party(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One organisation. `name` is the key of its table."""
+
+    name: str = ""
+    address: Annotated[str, Meta(description="host:port at which the others reach it; one port is enough")] = ""
+    certificate: Annotated[str, Meta(description="file of its certificate (PEM), whose name is the party's")] = ""
+    key: Annotated[str, Meta(description="file of its private key (PEM); only the party itself has it")] = ""
+    role: Annotated[
+        Literal["data", "helper"],
+        Meta(description='"data", or "helper" for a party that holds no data, such as a dealer of randomness'),
+    ] = "data"
+
+
+class Device(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One place to compute. `name` is the key of its table."""
+
+    name: str = ""
+    kind: Annotated[str, Meta(description='"plain" (one party, in the clear) or "mpc" (several, on secret shares)')]
+    party: Annotated[str, Meta(description="the party of a plain device")] = ""
+    parties: Annotated[tuple[str, ...], Meta(description="the computing parties of an mpc device, in order")] = ()
+    protocol: Annotated[
+        str | None, Meta(description='protocol of an mpc device: "m2k" (two parties), "rep3" (three) or "plain"')
+    ] = None
+    dealer: Annotated[
+        str | None, Meta(description="helper party that deals randomness for m2k; the only helper when there is one")
+    ] = None
+    insecure_dealer: Annotated[
+        str | None, Meta(description="a data party as dealer: it could read every secret of the device")
+    ] = None
+
+
+class Network(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Deadlines and buffers of the sessions between parties."""
+
+    connect_s: Annotated[Seconds, Meta(description="seconds to wait for the other parties at the start")] = 60.0
+    node_s: Annotated[Seconds, Meta(description="seconds that one message of a running node may take")] = 600.0
+    heartbeat_s: Annotated[Seconds, Meta(description="seconds between signs of life on an idle connection")] = 1.0
+    silence_s: Annotated[Seconds, Meta(description="seconds without a sign of life until a peer counts as lost")] = 10.0
+    reconnect_s: Annotated[Seconds, Meta(description="seconds in which a dropped connection may come back")] = 5.0
+    window_mib: Annotated[
+        int, Meta(ge=1, le=4096, description="mebibytes that a stream may hold before its sender waits")
+    ] = 64
+
+
+class Ledger(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The record of what was computed and disclosed."""
+
+    directory: Annotated[str, Meta(description="directory of the hash-chained ledger; empty means none")] = ""
+
+
+class Federation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A federation, with its templates expanded and its names checked.
+
+    `path` is the file it was read from, empty when a program made it.
+    """
+
+    path: str = ""
+    name: Annotated[str, Meta(min_length=1, description="name of the federation, in certificates and records")] = (
+        "local"
+    )
+    authority: Annotated[str, Meta(description="file of the authority's certificate, which signed the parties'")] = ""
+    parties: Annotated[dict[str, Party], Meta(description="a table for each party, or template of parties")] = {}
+    devices: Annotated[dict[str, Device], Meta(description="a table for each device, or template of devices")] = {}
+    network: Annotated[Network, Meta(description="deadlines and buffers")] = Network()
+    ledger: Annotated[Ledger, Meta(description="where the record is kept")] = Ledger()
+
+    def digest(self) -> bytes:
+        """32 bytes over what all parties must agree on; addresses, paths, deadlines and the ledger may differ.
+
+        Covered: the federation's name; the parties' names and roles, in order; each device's kind, parties, protocol
+        and dealer.
+        """
+        agreed = [
+            "jali.federation.v1",
+            self.name,
+            [[party.name, party.role] for party in self.parties.values()],
+            [list(msgspec.structs.astuple(device)) for device in self.devices.values()],
+        ]
+        return sha256(msgspec.msgpack.encode(agreed)).digest()
+
+    @property
+    def helpers(self) -> tuple[str, ...]:
+        """The parties that hold no data."""
+        return tuple(party.name for party in self.parties.values() if party.role == "helper")
+
+    def insecure_choices(self) -> tuple[str, ...]:
+        """One sentence for each choice that gives protection away; to be printed at the start of a run."""
+        found = []
+        for device in self.devices.values():
+            if device.insecure_dealer:
+                found.append(f"device {device.name!r}: its dealer {device.insecure_dealer!r} could read every secret")
+            if device.protocol == "plain":
+                found.append(f"device {device.name!r}: protocol 'plain' computes in the clear")
+        return tuple(found)
+
+
+def load(path: str | os.PathLike[str]) -> Federation:
+    """The federation that a file describes, with templates expanded and paths made absolute.
+
+    Raises: FileMissing, EncodingWrong, ConfigInvalid, UnknownKey, UnknownName, BadRange, DuplicateName, DealerMissing.
+    """
+    from jali.core import federation_file
+
+    return federation_file.load(path)
+
+
+def explain(key: str) -> str:
+    """Type, default and meaning of a key such as "network.connect_s". Raises: UnknownName, with the near misses."""
+    from jali.core import settings
+
+    return settings.explain(key)
