@@ -200,3 +200,13 @@ def test_every_key_can_be_explained() -> None:
 def test_an_unknown_key_names_near_misses(key: str) -> None:
     with pytest.raises(errors.UnknownName, match="known: "):
         config.explain(key)
+
+
+def test_a_program_can_make_a_federation() -> None:
+    federation = config.local(["bank", "client[0..1]", "dealer"], helpers=["dealer"])
+    assert list(federation.parties) == ["bank", "client[0]", "client[1]", "dealer"]
+    assert federation.helpers == ("dealer",)
+    with pytest.raises(errors.DuplicateName, match="lists 'a' twice"):
+        config.local(["a", "a"])
+    with pytest.raises(errors.ConfigInvalid):
+        config.local(["../a"])

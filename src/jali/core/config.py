@@ -35,8 +35,20 @@ from jali.core.registry import Registry
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Sequence
 
-__all__ = ["DEVICE_KINDS", "PROTOCOLS", "Device", "Federation", "Ledger", "Network", "Party", "explain", "load"]
+__all__ = [
+    "DEVICE_KINDS",
+    "PROTOCOLS",
+    "Device",
+    "Federation",
+    "Ledger",
+    "Network",
+    "Party",
+    "explain",
+    "load",
+    "local",
+]
 
 DEVICE_KINDS = Registry(
     "jali.devices", builtin={"plain": "jali.devices.plain:PlainDevice", "mpc": "jali.devices.mpc:MpcDevice"}
@@ -153,6 +165,25 @@ def load(path: str | os.PathLike[str]) -> Federation:
     from jali.core import federation_file
 
     return federation_file.load(path)
+
+
+def local(parties: Sequence[str], *, helpers: Sequence[str] = (), name: str = "local") -> Federation:
+    """A federation of these parties, without addresses, certificates or devices, for simulations.
+
+    `helpers` are those of the parties that hold no data. Ranges such as client[0..2] are expanded.
+
+    Raises: BadRange, ConfigInvalid, DuplicateName.
+
+    Example:
+    >>> list(local(["bank", "client[0..1]", "dealer"], helpers=["dealer"]).parties)
+    ['bank', 'client[0]', 'client[1]', 'dealer']
+    """
+    from jali.core.templates import expand_names
+
+    names = expand_names(tuple(parties), where="the list of parties")
+    roles = dict.fromkeys(expand_names(tuple(helpers), where="the list of helpers"), "helper")
+    made = {party: msgspec.convert({"name": party, "role": roles.get(party, "data")}, Party) for party in names}
+    return Federation(name=name, parties=made)
 
 
 def explain(key: str) -> str:
