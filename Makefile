@@ -76,5 +76,5 @@ $(STAMPS)/dev: $(STAMPS)/jali
 	@touch $@
 
 $(STAMPS)/native: $(STAMPS)/venv
-	$(BIN)/pip install --quiet cmake ninja nanobind
+	$(BIN)/pip install --quiet cmake ninja
 	@touch $@

@@ -44,6 +44,7 @@ message; the words of a message may change.
 | status | family of errors | means |
 |---|---|---|
 | 0 | | success |
+| 1 | [J0000 JaliError](errors/J0000.md) | an error of a peer that is newer and has a name for it that we lack |
 | 2 | | the command line itself is wrong: an unknown option, a missing argument |
 """
 
@@ -134,7 +135,7 @@ def exit_page() -> str:
     """The exit status of every family of errors."""
     rows = [
         f"| {cls.exit_status} | [{cls.code} {cls.__name__}](errors/{cls.code}.md) | {_first(cls)} |"
-        for cls in sorted(_families(), key=lambda cls: cls.exit_status)
+        for cls in sorted(_families()[1:], key=lambda cls: cls.exit_status)
     ]
     return NOTE + EXIT + "\n".join(rows) + "\n| 130 | | interrupted from the keyboard |\n"
 
