@@ -209,4 +209,4 @@ def test_a_program_can_make_a_federation() -> None:
     with pytest.raises(errors.DuplicateName, match="lists 'a' twice"):
         config.local(["a", "a"])
     with pytest.raises(errors.ConfigInvalid):
-        config.local(["../a"])
+        config.local(["a/b"])
