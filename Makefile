@@ -62,19 +62,22 @@ $(STAMPS)/venv:
 		echo "jali needs Python 3.11 or later, found none. Say which: make PYTHON=/path/to/python3.12" >&2; exit 1; }
 	@command -v $${CXX:-c++} >/dev/null || command -v g++ >/dev/null || command -v clang++ >/dev/null || { \
 		echo "jali needs a C++ compiler, found none. On Debian: apt install g++" >&2; exit 1; }
+	@echo "making a virtual environment in $(VENV) with $(PYTHON)"
 	@$(PYTHON) -m venv $(VENV) || { \
 		echo "$(PYTHON) cannot make a virtual environment. On Debian: apt install python3-venv" >&2; exit 1; }
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
 	@mkdir -p $(@D) && touch $@
 
 $(STAMPS)/jali: $(STAMPS)/venv pyproject.toml $(NATIVE)
-	$(BIN)/pip install --quiet --editable ".[all]"
+	@echo "building jali and installing what it needs (a minute or two, the first time)"
+	@$(BIN)/pip install --quiet --editable ".[all]"
 	@touch $@
 
 $(STAMPS)/dev: $(STAMPS)/jali
-	$(BIN)/pip install --quiet --group dev --group docs
+	@echo "installing what the checks, the tests and the documentation need"
+	@$(BIN)/pip install --quiet --group dev --group docs
 	@touch $@
 
 $(STAMPS)/native: $(STAMPS)/venv
-	$(BIN)/pip install --quiet cmake ninja
+	@$(BIN)/pip install --quiet cmake ninja
 	@touch $@
