@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jali.core.errors import LabelError, ModelParameterError
-from jali.ml import Curve, curve, in_float64, roc_counts, threshold_grid
+from jali.ml import Curve, curve, exact_auc, in_float64, roc_counts, threshold_grid
 from jali.ml.metrics import RocCounts
 
 
@@ -44,6 +44,7 @@ def test_curve_equals_brute_force(rows: list[tuple[float, bool]], count: int) ->
         assert confusion.true_negatives == (~above & (labels == 0)).sum()
     binned = np.searchsorted(thresholds, scores, side="right")
     assert found.auc == pytest.approx(brute_auc(binned, labels))
+    assert exact_auc(scores, labels) == pytest.approx(brute_auc(scores, labels))
     assert abs(found.auc - brute_auc(scores, labels)) <= found.auc_error_bound + 1e-12
     gaps = [abs((scores[labels == 1] >= t).mean() - (scores[labels == 0] >= t).mean()) for t in thresholds]
     assert found.ks[0] == pytest.approx(max(gaps))
@@ -62,6 +63,8 @@ def test_one_kind_of_labels_is_an_error() -> None:
     for labels in (np.zeros(3), np.ones(3)):
         with pytest.raises(LabelError, match="J1503 a ROC curve needs rows of both kinds"):
             measured(np.array([0.1, 0.5, 0.9]), labels, threshold_grid(3))
+        with pytest.raises(LabelError, match="J1503 an AUC needs rows of both kinds"):
+            exact_auc(np.array([0.1, 0.5, 0.9]), labels.astype(np.int64))
 
 
 def test_counts_that_no_rows_can_give_are_an_error() -> None:

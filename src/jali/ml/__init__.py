@@ -3,7 +3,7 @@
 
 from jali.ml.curves import ks_svg, roc_svg
 from jali.ml.logistic import LogisticRegression, Weights, in_float64
-from jali.ml.metrics import Confusion, Curve, RocCounts, curve, roc_counts, threshold_grid
+from jali.ml.metrics import Confusion, Curve, RocCounts, curve, exact_auc, roc_counts, threshold_grid
 
 __all__ = [
     "Confusion",
@@ -12,6 +12,7 @@ __all__ = [
     "RocCounts",
     "Weights",
     "curve",
+    "exact_auc",
     "in_float64",
     "ks_svg",
     "roc_counts",

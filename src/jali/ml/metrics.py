@@ -17,7 +17,7 @@ from jali.core.errors import LabelError, ModelParameterError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Confusion", "Curve", "RocCounts", "curve", "roc_counts", "threshold_grid"]
+__all__ = ["Confusion", "Curve", "RocCounts", "curve", "exact_auc", "roc_counts", "threshold_grid"]
 
 
 class RocCounts(NamedTuple):
@@ -138,3 +138,18 @@ def curve(counts: RocCounts, thresholds: NDArray[np.float64], *, rows: int) -> C
     if (np.diff(hits) > 0).any() or (np.diff(alarms) > 0).any():
         raise LabelError("counts should fall as the threshold rises; were all labels 0 or 1 and thresholds ascending?")
     return Curve(thresholds=np.asarray(thresholds), true_positives=hits, false_positives=alarms)
+
+
+def exact_auc(scores: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
+    """Area under the ROC curve of scores in clear: the share of pairs in the right order, ties one half.
+
+    Shapes: (n,) and (n,) of 0 and 1.
+    References: Mann and Whitney, On a test of whether one of two random variables is stochastically larger, 1947.
+    """
+    _, place, ties = np.unique(scores, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(ties) - (ties - 1) / 2)[place]
+    positives = int(labels.sum())
+    negatives = len(labels) - positives
+    if not positives or not negatives:
+        raise LabelError(f"an AUC needs rows of both kinds, found {positives} positives among {len(labels)} rows")
+    return float((ranks[labels == 1].sum() - positives * (positives + 1) / 2) / (positives * negatives))

@@ -30,8 +30,9 @@ class WeightOfEvidence:
     """Replace each column by the weight of evidence of the bin that a cell falls in.
 
     Numbers go to at most `bins` quantile bins of the training rows (half-open, [edge, next edge)), all else to one bin
-    a category; missing numbers have a bin of their own. `smoothing` is added to the events and to the non-events of every bin, so
-    that a pure bin has a finite weight. A category that the training rows did not show has weight 0: no evidence.
+    a category; missing numbers have a bin of their own. `smoothing` is added to the events and to the non-events of
+    every bin, so that a pure bin has a finite weight. A category that the training rows did not show has weight 0: no
+    evidence.
 
     Security: local to the party that holds both the columns and the labels. Weights are functions of labels: never
     fit the columns of a party that must not learn them.
