@@ -3,16 +3,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from jali.core.registry import Registry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
-    from jali.core.threat import Cost, Leak, Threat
     from jali.crypto.prg import Prg
     from jali.transport.channel import Stream
 
-__all__ = ["NodeContext", "Operation"]
+__all__ = ["ABSENT", "OPERATIONS", "NodeContext", "Operation"]
+
+
+class _Absent:
+    """The part of a value that lives at another party."""
+
+    def __repr__(self) -> str:
+        return "ABSENT"
+
+
+ABSENT: Final = _Absent()
 
 
 class NodeContext(Protocol):
@@ -33,8 +44,12 @@ class NodeContext(Protocol):
         """A stream of this node's own to every other participant, by party."""
         ...
 
+    def stream(self, peer: str, label: str = "") -> Stream:
+        """A further stream of this node's own to `peer`, told apart by `label`."""
+        ...
+
     def prg(self, *parties: str, label: str) -> Prg:
-        """A generator that exactly two `parties` (one is this one) share, fresh for this node and label."""
+        """A generator that the one or two `parties` (this one among them) share, fresh for this node and label."""
         ...
 
     def progress(self, done: float, what: str) -> None:
@@ -53,3 +68,17 @@ class Operation(Protocol):
         `inputs` holds this party's parts of the input values; an input that lives elsewhere is `ABSENT`.
         """
         ...
+
+
+OPERATIONS: Final[Registry] = Registry(
+    "jali.operations",
+    builtin={
+        "item": "jali.devices.plain:Item",
+        "plain.call": "jali.devices.plain:PlainCall",
+        "mpc.share": "jali.devices.moves:ShareMove",
+        "mpc.call": "jali.devices.mpc:MpcCall",
+        "mpc.reveal": "jali.devices.moves:RevealMove",
+        "plain.reveal": "jali.devices.moves:PlainReveal",
+        "psi.align": "jali.psi.join:AlignOperation",
+    },
+)

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The ledger: an append-only, hash-chained record of what a party disclosed, ran and agreed to (JSON lines)."""
+
+from __future__ import annotations
+
+import datetime as dt
+import errno
+import json
+import os
+import threading
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from jali.core.errors import LedgerBroken, LedgerUnwritable
+from jali.crypto.hashing import digest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+__all__ = ["Entry", "Ledger", "verify"]
+
+GENESIS = "0" * 64
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One line: `hash` covers everything else of it, and through `previous` everything before it."""
+
+    number: int
+    time: str
+    party: str
+    kind: str
+    body: dict[str, Any]
+    previous: str
+    hash: str
+
+
+class Ledger:
+    """Appends entries in memory and, given a path, to a file that is flushed to disk entry by entry."""
+
+    def __init__(self, party: str, path: Path | None = None) -> None:
+        """Continue the chain of `path` if it exists; it is verified first.
+
+        Raises: LedgerBroken if the existing file does not verify; LedgerUnwritable if it cannot be opened.
+        """
+        self.party = party
+        self.path = path
+        self.entries: list[Entry] = []
+        self._lock = threading.Lock()
+        self._number, self._head = 0, GENESIS
+        if path is not None and path.is_file():
+            self._number, self._head = verify(path)
+
+    def append(self, kind: str, body: dict[str, Any]) -> Entry:
+        """Record one event and give its entry."""
+        with self._lock:
+            now = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
+            fields = {
+                "number": self._number,
+                "time": now,
+                "party": self.party,
+                "kind": kind,
+                "body": body,
+                "previous": self._head,
+            }
+            entry = Entry(**fields, hash=_hash(fields))  # type: ignore[arg-type]
+            if self.path is not None:
+                self._write(entry)
+            self.entries.append(entry)
+            self._number, self._head = self._number + 1, entry.hash
+            return entry
+
+    def _write(self, entry: Entry) -> None:
+        line = msgspec.json.encode(entry) + b"\n"
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)  # type: ignore[union-attr]
+            with self.path.open("ab", buffering=0) as file:  # type: ignore[union-attr]
+                start = file.tell()
+                try:
+                    if file.write(line) != len(line):
+                        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                    os.fsync(file.fileno())
+                except OSError:
+                    file.truncate(start)
+                    raise
+        except OSError as error:
+            reason = error.strerror or type(error).__name__
+            raise LedgerUnwritable(
+                f"the ledger {self.path} could not be written ({reason}); free the disk or name another "
+                "directory under [ledger] in the federation file",
+                party=self.party,
+            ) from error
+
+
+def verify(path: Path) -> tuple[int, str]:
+    """Check every link of a ledger file; give the number of entries and the last hash.
+
+    Raises: LedgerBroken naming the first line that does not follow from the one before.
+    """
+    number, head = 0, GENESIS
+    for line in _lines(path):
+        place = f"{path}: line {number + 1}"
+        if not line.endswith(b"\n"):
+            raise LedgerBroken(f"{place}, the last, is cut off")
+        try:
+            entry = msgspec.json.decode(line, type=Entry)
+        except msgspec.DecodeError as error:
+            raise LedgerBroken(f"{place} is not a ledger entry") from error
+        fields = msgspec.structs.asdict(entry)
+        claimed = fields.pop("hash")
+        if entry.previous != head or entry.number != number:
+            raise LedgerBroken(f"{place} does not follow from the line before: an entry was removed, inserted or moved")
+        if _hash(fields) != claimed:
+            raise LedgerBroken(f"{place} was changed after it was written")
+        number, head = number + 1, claimed
+    return number, head
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    try:
+        with path.open("rb") as file:
+            yield from file
+    except OSError as error:
+        raise LedgerBroken(f"the ledger {path} cannot be read: {error.strerror}") from error
+
+
+def _hash(fields: dict[str, Any]) -> str:
+    canonical = json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return digest("graph.ledger", canonical.encode()).hex()
