@@ -59,7 +59,7 @@ clean: ## Remove what was built (the virtual environment stays)
 
 $(STAMPS)/venv:
 	@test -n "$(PYTHON)" && $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-		echo "jali needs Python 3.11 or later, found none. Say which: make PYTHON=/path/to/python3.12" >&2; exit 1; }
+		echo "jali needs Python 3.11 or later; found $(or $(PYTHON),none). Say which: make PYTHON=/path/to/python3.12" >&2; exit 1; }
 	@command -v $${CXX:-c++} >/dev/null || command -v g++ >/dev/null || command -v clang++ >/dev/null || { \
 		echo "jali needs a C++ compiler, found none. On Debian: apt install g++" >&2; exit 1; }
 	@echo "making a virtual environment in $(VENV) with $(PYTHON)"

@@ -116,9 +116,9 @@ def _docstring(value: Any) -> str:
 
 def cli_page() -> str:
     """The help of every command, as a terminal of 100 columns shows it."""
-    from jali.cli.app import main
+    from jali.cli.app import application
 
-    return "\n".join([NOTE + CLI, *_helps(main, "jali", None)])
+    return "\n".join([NOTE + CLI, *_helps(application, "jali", None)])
 
 
 def _helps(command: click.Command, name: str, parent: click.Context | None) -> Iterator[str]:

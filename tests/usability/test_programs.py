@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Mistakes that people make in programs, each with the words that help them out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+import jali
+from jali.core.errors import JaliError, ProgramError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+SECRET = 271828
+
+
+@pytest.fixture(scope="module")
+def fed() -> Iterator[Any]:
+    with jali.simulate("alice", "bob") as federation:
+        yield federation
+
+
+def number() -> int:
+    return SECRET
+
+
+def double(x: int) -> int:
+    return 2 * x
+
+
+def test_branching_on_a_handle_points_to_where(fed: Any) -> None:
+    x = fed.plain("alice")(number)()
+    with pytest.raises(ProgramError, match=r"no truth value.*jnp\.where"):
+        bool(x)
+
+
+def test_comparing_a_handle_points_to_the_device(fed: Any) -> None:
+    x = fed.plain("alice")(number)()
+    with pytest.raises(ProgramError, match="compare on the device"):
+        _ = x == SECRET
+
+
+def test_unpacking_a_handle_points_to_returns(fed: Any) -> None:
+    pair = fed.plain("alice")(lambda: (1, 2))()
+    with pytest.raises(ProgramError, match="returns=2"):
+        _first, _second = pair
+
+
+def test_numpy_on_a_handle_points_to_the_device(fed: Any) -> None:
+    x = fed.plain("alice")(number)()
+    with pytest.raises(ProgramError, match="compute on the device"):
+        np.asarray(x)
+
+
+def test_a_handle_shows_no_value(fed: Any) -> None:
+    x = fed.plain("alice")(number)()
+    jali.reveal(x, to="alice")
+    assert str(SECRET) not in repr(x) + x._repr_html_()
+    assert "alice" in repr(x)
+
+
+def test_showing_a_private_value_to_another_party_is_refused(fed: Any) -> None:
+    x = fed.plain("alice")(number)()
+    with pytest.raises(ProgramError, match=r"double.*bob.*alice.*reveal\(x, to='bob'\)"):
+        fed.plain("bob")(double)(x)
+
+
+def test_a_misspelt_party_names_those_that_exist(fed: Any) -> None:
+    with pytest.raises(ProgramError, match=r"'alcie'.*alice, bob"):
+        fed.plain("alcie")
+
+
+def test_a_misspelt_protocol_names_the_near_miss(fed: Any) -> None:
+    with pytest.raises(JaliError, match=r"'m2q'.*m2k"):
+        fed.mpc("alice", "bob", protocol="m2q")
+
+
+def test_a_party_that_deals_for_itself_has_to_be_asked_for(fed: Any) -> None:
+    with pytest.raises(ProgramError, match=r"could read every secret.*insecure_dealer = 'alice'"):
+        fed.mpc("alice", "bob", dealer="alice")
+
+
+def test_three_parties_for_a_protocol_of_two(fed: Any) -> None:
+    with pytest.raises(ProgramError, match="2 different parties"):
+        fed.mpc("alice", "bob", "dealer", protocol="m2k")
+
+
+def branch(x: Any) -> Any:
+    return x if x > 0 else -x
+
+
+def loop(x: Any) -> Any:
+    while x > 0:
+        x = x - 1
+    return x
+
+
+@pytest.mark.parametrize("function", [branch, loop])
+def test_branching_inside_an_mpc_function_points_to_where(function: Callable[[Any], Any]) -> None:
+    with pytest.raises(ProgramError, match=r"jnp\.where"):
+        run_on_shares(function)
+
+
+def run_on_shares(function: Callable[[Any], Any]) -> Any:
+    with jali.simulate("alice", "bob") as fed:
+        x = fed.plain("alice")(number)()
+        return jali.reveal(fed.mpc("alice", "bob")(function)(x), to="alice")
+
+
+def test_a_failing_function_of_a_party_is_named_without_its_message() -> None:
+    def load() -> float:
+        raise ValueError(f"salary {SECRET}")  # what a careless library does
+
+    with pytest.raises(ProgramError, match="ValueError") as caught, jali.simulate("alice", "bob") as fed:
+        jali.reveal(fed.plain("alice")(load)(), to="alice")
+    assert str(SECRET) not in str(caught.value)
+    assert "alice" in str(caught.value)
+    assert "test_programs.py" in str(caught.value)
+
+
+def test_connecting_without_saying_who(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("JALI_MODE", "JALI_PARTY", "JALI_FEDERATION"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(JaliError, match=r"jali run PROGRAM\.py.*jali\.connect\('federation\.toml', me="):
+        jali.connect()
+
+
+def test_a_name_that_jali_does_not_have() -> None:
+    with pytest.raises(AttributeError, match="simulat"):
+        _ = jali.simulat
