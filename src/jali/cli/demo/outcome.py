@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from jali.ml import Curve  # noqa: TC001 - msgspec resolves annotations at run time
+from jali.ml import Curve
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
