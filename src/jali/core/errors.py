@@ -78,6 +78,7 @@ __all__ = [
     "ProgramFailed",
     "ProgramMismatch",
     "ProtocolAbort",
+    "ProtocolUseError",
     "PsiFrameInvalid",
     "PsiKeysDiffer",
     "RowRagged",
@@ -604,6 +605,12 @@ class PartyNameInvalid(InputError):
     """A party's name cannot be used in a certificate or a file name."""
 
     code = "J1602"
+
+
+class ProtocolUseError(ProgramError):
+    """An operation of an MPC protocol was called with roles, shapes or sizes that it does not take."""
+
+    code = "J2401"
 
 
 def error_class(code: str) -> type[JaliError]:

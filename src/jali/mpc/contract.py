@@ -3,9 +3,9 @@
 
 A protocol is written once per *role* (the computing parties are roles 0, 1, ...; a dealer is a role too). All roles
 run the same program, call the same operations in the same order and yield at the same points (a role that has
-nothing to say yields `Round({}, {})`). Hence a plain counter names every mask, and corrections of a dealer arrive in the
-order in which they are used. An owner of data who is no role joins `input` and `reveal` as the *guest*, with the
-number that follows the roles'.
+nothing to say yields `Round({}, {})`). Hence a plain counter names every mask, and corrections of a dealer arrive in
+the order in which they are used. An owner of data who is no role joins `input` and `reveal` as the *guest*, with the
+number that follows the roles'; it reveals an `Outline` of the share that it has no part of.
 
 Everything above (fixed point, comparisons against constants, sigmoid, sorting) is written once over this contract,
 for all protocols and all roles, and for the estimator, which has shapes and no data (`jali.mpc.estimate`).
@@ -29,7 +29,17 @@ if TYPE_CHECKING:
     from jali.mpc.rounds import Round
     from jali.transport.channel import Stream
 
-__all__ = ["Arithmetic", "Boolean", "MpcProtocol"]
+__all__ = ["Arithmetic", "Boolean", "MpcProtocol", "Outline"]
+
+
+class Outline:
+    """The shape of a secret array, for a party that has no part of it."""
+
+    __slots__ = ("shape",)
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        """Name the shape."""
+        self.shape = shape
 
 
 class Arithmetic(Protocol):
@@ -80,11 +90,11 @@ class MpcProtocol(Protocol):
         """Share an array that `owner` (a role, or the guest) has in clear; everybody else passes None."""
         ...
 
-    def reveal(self, x: Arithmetic | None, to: Sequence[int]) -> Generator[Round, Any, NDArray[np.uint64] | None]:
+    def reveal(self, x: Arithmetic, to: Sequence[int]) -> Generator[Round, Any, NDArray[np.uint64] | None]:
         """Open to the roles (or guest) in `to`; None for everybody else. Cost: 1 round."""
         ...
 
-    def reveal_bits(self, x: Boolean | None, to: Sequence[int]) -> Generator[Round, Any, NDArray[np.bool_] | None]:
+    def reveal_bits(self, x: Boolean, to: Sequence[int]) -> Generator[Round, Any, NDArray[np.bool_] | None]:
         """Open bits to the roles (or guest) in `to`."""
         ...
 

@@ -18,13 +18,13 @@ import numpy as np
 from jali.core.errors import ProtocolAbort
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from jali.transport.channel import Stream
 
-__all__ = ["Interaction", "Replies", "Round", "drive", "parallel"]
+__all__ = ["Interaction", "Replies", "Round", "drive", "lockstep", "parallel"]
 
 T = TypeVar("T")
 
@@ -81,10 +81,47 @@ def drive(operation: Generator[Round, Any, T], streams: Mapping[int, Stream]) ->
             result: T = stop.value
             return result
         for role, arrays in round_.send.items():
-            parts = [memoryview(a.reshape(-1)).cast("B") for a in arrays if a.size]
+            parts = [a.reshape(-1).data.cast("B") for a in arrays if a.size]
             if parts:
                 streams[role].send(*parts)
         replies = {role: _receive(streams[role], count) for role, count in round_.expect.items()}
+
+
+def lockstep(
+    operations: Mapping[int, Generator[Round, Any, Any]],
+    *,
+    observe: Callable[[Mapping[int, Round]], None] | None = None,
+    join: Callable[[Sequence[NDArray[np.uint64]]], NDArray[np.uint64]] | None = None,
+) -> dict[int, Any]:
+    """Run all roles of an operation in one thread, round by round, and give their results by role.
+
+    For the estimator and for tests: the words go straight from one role to the other. `observe` is shown every
+    round; `join` makes one message of several arrays (by default a copy).
+
+    Raises: ProtocolAbort if a role expects another number of words than it is sent.
+    """
+    results: dict[int, Any] = {}
+    waiting: dict[int, Round] = {}
+    for role, operation in operations.items():
+        _advance(role, operation, None, waiting, results)
+    while waiting:
+        if observe is not None:
+            observe(waiting)
+        current, waiting = waiting, {}
+        for role, round_ in current.items():
+            replies = {}
+            for peer, count in round_.expect.items():
+                sent = current[peer].send.get(role, ()) if peer in current else ()
+                found = sum(array.size for array in sent)
+                if found != count:
+                    raise ProtocolAbort(f"role {role} expected {count} words from role {peer}, found {found}")
+                replies[peer] = (join or _copied)(sent)
+            _advance(role, operations[role], replies, waiting, results)
+    return results
+
+
+def _copied(arrays: Sequence[NDArray[np.uint64]]) -> NDArray[np.uint64]:
+    return np.concatenate([np.empty(0, np.uint64), *(array.reshape(-1) for array in arrays)])
 
 
 def _advance(

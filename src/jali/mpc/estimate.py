@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a program will cost, exactly and before it runs.
+
+The roles of a protocol are run in lock-step on arrays that have a shape but neither memory nor content (see
+`m2k_sides.Sizes`). They take the decisions that the real roles take, so rounds and bytes are those of the real run.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from jali.core.threat import Cost
+from jali.mpc.registry import PROTOCOLS
+from jali.mpc.rounds import lockstep
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from jali.mpc.contract import MpcProtocol
+    from jali.mpc.rounds import Round
+
+__all__ = ["GUEST", "estimate"]
+
+GUEST = "guest"
+
+
+def estimate(
+    protocol: str,
+    operation: Callable[[MpcProtocol], Generator[Round, Any, Any]],
+    *,
+    guest: Callable[[MpcProtocol], Generator[Round, Any, Any]] | None = None,
+    given: Sequence[Callable[[MpcProtocol], Generator[Round, Any, Any]]] = (),
+) -> Cost:
+    """The cost of what `operation` does under a protocol.
+
+    `operation(side)` is called once for each role. What it does with shares of an earlier node is priced by naming
+    how those were made: each of `given` runs first, unpriced, and its result is passed on:
+    `operation(side, share, ...)`. `guest(side)` is the part of an owner of data who is no role.
+
+    Example:
+    >>> def product(side):
+    ...     x = yield from side.input(None, 0, (10,))
+    ...     y = yield from side.input(None, 1, (10,))
+    ...     return (yield from side.mul(x, y, shift=18))
+    >>> estimate("m2k", product).rounds
+    3
+    """
+    kind = PROTOCOLS.get(protocol)
+    sides: dict[int, Any] = {role: kind.sizes(role) for role in range(len(kind.roles))}
+    names = dict(enumerate(kind.roles))
+    shares = [lockstep({role: make(side) for role, side in sides.items()}, join=_outline) for make in given]
+    dealt_before = sides[len(kind.roles) - 1].dealt_bytes
+    running = {role: operation(side, *(made[role] for made in shares)) for role, side in sides.items()}
+    if guest is not None:
+        role = len(kind.roles)
+        running[role] = guest(kind.sizes(role))
+        names[role] = GUEST
+    tally = _Tally(running)
+    lockstep(running, observe=tally.add, join=_outline)
+    return Cost(
+        rounds=tally.rounds,
+        bytes_sent={names[role]: 8 * words for role, words in tally.words.items()},
+        offline_bytes=sides[len(kind.roles) - 1].dealt_bytes - dealt_before,
+    )
+
+
+class _Tally:
+    """Rounds in which anybody spoke, and words by sender."""
+
+    def __init__(self, roles: Mapping[int, object]) -> None:
+        self.rounds = 0
+        self.words = dict.fromkeys(roles, 0)
+
+    def add(self, rounds: Mapping[int, Round]) -> None:
+        spoken = 0
+        for role, round_ in rounds.items():
+            sent = sum(array.size for arrays in round_.send.values() for array in arrays)
+            self.words[role] += sent
+            spoken += sent
+        self.rounds += spoken > 0
+
+
+def _outline(arrays: Sequence[NDArray[np.uint64]]) -> NDArray[np.uint64]:
+    return np.broadcast_to(np.uint64(0), (sum(array.size for array in arrays),))

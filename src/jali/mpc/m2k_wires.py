@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The states of m2k shares while a program runs: which are opened, and how they become so."""
+
+from __future__ import annotations
+
+import itertools
+import weakref
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from jali.core.errors import InternalError
+from jali.mpc.m2k_shares import NOTHING, Additive, Masked, layout, minus, plus
+from jali.mpc.m2k_sides import DEALER
+from jali.mpc.rounds import Round
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Sequence
+
+    from numpy.typing import NDArray
+
+    from jali.mpc.m2k_sides import Side
+
+__all__ = ["Share", "Wires", "added", "whole"]
+
+Share = Additive | Masked
+
+
+class Wires:
+    """What one role remembers of shares, and the names of the masks that it used."""
+
+    def __init__(self, role: int, side: Side) -> None:
+        """Nothing is opened yet."""
+        self._role = role
+        self._side = side
+        self._nonces = itertools.count()
+        # By identity, since shares refuse comparison; an entry goes with its share. None: the opening is on its way.
+        self._opened: dict[int, tuple[weakref.ref[Additive], Masked | None]] = {}
+
+    def nonce(self) -> int:
+        """A new name for a mask, the same at every role."""
+        return next(self._nonces)
+
+    def forget(self) -> None:
+        """Drop all openings."""
+        self._opened.clear()
+
+    def find(self, x: Share) -> Share:
+        """The masked form, if x has one already."""
+        if isinstance(x, Masked):
+            return x
+        entry = self._opened.get(id(x))
+        return x if entry is None or entry[1] is None else entry[1]
+
+    def open(self, *shares: Share) -> Generator[Round, Any, list[Masked]]:
+        """The masked form of shares; those that have none are opened under fresh masks, all in one round.
+
+        An opening is remembered while its share lives. An operation that needs a share whose opening is on its way
+        waits one round for it and sends nothing.
+        """
+        wanted = [self.find(x) for x in shares]
+        opened = [x for x in wanted if isinstance(x, Masked)]
+        if len(opened) == len(shares):
+            return opened
+        fresh = {id(x): x for x in wanted if isinstance(x, Additive) and id(x) not in self._opened}
+        for key, x in fresh.items():
+            self._opened[key] = (weakref.ref(x, self._forgetter(key)), None)
+        yield from self._open_all(list(fresh.values()))
+        opened = self._masked(shares)
+        if len(opened) < len(shares):
+            # The operation that opens it is resumed after this one.
+            yield Round({}, {})
+            opened = self._masked(shares)
+        if len(opened) < len(shares):
+            raise InternalError("an opening that another operation began was never finished: was it dropped half-way?")
+        return opened
+
+    def _masked(self, shares: Sequence[Share]) -> list[Masked]:
+        return [found for found in map(self.find, shares) if isinstance(found, Masked)]
+
+    def _open_all(self, shares: list[Additive]) -> Generator[Round, Any, None]:
+        """Both evaluators add their mask to their part and swap the sums."""
+        masks = [self._side.mask(layout(x.shape, bits=x.bits), self.nonce(), bits=x.bits) for x in shares]
+        masked = [NOTHING] * len(shares)
+        if self._role == DEALER or not shares:
+            yield Round({}, {})
+        else:
+            mine = [self._blinded(x, mask) for x, mask in zip(shares, masks, strict=True)]
+            theirs = yield from self.swap(mine, sum(words.size for words in mine))
+            start = 0
+            for index, (x, words) in enumerate(zip(shares, mine, strict=True)):
+                masked[index] = self._sum(theirs[start : start + words.size], words, bits=x.bits)
+                start += words.size
+        for x, d, mask in zip(shares, masked, masks, strict=True):
+            self._opened[id(x)] = (self._opened[id(x)][0], Masked(x.shape, d, mask, bits=x.bits))
+
+    def _blinded(self, x: Additive, mask: NDArray[np.uint64]) -> NDArray[np.uint64]:
+        return self._side.evaluate(mask.shape, lambda: plus(x.part, mask, bits=x.bits))
+
+    def _sum(self, received: NDArray[np.uint64], own: NDArray[np.uint64], *, bits: bool) -> NDArray[np.uint64]:
+        return self._side.evaluate(own.shape, lambda: added(received.reshape(own.shape), own, bits=bits))
+
+    def swap(self, mine: list[NDArray[np.uint64]], size: int) -> Generator[Round, Any, NDArray[np.uint64]]:
+        """Send words to the other evaluator and take as many from it."""
+        peer = 1 - self._role
+        theirs: NDArray[np.uint64] = (yield Round({peer: mine}, {peer: size}))[peer]
+        return theirs
+
+    def _forgetter(self, key: int) -> Callable[[object], None]:
+        opened = self._opened
+
+        def forget(_: object) -> None:
+            opened.pop(key, None)
+
+        return forget
+
+    def additive(self, x: Share) -> Additive:
+        """The additive form: s_0 = D - lam_0, s_1 = -lam_1 (bits: without the minus)."""
+        if isinstance(x, Additive):
+            return x
+        words = layout(x.shape, bits=x.bits)
+        if self._role == 0:
+            part = self._side.evaluate(words, lambda: minus(x.masked, x.mask, bits=x.bits))
+        else:
+            part = self._side.evaluate(words, lambda: x.mask if x.bits else np.negative(x.mask))
+        return Additive(x.shape, part, bits=x.bits)
+
+    def mapped(
+        self,
+        function: Callable[..., NDArray[np.uint64]],
+        shares: Sequence[Share],
+        shape: tuple[int, ...],
+        *,
+        bits: bool,
+    ) -> Share:
+        """A linear function of the words of shares: masked if all of them are, else additive."""
+        words = layout(shape, bits=bits)
+        masked = self._masked(shares)
+        if len(masked) == len(shares):
+            d = self._side.evaluate(words, lambda: function(*(x.masked for x in masked)))
+            mask = self._side.track(words, lambda: function(*(x.mask for x in masked)))
+            return Masked(shape, d, mask, bits=bits)
+        parts = [self.additive(x).part for x in shares]
+        return Additive(shape, self._side.evaluate(words, lambda: function(*parts)), bits=bits)
+
+    def known(self, words: NDArray[np.uint64], shape: tuple[int, ...], *, bits: bool) -> Masked:
+        """A public value: its mask is 0."""
+        return Masked(shape, words, self._side.track(words.shape, lambda: np.zeros_like(words)), bits=bits)
+
+    def deal(
+        self, words: tuple[int, ...], correlation: Callable[[], NDArray[np.uint64]], *, bits: bool = False
+    ) -> NDArray[np.uint64]:
+        """A share of what the dealer computes; see `Side.deal`."""
+        return self._side.deal(words, self.nonce(), correlation, bits=bits)
+
+
+def whole(array: NDArray[np.uint64], shape: tuple[int, ...]) -> NDArray[np.uint64]:
+    """In one piece, as kernels and messages need it."""
+    return np.ascontiguousarray(array).reshape(shape)
+
+
+def added(received: NDArray[np.uint64], own: NDArray[np.uint64], *, bits: bool) -> NDArray[np.uint64]:
+    """The sum, in the received words, which nobody else has; `own` may still be on its way to the peer."""
+    return np.bitwise_xor(received, own, out=received) if bits else np.add(received, own, out=received)

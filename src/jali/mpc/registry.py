@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The MPC protocols that can be chosen by name."""
+
+from __future__ import annotations
+
+from jali.core.registry import Registry
+
+__all__ = ["PROTOCOLS"]
+
+PROTOCOLS = Registry(
+    "jali.protocols",
+    builtin={
+        "plain": "jali.mpc.plain:PlainProtocol",
+        "m2k": "jali.mpc.m2k:M2k",
+        "rep3": "jali.mpc.rep3:Rep3",
+    },
+)
