@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TODO-DOC."""
+"""Private set intersection: which keys two parties have in common, and their tables aligned on those rows."""

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a protocol for private set intersection must provide, and the registry of those that exist."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Final, Literal, Protocol
+
+from jali.core.registry import Registry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from jali.core.threat import Cost, Leak, Threat
+    from jali.psi.keys import Keys
+    from jali.transport.channel import Stream
+
+__all__ = ["PSI_PROTOCOLS", "Learns", "PsiProtocol"]
+
+Learns = Literal["both", "me", "peer"]
+"""Who gets the intersection, as one side sees it."""
+
+
+class PsiProtocol(Protocol):
+    """Two parties find the keys that both have. One file a protocol; both sides run the same code."""
+
+    name: ClassVar[str]
+    threat: ClassVar[Threat]
+
+    def intersect(
+        self, stream: Stream, keys: Keys, *, learns: Learns, progress: Callable[[float, str], None]
+    ) -> NDArray[np.int64] | None:
+        """The positions in `keys.distinct` of those that the peer has too, ascending; None if only the peer learns.
+
+        Raises: PsiKeysDiffer if the two sides' keys cannot be compared; ProtocolAbort family for a peer that sends
+        anything but what the protocol prescribes.
+        """
+        ...
+
+    def cost(self, n_mine: int, n_theirs: int, *, learns: Learns) -> Cost:
+        """Exact bytes of the roles "me" and "peer" and the rounds that I wait for, for distinct keys."""
+        ...
+
+    def leaks(self, parties: tuple[str, str], *, learners: tuple[str, ...]) -> tuple[Leak, ...]:
+        """What each of the two parties learns about the other's keys."""
+        ...
+
+
+PSI_PROTOCOLS: Final[Registry] = Registry("jali.psi_protocols", builtin={"ecdh": "jali.psi.ecdh:EcdhPsi"})

@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Private set intersection by Diffie-Hellman on Curve25519.
+
+Alice has the keys x and a secret scalar a, Bob the keys y and b; H hashes to the curve.
+
+1. Each sends its masked keys in random order: Alice a H(x), Bob b H(y).
+2. Each multiplies what came by its own scalar, and returns a tag of each product in the order in which it came:
+   Alice tag(a b H(y)), Bob tag(b a H(x)).
+3. Alice finds the tags of her keys among the tags that she made of Bob's: a b H(x) = b a H(y) exactly if x = y. So
+   does Bob. When only one side learns, the other gets no tags back.
+
+The messages are cut into chunks, and a chunk of masked keys is always under way while the last is multiplied, so
+neither side idles, and neither fills the other's window.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Final
+
+import numpy as np
+
+from jali.core.errors import PsiFrameInvalid
+from jali.core.threat import Cost, Leak, Threat
+from jali.crypto.curve import POINT_BYTES, TAG_BYTES, Scalar, tags
+from jali.crypto.elligator import hash_to_curve
+from jali.crypto.randomness import random_order
+from jali.psi.hello import HELLO_BYTES, read_hello, write_hello
+from jali.transport.channel import Counters
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from numpy.typing import NDArray
+
+    from jali.crypto.curve import Points
+    from jali.psi.contract import Learns
+    from jali.psi.keys import Keys
+    from jali.transport.channel import Stream
+
+__all__ = ["CHUNK_KEYS", "EcdhPsi"]
+
+CHUNK_KEYS: Final = 8192
+_TO_CURVE = b"jali.psi.ecdh.v1 with curve25519_XMD:SHA-512_ELL2_NU_"
+_TO_TAG = "jali.psi.ecdh.tag.v1"
+
+
+class EcdhPsi:
+    """Semi-honest two-party intersection; each side learns the other's number of distinct keys.
+
+    Security: the peer sees b H(y) for random b in random order: under decisional Diffie-Hellman, with H a random
+    oracle, these are random points but for the products that it can match. A dishonest peer can choose which keys
+    to ask for, as with any PSI, and can make this side's result wrong; it cannot unmask keys that it does not guess.
+    Cost: per own key 2 multiplications and 1 hash to the curve in all, 32 bytes out and 16 in; per key of the peer
+    the other way round.
+    References: Meadows 1986 (IEEE S&P); Huberman, Franklin, Hogg 1999 (ACM EC); Agrawal, Evfimievski, Srikant 2003
+    (ACM SIGMOD), section 3, for the proof; De Cristofaro, Gasti, Tsudik 2012 (ePrint 2011/141) for shuffled masking.
+    """
+
+    name: ClassVar[str] = "ecdh"
+    threat: ClassVar[Threat] = Threat(
+        parties=2,
+        corrupt=1,
+        adversary="semi-honest",
+        abort="malformed, repeated or miscounted messages and low-order points raise a named error",
+        assumptions=("decisional Diffie-Hellman on Curve25519", "hashing to the curve is a random oracle"),
+        paper="Huberman, Franklin, Hogg 1999; Meadows 1986; proof: Agrawal, Evfimievski, Srikant 2003",
+    )
+
+    def intersect(
+        self, stream: Stream, keys: Keys, *, learns: Learns = "both", progress: Callable[[float, str], None]
+    ) -> NDArray[np.int64] | None:
+        """See `PsiProtocol.intersect`. The scalar is drawn here and forgotten at the end."""
+        run = _Run(stream, keys)
+        n_theirs, points = run.greet()
+        chunks = (_chunks(len(keys)), _chunks(n_theirs))
+        for step, i in _schedule(*chunks, receive_tags=learns != "peer"):
+            if step == "send points":
+                stream.send(run.mask(i).tobytes())
+            elif step == "multiply":
+                tagged = run.multiply(points)
+                if learns != "me":
+                    stream.send(tagged.tobytes())
+            elif step == "receive tags":
+                run.returned += run.receive(TAG_BYTES, _chunk_length(len(keys), i)).tobytes()
+            else:
+                points = run.receive(POINT_BYTES, _chunk_length(n_theirs, i))
+            progress((i + 1) / max(*chunks), "intersect")
+        run.check_distinct(run.products, n_theirs)
+        return None if learns == "peer" else run.common()
+
+    def cost(self, n_mine: int, n_theirs: int, *, learns: Learns = "both") -> Cost:
+        """See `PsiProtocol.cost`: the schedule of `intersect`, with the sizes of its messages counted."""
+        counters = Counters()
+        counters.sent(HELLO_BYTES + POINT_BYTES * _chunk_length(n_mine, 0))
+        counters.received(HELLO_BYTES + POINT_BYTES * _chunk_length(n_theirs, 0))
+        chunks = (_chunks(n_mine), _chunks(n_theirs))
+        for step, i in _schedule(*chunks, receive_tags=learns != "peer"):
+            if step == "send points":
+                counters.sent(POINT_BYTES * _chunk_length(n_mine, i))
+            elif step == "multiply" and learns != "me":
+                counters.sent(TAG_BYTES * _chunk_length(n_theirs, i))
+            elif step == "receive tags":
+                counters.received(TAG_BYTES * _chunk_length(n_mine, i))
+            elif step == "receive points":
+                counters.received(POINT_BYTES * _chunk_length(n_theirs, i))
+        return Cost(rounds=counters.rounds, bytes_sent={"me": counters.bytes_sent, "peer": counters.bytes_received})
+
+    def leaks(self, parties: tuple[str, str], *, learners: tuple[str, ...]) -> tuple[Leak, ...]:
+        """See `PsiProtocol.leaks`."""
+        found = []
+        for party, peer in (parties, parties[::-1]):
+            found.append(
+                Leak(
+                    what=f"the number of distinct keys of {peer}, and whether they are numbers, text or bytes",
+                    to=party,
+                    why="length and greeting of the masked keys",
+                )
+            )
+            if party in learners:
+                found.append(
+                    Leak(what=f"which of its own keys {peer} has too", to=party, why="the result of the intersection")
+                )
+        return tuple(found)
+
+
+class _Run:
+    """One side's state during one intersection."""
+
+    def __init__(self, stream: Stream, keys: Keys) -> None:
+        self.stream, self.keys = stream, keys
+        self.scalar = Scalar()
+        self.order = random_order(len(keys))
+        self.products: list[bytes] = []  # tags of the peer's keys
+        self.returned = bytearray()  # tags of mine, in the order in which I sent them
+
+    def greet(self) -> tuple[int, Points]:
+        """Exchange greetings with the first chunks: the peer's number of keys, and its first masked ones."""
+        self.stream.send(write_hello(self.keys), self.mask(0).tobytes())
+        message = self.stream.receive()
+        n_theirs = read_hello(message, self.keys, peer=self.stream.peer)
+        return n_theirs, self._rows(message[HELLO_BYTES:], POINT_BYTES, _chunk_length(n_theirs, 0))
+
+    def mask(self, i: int) -> Points:
+        """Chunk i of my keys in random order, masked."""
+        chosen = self.order[i * CHUNK_KEYS : (i + 1) * CHUNK_KEYS].tolist()
+        return self.scalar.multiply(hash_to_curve([self.keys.distinct[k] for k in chosen], domain=_TO_CURVE))
+
+    def multiply(self, points: Points) -> NDArray[np.uint8]:
+        """Tags of the products with the peer's masked keys."""
+        tagged = tags(self.scalar.multiply(points), domain=_TO_TAG)
+        self.products += _split(tagged.tobytes())
+        return tagged
+
+    def receive(self, width: int, count: int) -> NDArray[np.uint8]:
+        """The next message: `count` rows of `width` bytes."""
+        return self._rows(self.stream.receive(), width, count)
+
+    def check_distinct(self, tagged: list[bytes], count: int) -> None:
+        """Different keys have different products, so a repeated one was not made from a set of keys."""
+        if len(set(tagged)) != count:
+            raise PsiFrameInvalid(
+                f"expected {count} different values from {self.stream.peer!r}, found a repeated one",
+                party=self.stream.peer,
+            )
+
+    def common(self) -> NDArray[np.int64]:
+        """Positions of my keys whose tags are among those of the peer's keys."""
+        mine, theirs = _split(bytes(self.returned)), set(self.products)
+        self.check_distinct(mine, len(self.keys))
+        found = np.fromiter((tag in theirs for tag in mine), np.bool_, len(mine))
+        return np.sort(self.order[found])
+
+    def _rows(self, message: memoryview, width: int, count: int) -> NDArray[np.uint8]:
+        if message.nbytes != width * count:
+            raise PsiFrameInvalid(
+                f"expected {count} rows of {width} bytes from {self.stream.peer!r}, found {message.nbytes} bytes",
+                party=self.stream.peer,
+            )
+        return np.frombuffer(message, np.uint8).reshape(count, width)
+
+
+def _schedule(mine: int, theirs: int, *, receive_tags: bool) -> Iterator[tuple[str, int]]:
+    """What one side does after the greeting, by chunk: both sides' sequences fit together.
+
+    A side multiplies even when it returns no tags, for it compares then.
+    """
+    for i in range(max(mine, theirs)):
+        if i + 1 < mine:
+            yield "send points", i + 1
+        if i < theirs:
+            yield "multiply", i
+        if i + 1 < theirs:
+            yield "receive points", i + 1
+        if i < mine and receive_tags:
+            yield "receive tags", i
+
+
+def _chunks(n: int) -> int:
+    return -(-n // CHUNK_KEYS)
+
+
+def _chunk_length(n: int, i: int) -> int:
+    return min(max(n - i * CHUNK_KEYS, 0), CHUNK_KEYS)
+
+
+def _split(raw: bytes) -> list[bytes]:
+    return [raw[at : at + TAG_BYTES] for at in range(0, len(raw), TAG_BYTES)]

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The first message of every intersection: what is compared, and how many distinct keys there are."""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING
+
+from jali.core.errors import PsiFrameInvalid, PsiKeysDiffer
+from jali.psi.keys import KINDS, NORMALISATIONS
+
+if TYPE_CHECKING:
+    from jali.psi.keys import Keys
+
+__all__ = ["HELLO_BYTES", "MAX_KEYS", "read_hello", "write_hello"]
+
+_FORMAT = struct.Struct("<4sBBHQ")
+_MAGIC, _VERSION = b"jpsi", 1
+HELLO_BYTES = _FORMAT.size
+MAX_KEYS = 2**28
+
+
+def write_hello(keys: Keys) -> bytes:
+    """Magic, version, kind of key, normalisation, number of distinct keys: 16 bytes."""
+    kind, normalise = KINDS.index(keys.kind), list(NORMALISATIONS).index(keys.normalise)
+    return _FORMAT.pack(_MAGIC, _VERSION, kind, normalise, len(keys))
+
+
+def read_hello(message: memoryview, keys: Keys, *, peer: str) -> int:
+    """The peer's number of distinct keys, from the start of its first message.
+
+    Raises: PsiFrameInvalid for another format or more than 2^28 keys; PsiKeysDiffer if its keys are of another kind
+    or normalised in another way. (With no keys at all, the kind is that of an empty column and says nothing.)
+    """
+    if message.nbytes < HELLO_BYTES:
+        raise PsiFrameInvalid(f"expected a greeting of {HELLO_BYTES} bytes, found {message.nbytes}", party=peer)
+    magic, version, kind, normalise, count = _FORMAT.unpack_from(message)
+    if (magic, version) != (_MAGIC, _VERSION) or kind >= len(KINDS) or normalise >= len(NORMALISATIONS):
+        raise PsiFrameInvalid(
+            f"expected a greeting of version {_VERSION}, found another format: both parties need the same jali",
+            party=peer,
+        )
+    if count > MAX_KEYS:
+        raise PsiFrameInvalid(f"expected at most {MAX_KEYS} keys, but {peer!r} announces {count}", party=peer)
+    theirs = (KINDS[kind] if count else keys.kind, list(NORMALISATIONS)[normalise])
+    ours = (keys.kind if len(keys) else theirs[0], keys.normalise)
+    if theirs != ours:
+        raise PsiKeysDiffer(
+            f"{peer!r} joins on keys that are {theirs[0]} ({theirs[1]}), this party on {ours[0]} ({ours[1]}): "
+            "they would never match; convert the column at one side, and give both the same `normalise`",
+            party=peer,
+        )
+    return int(count)

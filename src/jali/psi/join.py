@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Aligning two parties' tables on a key: after it, row i of one and row i of the other are about the same thing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from jali.core.errors import JoinTooLarge, ProgramError, PsiFrameInvalid
+from jali.core.threat import Cost, Leak
+from jali.crypto.hashing import digest
+from jali.graph.operation import ABSENT
+from jali.psi.contract import PSI_PROTOCOLS
+from jali.psi.keys import NORMALISATIONS, Keys
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from jali.core.table import Table
+    from jali.graph.operation import NodeContext
+    from jali.psi.contract import Learns, PsiProtocol
+    from jali.transport.channel import Stream
+
+__all__ = ["MAX_ROWS", "AlignOperation", "align", "joined_rows", "row_order"]
+
+MAX_ROWS = 2**31
+_CHUNK = 32768
+
+
+def align(
+    left: Any, right: Any, *, on: str, learns: str = "both", protocol: str = "ecdh", normalise: str = "trimmed"
+) -> tuple[Any, Any]:
+    """Inner join of two parties' tables that stay where they are: handles to both, row-aligned on the common keys.
+
+    A key that stands in m rows on the left and n on the right gives m n rows, as in SQL. The rows come in the order
+    of a hash of the key: the same at both parties and in every run, and unrelated to the order of either file or of
+    the keys. Within a key, left rows in their order, and for each the right rows in theirs.
+
+    `learns` is "both" or a party. Rows can only be aligned by who knows which they are, so if one party learns, only
+    it gets a table: its own rows whose key the other has too, in the same order; the other handle is None.
+
+    Security: what each party learns beyond its rows are the `leaks` of the operation, listed by `jali.explain`.
+    Raises: ProgramError family if the tables are not of two parties, or a name is unknown.
+    """
+    from jali.devices.handle import Handle
+
+    federation = left._federation  # noqa: SLF001 - handles show their federation to operations only
+    owners = (_owner(left), _owner(right))
+    if owners[0] == owners[1]:
+        raise ProgramError(f"expected tables of two parties, but both are at {owners[0]!r}: join them there")
+    learners = owners if learns == "both" else (learns,)
+    if not set(learners) <= set(owners):
+        raise ProgramError(f'expected learns = "both", "{owners[0]}" or "{owners[1]}", found "{learns}"')
+    attributes = {"on": on, "learns": learns, "protocol": protocol, "normalise": normalise, "to": learners}
+    for name, known in ((protocol, PSI_PROTOCOLS.names()), (normalise, tuple(NORMALISATIONS))):
+        if name not in known:
+            raise ProgramError(f"there is no {name!r}; known are {', '.join(known)}")
+    node = federation.align_node(
+        operation=AlignOperation.name,
+        device=", ".join(owners),
+        participants=owners,
+        inputs=(left.node, right.node),
+        attributes=attributes,
+        fingerprint=digest("psi.align", on, learns, protocol, normalise),
+        visibility=_private(learners[0]),
+        text=f"align on {on!r}",
+        leaks=AlignOperation().leaks(attributes, owners),
+    )
+    joined = Handle(federation, node)
+    handles = [federation.plain(owner)(aligned)(joined) if owner in learners else None for owner in owners]
+    return handles[0], handles[1]
+
+
+def aligned(table: Table) -> Table:
+    """One party's part of an alignment, as a value of its own."""
+    return table
+
+
+class AlignOperation:
+    """The graph node behind `align`; its two participants are the owners, left then right."""
+
+    name = "psi.align"
+
+    def run(self, context: NodeContext, inputs: tuple[Any, ...], attributes: Mapping[str, Any]) -> Any:
+        """This party's aligned table, or ABSENT if only the other learns.
+
+        Cost: that of the protocol, and when both learn the counts of the common keys: 1 round, 8 bytes a key.
+        Raises: ColumnMissing, KeyTypeWrong, KeyInvalid for this party's table; ProtocolAbort family for the peer.
+        """
+        left, right = context.participants
+        me_left = context.party == left
+        peer = right if me_left else left
+        table: Table = inputs[0 if me_left else 1]
+        learns: Learns = "both"
+        if attributes["learns"] != "both":
+            learns = "me" if attributes["learns"] == context.party else "peer"
+        keys = Keys(table[attributes["on"]], name=attributes["on"], normalise=attributes["normalise"])
+        protocol: PsiProtocol = PSI_PROTOCOLS.get(attributes["protocol"])()
+        stream = context.streams[peer]
+        found = protocol.intersect(stream, keys, learns=learns, progress=context.progress)
+        if found is None:
+            return ABSENT
+        ranked = row_order(keys, found)
+        if learns == "me":
+            return table.take(joined_rows(keys, ranked, np.ones(len(ranked), np.int64), left=True))
+        theirs = _exchange_counts(stream, keys.counts[ranked])
+        return table.take(joined_rows(keys, ranked, theirs, left=me_left))
+
+    def leaks(self, attributes: Mapping[str, Any], participants: tuple[str, ...]) -> tuple[Leak, ...]:
+        """What each owner learns: the protocol's leaks, and when both learn how often the other has a common key."""
+        left, right = participants
+        protocol: PsiProtocol = PSI_PROTOCOLS.get(attributes["protocol"])()
+        if attributes["learns"] != "both":
+            return protocol.leaks((left, right), learners=(attributes["learns"],))
+        counts = tuple(
+            Leak(what=f"in how many rows {peer} has each common key", to=party, why="duplicates multiply in a join")
+            for party, peer in ((left, right), (right, left))
+        )
+        return protocol.leaks((left, right), learners=(left, right)) + counts
+
+    def cost(self, attributes: Mapping[str, Any], n_mine: int, n_theirs: int, *, n_common: int, learns: Learns) -> Cost:
+        """Exact bytes of "me" and "peer" and rounds, for numbers of distinct keys."""
+        cost: Cost = PSI_PROTOCOLS.get(attributes["protocol"])().cost(n_mine, n_theirs, learns=learns)
+        if learns != "both":
+            return cost
+        return Cost(
+            rounds=cost.rounds + max(1, -(-n_common // _CHUNK)),
+            bytes_sent={role: size + 8 * n_common for role, size in cost.bytes_sent.items()},
+        )
+
+
+def row_order(keys: Keys, found: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The positions of common keys in the order of their hashes, which is the same at every party that has them.
+
+    Shapes: (n,) to (n,).
+    """
+    distinct = keys.distinct
+    ranked = sorted(found.tolist(), key=lambda position: digest("jali.psi.order.v1", distinct[position]))
+    return np.array(ranked, np.int64)
+
+
+def joined_rows(keys: Keys, ranked: NDArray[np.int64], theirs: NDArray[np.int64], *, left: bool) -> NDArray[np.int64]:
+    """This side's row numbers of the join, for common keys in order and the peer's count of each.
+
+    Shapes: ranked and theirs (n,); the result has the sum of the products of both sides' counts.
+    Raises: JoinTooLarge above 2^31 rows.
+    """
+    mine = keys.counts[ranked]
+    total = float(np.dot(mine.astype(np.float64), theirs.astype(np.float64)))
+    if total > MAX_ROWS:
+        raise JoinTooLarge(
+            f"expected a join of at most {MAX_ROWS} rows, but duplicates on both sides make {total:.3g}: remove "
+            "duplicates of the key, or aggregate by it, at one party"
+        )
+    products = mine * theirs
+    ends = np.cumsum(products)
+    within = np.arange(int(total)) - np.repeat(ends - products, products)
+    offset = within // np.repeat(theirs, products) if left else within % np.repeat(mine, products)
+    rows: NDArray[np.int64] = keys.rows[np.repeat(keys.starts[ranked], products) + offset]
+    return rows
+
+
+def _exchange_counts(stream: Stream, mine: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The peer's count of each common key, for mine; both sides list the keys in the same order."""
+    theirs = []
+    for start in range(0, max(len(mine), 1), _CHUNK):
+        chunk = mine[start : start + _CHUNK]
+        stream.send(chunk.astype("<i8").tobytes())
+        message = stream.receive()
+        if message.nbytes != 8 * len(chunk):
+            raise PsiFrameInvalid(
+                f"expected the counts of {len(chunk)} common keys from {stream.peer!r}, found {message.nbytes} bytes: "
+                "the two sides found different intersections",
+                party=stream.peer,
+            )
+        theirs.append(np.frombuffer(message, "<i8"))
+    counts = np.concatenate(theirs).astype(np.int64)
+    if np.any(counts < 1):
+        raise PsiFrameInvalid(f"expected counts from 1 of {stream.peer!r}, found a smaller one", party=stream.peer)
+    return counts
+
+
+def _owner(handle: Any) -> str:
+    seen = handle.node.visibility
+    if seen.kind != "private":
+        raise ProgramError(f"expected a table at one party, found {handle.node.text!r}, which is {seen}")
+    return str(seen.owner)
+
+
+def _private(party: str) -> Any:
+    from jali.graph.node import Visibility
+
+    return Visibility("private", party)

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Conformance: every registered protocol finds exactly the intersection, at exactly the declared cost."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from jali.core.errors import PsiKeysDiffer
+from jali.psi.contract import PSI_PROTOCOLS, Learns
+from jali.psi.keys import Keys
+from tests.psi.pairs import run_both, stream_pair
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from jali.psi.contract import PsiProtocol
+    from tests.psi.pairs import PairStream
+
+OPPOSITE: dict[Learns, Learns] = {"both": "both", "me": "peer", "peer": "me"}
+
+
+@pytest.fixture(params=PSI_PROTOCOLS.names())
+def protocol(request: pytest.FixtureRequest) -> PsiProtocol:
+    made: PsiProtocol = PSI_PROTOCOLS.get(request.param)()
+    return made
+
+
+def _ignore(done: float, what: str) -> None:
+    pass
+
+
+def intersect(
+    protocol: PsiProtocol, ours: Keys, theirs: Keys, *, learns: Learns = "both"
+) -> tuple[tuple[Any, Any], tuple[PairStream, PairStream]]:
+    streams = stream_pair()
+
+    def part(keys: Keys, who: Learns) -> Callable[[PairStream], Any]:
+        return lambda stream: protocol.intersect(stream, keys, learns=who, progress=_ignore)
+
+    return run_both(streams, part(ours, learns), part(theirs, OPPOSITE[learns])), streams
+
+
+def _check(protocol: PsiProtocol, a: Any, b: Any, *, learns: Learns = "both") -> None:
+    ours, theirs = Keys(a), Keys(b)
+    results, streams = intersect(protocol, ours, theirs, learns=learns)
+    common = set(ours.distinct) & set(theirs.distinct)
+    for keys, found, who in ((ours, results[0], learns), (theirs, results[1], OPPOSITE[learns])):
+        if who == "peer":
+            assert found is None
+        else:
+            assert {keys.distinct[i] for i in found} == common
+            assert found.dtype == np.int64
+            assert np.all(np.diff(found) > 0)
+    for stream, mine, other, who in (
+        (streams[0], ours, theirs, learns),
+        (streams[1], theirs, ours, OPPOSITE[learns]),
+    ):
+        cost = protocol.cost(len(mine), len(other), learns=who)
+        counted = stream.counters
+        assert (counted.rounds, counted.bytes_sent, counted.bytes_received) == (
+            cost.rounds,
+            cost.bytes_sent["me"],
+            cost.bytes_sent["peer"],
+        )
+
+
+@pytest.mark.parametrize("learns", ["both", "me", "peer"])
+@pytest.mark.parametrize(
+    ("n", "m", "overlap"), [(0, 0, 0), (0, 1, 0), (1, 1, 1), (1, 1, 0), (10, 10, 10), (10, 3, 2), (7, 50, 7)]
+)
+def test_exact(protocol: PsiProtocol, n: int, m: int, overlap: int, learns: Learns) -> None:
+    _check(protocol, np.arange(n), np.arange(n - overlap, n - overlap + m), learns=learns)
+
+
+@pytest.mark.parametrize("overlap", [0, 500, 1000])
+def test_exact_for_a_thousand(protocol: PsiProtocol, overlap: int) -> None:
+    _check(protocol, np.arange(1000), np.arange(1000 - overlap, 2000 - overlap)[::-1])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("learns", ["both", "me"])
+def test_exact_over_several_chunks(protocol: PsiProtocol, learns: Learns) -> None:
+    """Both sides cross the chunk size, one by one key: 16,385 and 8,192."""
+    _check(protocol, np.arange(16_385), np.arange(16_000, 24_192), learns=learns)
+
+
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [
+        (["ana", "bo", "ana", "bo", "bo"], ["bo", "cy", "cy", "ana"]),
+        (["Zo\u00eb", "\u5c71\u7530", "\U0001f600"], ["Zoe\u0308 ", "\u5c71\u7530", "x"]),
+        ([b"\x00", b"\x00\x00", b"\xff"], [b"\x00\x00", b"\xff\x00"]),
+        ([-1, 2**63 - 1, -(2**63)], [2**63 - 1, 1]),
+        (["a" * 10_000, "b"], ["a" * 10_000, "a" * 9_999]),
+    ],
+    ids=["duplicates", "unicode", "bytes", "integers", "long"],
+)
+def test_kinds_of_keys(protocol: PsiProtocol, a: Any, b: Any) -> None:
+    _check(protocol, a, b)
+
+
+def test_keys_that_cannot_match_are_an_error_at_both(protocol: PsiProtocol) -> None:
+    for a, b in (
+        (Keys([1, 2]), Keys(["1", "2"])),
+        (Keys(["a"], normalise="exact"), Keys(["a"])),
+        (Keys([], normalise="exact"), Keys(["a"])),
+    ):
+        raised = run_both(
+            stream_pair(),
+            *[
+                lambda stream, keys=keys: protocol.intersect(stream, keys, learns="both", progress=_ignore)
+                for keys in (a, b)
+            ],
+            errors=True,
+        )
+        assert all(isinstance(error, PsiKeysDiffer) for error in raised)
+        assert "normalise" in str(raised[0])
+
+
+def test_no_rows_match_any_kind(protocol: PsiProtocol) -> None:
+    _check(protocol, np.zeros(0), np.arange(3))
+    _check(protocol, [], [b"x"])
+
+
+def test_declared_leaks_name_both_parties(protocol: PsiProtocol) -> None:
+    both = protocol.leaks(("bank", "bureau"), learners=("bank", "bureau"))
+    one = protocol.leaks(("bank", "bureau"), learners=("bank",))
+    assert {leak.to for leak in both} == {"bank", "bureau"}
+    assert set(one) < set(both)
+    assert [leak.to for leak in both if leak not in one] == ["bureau"]
+    assert protocol.threat.parties == 2
+    assert protocol.threat.assumptions
+
+
+def test_progress_grows_to_one(protocol: PsiProtocol) -> None:
+    seen: list[float] = []
+    keys = Keys(np.arange(20))
+    run_both(
+        stream_pair(),
+        lambda stream: protocol.intersect(stream, keys, learns="both", progress=lambda done, what: seen.append(done)),
+        lambda stream: protocol.intersect(stream, keys, learns="both", progress=_ignore),
+    )
+    assert seen == sorted(seen)
+    assert seen[-1] == 1.0
