@@ -52,12 +52,12 @@ def prg_words(key: bytes, nonce: int, count: int, *, start: int = 0) -> Words:
     References: NIST SP 800-38A, section 6.5; FIPS 197.
     """
     _check_prg(key, nonce)
-    if min(count, start) < 0 or start + count > 1 << 62:
-        raise KernelArgumentError(f"prg_words: start and count must lie in 0..2^62, not {start} and {count}")
+    if min(count, start) < 0 or start + count >= 1 << 64:
+        raise KernelArgumentError(f"prg_words: start and count must lie in 0..2^64-1, not {start} and {count}")
     first, last = start // 2, (start + count + 1) // 2
     blocks = np.empty((last - first, 2), np.uint64)
     blocks[:, 0] = nonce
-    blocks[:, 1] = np.arange(first, last, dtype=np.uint64)
+    blocks[:, 1] = np.uint64(first) + np.arange(last - first, dtype=np.uint64)
     # Our counter is little-endian, that of the library's CTR mode is not; hence the raw block cipher on counters.
     encryptor = Cipher(algorithms.AES(key), modes.ECB()).encryptor()  # noqa: S305
     stream = encryptor.update(blocks.tobytes()) + encryptor.finalize()

@@ -1,0 +1,355 @@
+// SPDX-License-Identifier: Apache-2.0
+// The Python module. A call whose arguments are not the plain case (contiguous arrays of the right type and of shapes
+// that fit) goes on to the numpy twin, which computes it or words the error.
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include <atomic>
+#include <cstring>
+#include <new>
+#include <string>
+#include <vector>
+
+#include "block.h"
+#include "cpu.h"
+#include "kernels.h"
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+namespace jali {
+namespace {
+
+template <class T>
+using In = nb::ndarray<const T, nb::c_contig, nb::device::cpu>;
+using Words = In<u64>;
+
+std::atomic<const Kernels*> current{nullptr};
+
+const Kernels& kernels() { return *current.load(std::memory_order_relaxed); }
+
+[[noreturn]] void leave_to_twin() { throw nb::next_overload(); }
+
+void require(bool plain) {
+  if (!plain) leave_to_twin();
+}
+
+template <class T>
+struct Result {
+  T* data;
+  nb::object array;
+};
+
+template <class T>
+Result<T> make(size_t axes, const size_t* shape) {
+  size_t size = sizeof(T);
+  for (size_t i = 0; i < axes; ++i) size *= shape[i];
+  auto* block = new Block(size);
+  const nb::capsule owner(block, [](void* p) noexcept { delete static_cast<Block*>(p); });
+  nb::ndarray<nb::numpy, T> array(block->data(), axes, shape, owner);
+  return {static_cast<T*>(block->data()), nb::cast(array, nb::rv_policy::reference)};
+}
+
+template <class T>
+Result<T> make(std::initializer_list<size_t> shape) {
+  return make<T>(shape.size(), shape.begin());
+}
+
+template <class T>
+std::vector<size_t> shape_of(const In<T>& x) {
+  std::vector<size_t> shape(x.ndim());
+  for (size_t i = 0; i < x.ndim(); ++i) shape[i] = x.shape(i);
+  return shape;
+}
+
+bool same_shape(const Words& x, const Words& y) {
+  if (x.ndim() != y.ndim()) return false;
+  for (size_t i = 0; i < x.ndim(); ++i) {
+    if (x.shape(i) != y.shape(i)) return false;
+  }
+  return true;
+}
+
+Result<u64> result_like(const Words& x, nb::handle out) {
+  if (out.is_none()) {
+    const auto shape = shape_of(x);
+    return make<u64>(shape.size(), shape.data());
+  }
+  nb::ndarray<u64, nb::c_contig, nb::device::cpu> array;
+  require(nb::try_cast(out, array, false));
+  require(same_shape(x, Words(array)));
+  return {array.data(), nb::borrow(out)};
+}
+
+template <class... Others>
+void require_same_shape(const Words& x, const Others&... others) {
+  require((same_shape(x, others) && ...));
+}
+
+// -- key streams ------------------------------------------------------------------------------------------------------
+class ExpandedKey {
+ public:
+  explicit ExpandedKey(const nb::bytes& key) {
+    require(key.size() == 16 && kernels().prg != nullptr);
+    kernels().expand(reinterpret_cast<const u8*>(key.data()), keys_);
+  }
+  ExpandedKey(const ExpandedKey&) = delete;
+  ExpandedKey& operator=(const ExpandedKey&) = delete;
+  ~ExpandedKey() {
+    std::memset(&keys_, 0, sizeof keys_);
+    __asm__ volatile("" : : "r"(&keys_) : "memory");  // keeps the wiping
+  }
+  const AesKeys& operator*() const { return keys_; }
+
+ private:
+  AesKeys keys_;
+};
+
+nb::object prg_words(const nb::bytes& key, u64 nonce, u64 count, u64 start) {
+  require(start <= ~u64{0} - count);
+  const ExpandedKey keys(key);
+  auto out = make<u64>({count});
+  {
+    const nb::gil_scoped_release unlocked;
+    kernels().prg(*keys, nonce, start, Mask::set, nullptr, out.data, count);
+  }
+  return out.array;
+}
+
+template <Mask mask>
+nb::object with_prg(const Words& x, const nb::bytes& key, u64 nonce, nb::handle out) {
+  const ExpandedKey keys(key);
+  auto result = result_like(x, out);
+  {
+    const nb::gil_scoped_release unlocked;
+    kernels().prg(*keys, nonce, 0, mask, x.data(), result.data, x.size());
+  }
+  return result.array;
+}
+
+// -- protocol steps ---------------------------------------------------------------------------------------------------
+template <auto kernel>
+nb::object masked_five(const Words& dx, const Words& dy, const Words& lx, const Words& ly, const Words& g, bool leader,
+                       nb::handle out) {
+  require_same_shape(dx, dy, lx, ly, g);
+  auto result = result_like(dx, out);
+  {
+    const nb::gil_scoped_release unlocked;
+    (kernels().*kernel)(dx.data(), dy.data(), lx.data(), ly.data(), g.data(), result.data, dx.size(), leader);
+  }
+  return result.array;
+}
+
+template <auto kernel>
+nb::object replicated_five(const Words& x0, const Words& x1, const Words& y0, const Words& y1, const Words& zero,
+                           nb::handle out) {
+  require_same_shape(x0, x1, y0, y1, zero);
+  auto result = result_like(x0, out);
+  {
+    const nb::gil_scoped_release unlocked;
+    (kernels().*kernel)(x0.data(), x1.data(), y0.data(), y1.data(), zero.data(), result.data, x0.size());
+  }
+  return result.array;
+}
+
+constexpr unsigned most_bits = 61;
+
+nb::object masked_truncate(const Words& c, const Words& a, const Words& b, unsigned bits, bool leader,
+                           nb::handle out) {
+  require(bits <= most_bits);
+  require_same_shape(c, a, b);
+  auto result = result_like(c, out);
+  {
+    const nb::gil_scoped_release unlocked;
+    kernels().masked_truncate(c.data(), a.data(), b.data(), result.data, c.size(), bits, leader);
+  }
+  return result.array;
+}
+
+// -- matrices ---------------------------------------------------------------------------------------------------------
+nb::object matmul(const Words& a, const Words& b, nb::handle add) {
+  const size_t axes = a.ndim();
+  require((axes == 2 || axes == 3) && b.ndim() == axes);
+  require(axes == 2 || a.shape(0) == b.shape(0));
+  require(a.shape(axes - 1) == b.shape(axes - 2));
+  const size_t batch = axes == 3 ? a.shape(0) : 1;
+  const size_t m = a.shape(axes - 2);
+  const size_t k = a.shape(axes - 1);
+  const size_t n = b.shape(axes - 1);
+  const size_t shape[3] = {batch, m, n};
+  Words start;
+  if (!add.is_none()) {
+    require(nb::try_cast(add, start, false) && start.ndim() == axes);
+    for (size_t i = 0; i < axes; ++i) require(start.shape(i) == shape[3 - axes + i]);
+  }
+  auto out = make<u64>(axes, shape + 3 - axes);
+  bool done = true;
+  {
+    const nb::gil_scoped_release unlocked;
+    const size_t bytes = batch * m * n * sizeof(u64);
+    if (add.is_none()) {
+      std::memset(out.data, 0, bytes);
+    } else if (bytes != 0) {
+      std::memcpy(out.data, start.data(), bytes);
+    }
+    for (size_t i = 0; i < batch && done; ++i) {
+      done = kernels().matmul(a.data() + i * m * k, b.data() + i * k * n, out.data + i * m * n, m, k, n);
+    }
+  }
+  if (!done) throw std::bad_alloc();
+  return out.array;
+}
+
+// -- fixed point ------------------------------------------------------------------------------------------------------
+nb::object fixed_encode(const In<double>& x, unsigned bits) {
+  require(bits <= most_bits);
+  const auto shape = shape_of(x);
+  auto out = make<u64>(shape.size(), shape.data());
+  size_t bad = 0;
+  {
+    const nb::gil_scoped_release unlocked;
+    bad = kernels().fixed_encode(x.data(), out.data, x.size(), bits);
+  }
+  require(bad == 0);
+  return out.array;
+}
+
+nb::object fixed_decode(const Words& x, unsigned bits) {
+  require(bits <= most_bits);
+  const auto shape = shape_of(x);
+  auto out = make<double>(shape.size(), shape.data());
+  {
+    const nb::gil_scoped_release unlocked;
+    kernels().fixed_decode(x.data(), out.data, x.size(), bits);
+  }
+  return out.array;
+}
+
+// -- bits -------------------------------------------------------------------------------------------------------------
+size_t words_for(size_t n) { return n / 64 + (n % 64 != 0 ? 1 : 0); }
+
+nb::object bit_planes(const Words& x) {
+  require(x.ndim() == 1);
+  auto out = make<u64>({64, words_for(x.size())});
+  {
+    const nb::gil_scoped_release unlocked;
+    kernels().bit_planes(x.data(), out.data, x.size());
+  }
+  return out.array;
+}
+
+nb::object from_bit_planes(const Words& planes, u64 n) {
+  require(planes.ndim() == 2 && planes.shape(0) == 64 && planes.shape(1) == words_for(n));
+  auto out = make<u64>({n});
+  {
+    const nb::gil_scoped_release unlocked;
+    kernels().from_bit_planes(planes.data(), out.data, n);
+  }
+  return out.array;
+}
+
+template <class T>
+nb::object pack_bits(const In<T>& bits) {
+  static_assert(sizeof(T) == 1);
+  require(bits.ndim() == 1);
+  auto out = make<u64>({words_for(bits.size())});
+  {
+    const nb::gil_scoped_release unlocked;
+    kernels().pack_bits(reinterpret_cast<const u8*>(bits.data()), out.data, bits.size());
+  }
+  return out.array;
+}
+
+nb::object unpack_bits(const Words& words, u64 n) {
+  require(words.ndim() == 1 && words.size() == words_for(n));
+  auto out = make<bool>({n});
+  {
+    const nb::gil_scoped_release unlocked;
+    kernels().unpack_bits(words.data(), reinterpret_cast<u8*>(out.data), n);
+  }
+  return out.array;
+}
+
+// -- levels -----------------------------------------------------------------------------------------------------------
+std::vector<std::string> levels() {
+  size_t count = 0;
+  const Kernels* table = available_levels(count);
+  std::vector<std::string> names;
+  for (size_t i = 0; i < count; ++i) names.emplace_back(table[i].level);
+  return names;
+}
+
+void set_level(const std::string& name) {
+  size_t count = 0;
+  const Kernels* table = available_levels(count);
+  for (size_t i = 0; i < count; ++i) {
+    if (name == table[i].level) {
+      current.store(&table[i]);
+      return;
+    }
+  }
+  throw nb::value_error("no such level on this machine");
+}
+
+std::vector<std::string> features() {
+  const CpuFeatures& cpu = cpu_features();
+  std::vector<std::string> names;
+  if (cpu.aes) names.emplace_back("aes");
+  if (cpu.avx2) names.emplace_back("avx2");
+  if (cpu.bmi2) names.emplace_back("bmi2");
+  if (cpu.avx512) names.emplace_back("avx512");
+  if (cpu.avx512_vbmi) names.emplace_back("avx512_vbmi");
+  if (cpu.vaes) names.emplace_back("vaes");
+  if (cpu.amx_int8) names.emplace_back("amx_int8");
+  return names;
+}
+
+// Defines the kernel, and behind it the overload for everything that the kernel does not take.
+template <class Function, class... Extra>
+void define(nb::module_& m, const char* name, Function function, const Extra&... extra) {
+  m.def(name, function, extra...);
+  m.def(name, [name](const nb::args& args, const nb::kwargs& named) {
+    return nb::module_::import_("jali.kernels.reference").attr(name)(*args, **named);
+  });
+}
+
+auto strict(const char* name) { return nb::arg(name).noconvert(); }
+
+}  // namespace
+}  // namespace jali
+
+NB_MODULE(_native, m) {
+  using namespace jali;
+  nb::set_leak_warnings(false);
+  m.def("levels", levels);
+  m.def("level", [] { return std::string(kernels().level); });
+  m.def("set_level", set_level, "name"_a);
+  m.def("features", features);
+  set_level(levels().back());
+
+  const auto out = nb::arg("out") = nb::none();
+  define(m, "prg_words", prg_words, "key"_a, "nonce"_a, "count"_a, nb::kw_only(), "start"_a = 0);
+  define(m, "add_prg", with_prg<Mask::add>, strict("x"), "key"_a, "nonce"_a, nb::kw_only(), out);
+  define(m, "sub_prg", with_prg<Mask::sub>, strict("x"), "key"_a, "nonce"_a, nb::kw_only(), out);
+  define(m, "xor_prg", with_prg<Mask::exclusive_or>, strict("x"), "key"_a, "nonce"_a, nb::kw_only(), out);
+  define(m, "masked_product", masked_five<&Kernels::masked_product>, strict("dx"), strict("dy"), strict("lx"),
+         strict("ly"), strict("g"), nb::kw_only(), "leader"_a, out);
+  define(m, "masked_and", masked_five<&Kernels::masked_and>, strict("da"), strict("db"), strict("la"), strict("lb"),
+         strict("g"), nb::kw_only(), "leader"_a, out);
+  define(m, "masked_truncate", masked_truncate, strict("c"), strict("a"), strict("b"), "bits"_a, nb::kw_only(),
+         "leader"_a, out);
+  define(m, "replicated_product", replicated_five<&Kernels::replicated_product>, strict("x0"), strict("x1"),
+         strict("y0"), strict("y1"), strict("zero"), nb::kw_only(), out);
+  define(m, "replicated_and", replicated_five<&Kernels::replicated_and>, strict("x0"), strict("x1"), strict("y0"),
+         strict("y1"), strict("zero"), nb::kw_only(), out);
+  define(m, "matmul", matmul, strict("a"), strict("b"), nb::kw_only(), nb::arg("add") = nb::none());
+  define(m, "fixed_encode", fixed_encode, strict("x"), "bits"_a);
+  define(m, "fixed_decode", fixed_decode, strict("x"), "bits"_a);
+  define(m, "bit_planes", bit_planes, strict("x"));
+  define(m, "from_bit_planes", from_bit_planes, strict("planes"), "n"_a);
+  m.def("pack_bits", pack_bits<bool>, strict("bits"));
+  define(m, "pack_bits", pack_bits<u8>, strict("bits"));
+  define(m, "unpack_bits", unpack_bits, strict("words"), "n"_a);
+}

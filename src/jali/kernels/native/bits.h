@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+// Packing of bits and transposition between words and bit planes.
+#pragma once
+
+#include <cstring>
+
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
+#include "kernels.h"
+
+namespace jali {
+namespace {
+
+// Eight 64 x 64 bit matrices side by side: rows[r][t] is row r of matrix t, so that steps vectorise over t.
+using Tiles = u64[64][8];
+
+// Transposes by swapping ever smaller off-diagonal squares: 32, 16, ... 1 bits wide.
+template <int width>
+inline void swap_squares(Tiles& rows, u64 low) {
+  for (int top = 0; top < 64; top += 2 * width) {
+    for (int r = top; r < top + width; ++r) {
+      for (int t = 0; t < 8; ++t) {
+        const u64 swap = ((rows[r][t] >> width) ^ rows[r + width][t]) & low;
+        rows[r][t] ^= swap << width;
+        rows[r + width][t] ^= swap;
+      }
+    }
+  }
+}
+
+inline void transpose(Tiles& rows) {
+  swap_squares<32>(rows, 0x00000000ffffffff);
+  swap_squares<16>(rows, 0x0000ffff0000ffff);
+  swap_squares<8>(rows, 0x00ff00ff00ff00ff);
+  swap_squares<4>(rows, 0x0f0f0f0f0f0f0f0f);
+  swap_squares<2>(rows, 0x3333333333333333);
+  swap_squares<1>(rows, 0x5555555555555555);
+}
+
+void bit_planes(const u64* x, u64* planes, size_t n) {
+  const size_t blocks = (n + 63) / 64;
+  alignas(64) Tiles rows;
+  for (size_t first = 0; first < blocks; first += 8) {
+    const size_t many = blocks - first < 8 ? blocks - first : 8;
+    const u64* from = x + 64 * first;
+    if (n - 64 * first >= 512) {
+      for (int r = 0; r < 64; ++r) {
+        for (int t = 0; t < 8; ++t) rows[r][t] = from[64 * t + r];
+      }
+    } else {
+      std::memset(rows, 0, sizeof rows);
+      for (size_t i = 0; i < n - 64 * first; ++i) rows[i % 64][i / 64] = from[i];
+    }
+    transpose(rows);
+    for (int j = 0; j < 64; ++j) std::memcpy(planes + j * blocks + first, rows[j], many * sizeof(u64));
+  }
+}
+
+void from_bit_planes(const u64* planes, u64* x, size_t n) {
+  const size_t blocks = (n + 63) / 64;
+  alignas(64) Tiles rows = {};
+  for (size_t first = 0; first < blocks; first += 8) {
+    const size_t many = blocks - first < 8 ? blocks - first : 8;
+    for (int j = 0; j < 64; ++j) std::memcpy(rows[j], planes + j * blocks + first, many * sizeof(u64));
+    transpose(rows);
+    u64* to = x + 64 * first;
+    if (n - 64 * first >= 512) {
+      for (int t = 0; t < 8; ++t) {
+        for (int r = 0; r < 64; ++r) to[64 * t + r] = rows[r][t];
+      }
+    } else {
+      for (size_t i = 0; i < n - 64 * first; ++i) to[i] = rows[i % 64][i / 64];
+    }
+  }
+}
+
+inline u64 pack_word(const u8* bits) {
+#if defined(__AVX512BW__)
+  const __m512i bytes = _mm512_loadu_si512(bits);
+  return _mm512_test_epi8_mask(bytes, bytes);
+#elif defined(__AVX2__)
+  const __m256i zero = _mm256_setzero_si256();
+  const auto half = [&](const u8* p) {
+    const __m256i bytes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+    return ~static_cast<u32>(_mm256_movemask_epi8(_mm256_cmpeq_epi8(bytes, zero)));
+  };
+  return half(bits) | (static_cast<u64>(half(bits + 32)) << 32);
+#else
+  u64 word = 0;
+  for (int i = 0; i < 8; ++i) {
+    u64 eight;
+    std::memcpy(&eight, bits + 8 * i, 8);
+    // Bytes that are not 0 become 1; the product then brings byte j to bit 56 + j.
+    const u64 low = 0x7f7f7f7f7f7f7f7f;
+    const u64 ones = (((eight & low) + low) | eight) >> 7 & 0x0101010101010101;
+    word |= (ones * 0x0102040810204080) >> 56 << (8 * i);
+  }
+  return word;
+#endif
+}
+
+inline void unpack_word(u64 word, u8* bits) {
+#if defined(__AVX512BW__)
+  _mm512_storeu_si512(bits, _mm512_maskz_set1_epi8(word, 1));
+#else
+  for (int i = 0; i < 8; ++i) {
+    // Copies the byte to all eight bytes, keeps bit j in byte j, and moves it down to 0 or 1.
+    const u64 spread = ((word >> (8 * i) & 0xff) * 0x0101010101010101) & 0x8040201008040201;
+    const u64 ones = (spread + 0x7f7f7f7f7f7f7f7f) >> 7 & 0x0101010101010101;
+    std::memcpy(bits + 8 * i, &ones, 8);
+  }
+#endif
+}
+
+void pack_bits(const u8* bits, u64* words, size_t n) {
+  for (size_t i = 0; i < n / 64; ++i) words[i] = pack_word(bits + 64 * i);
+  if (n % 64 != 0) {
+    u8 rest[64] = {};
+    std::memcpy(rest, bits + n / 64 * 64, n % 64);
+    words[n / 64] = pack_word(rest);
+  }
+}
+
+void unpack_bits(const u64* words, u8* bits, size_t n) {
+  for (size_t i = 0; i < n / 64; ++i) unpack_word(words[i], bits + 64 * i);
+  if (n % 64 != 0) {
+    u8 rest[64];
+    unpack_word(words[n / 64], rest);
+    std::memcpy(bits + n / 64 * 64, rest, n % 64);
+  }
+}
+
+}  // namespace
+}  // namespace jali

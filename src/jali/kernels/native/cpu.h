@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the processor and the operating system let us use.
+#pragma once
+
+namespace jali {
+
+struct CpuFeatures {
+  bool aes = false;
+  bool avx2 = false;
+  bool bmi2 = false;
+  bool avx512 = false;  // F, DQ, BW and VL
+  bool avx512_vbmi = false;
+  bool vaes = false;
+  bool amx_int8 = false;  // and the kernel granted the tile registers
+};
+
+const CpuFeatures& cpu_features();
+
+}  // namespace jali

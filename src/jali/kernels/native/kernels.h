@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+// The table of kernels: one function pointer each, filled for a level of the instruction set.
+//
+// Kernels see raw pointers and sizes only: no Python, no exceptions, no allocation but scratch space. `out` may equal an
+// input exactly. No branch and no address depends on the value of an array element.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace jali {
+
+using u8 = std::uint8_t;
+using u32 = std::uint32_t;
+using u64 = std::uint64_t;
+using std::size_t;
+
+enum class Mask { set, add, sub, exclusive_or };
+
+struct alignas(64) AesKeys {
+  u8 round[11][16];
+};
+
+struct Kernels {
+  const char* level;
+
+  // AES; null where the processor has no instructions for it.
+  void (*expand)(const u8 key[16], AesKeys& keys);
+  void (*prg)(const AesKeys& keys, u64 nonce, u64 start, Mask mask, const u64* x, u64* out, size_t n);
+
+  void (*masked_product)(const u64* dx, const u64* dy, const u64* lx, const u64* ly, const u64* g, u64* out, size_t n,
+                         bool leader);
+  void (*masked_and)(const u64* da, const u64* db, const u64* la, const u64* lb, const u64* g, u64* out, size_t n,
+                     bool leader);
+  void (*masked_truncate)(const u64* c, const u64* a, const u64* b, u64* out, size_t n, unsigned bits, bool leader);
+  void (*replicated_product)(const u64* x0, const u64* x1, const u64* y0, const u64* y1, const u64* zero, u64* out,
+                             size_t n);
+  void (*replicated_and)(const u64* x0, const u64* x1, const u64* y0, const u64* y1, const u64* zero, u64* out,
+                         size_t n);
+
+  // out += a b, for a (m, k), b (k, n), out (m, n). False if scratch memory is lacking.
+  bool (*matmul)(const u64* a, const u64* b, u64* out, size_t m, size_t k, size_t n);
+
+  // The number of elements that are out of range (out is then unspecified).
+  size_t (*fixed_encode)(const double* x, u64* out, size_t n, unsigned bits);
+  void (*fixed_decode)(const u64* x, double* out, size_t n, unsigned bits);
+
+  void (*bit_planes)(const u64* x, u64* planes, size_t n);
+  void (*from_bit_planes)(const u64* planes, u64* x, size_t n);
+  void (*pack_bits)(const u8* bits, u64* words, size_t n);
+  void (*unpack_bits)(const u64* words, u8* bits, size_t n);
+};
+
+// Best level last. `count` is the number of levels that this processor runs.
+const Kernels* available_levels(size_t& count);
+
+}  // namespace jali

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+// The rows of the table that are plain loops, compiled for the level of the including file.
+#pragma once
+
+#include "bits.h"
+#include "fixed.h"
+#include "levels.h"
+#include "matmul.h"
+#include "ring.h"
+
+namespace jali {
+namespace {
+
+template <class Block>
+Kernels compiled_for(const char* level) {
+  Kernels k{};
+  k.level = level;
+  k.masked_product = masked_product;
+  k.masked_and = masked_and;
+  k.masked_truncate = masked_truncate;
+  k.replicated_product = replicated_product;
+  k.replicated_and = replicated_and;
+  k.matmul = matmul<Block>;
+  k.fixed_encode = fixed_encode;
+  k.fixed_decode = fixed_decode;
+  k.bit_planes = bit_planes;
+  k.from_bit_planes = from_bit_planes;
+  k.pack_bits = pack_bits;
+  k.unpack_bits = unpack_bits;
+  return k;
+}
+
+}  // namespace
+}  // namespace jali

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "levels.h"
+
+#include "cpu.h"
+
+namespace jali {
+namespace {
+
+struct Table {
+  Kernels levels[4];
+  size_t count = 0;
+
+  Table() {
+    levels[count++] = portable_kernels();
+#if defined(__x86_64__)
+    const CpuFeatures& cpu = cpu_features();
+    if (!(cpu.avx2 && cpu.bmi2 && cpu.aes)) return;
+    levels[count] = avx2_kernels();
+    levels[count].expand = expand_aes_ni;
+    levels[count++].prg = prg_aes_ni;
+    if (!cpu.avx512) return;
+    levels[count] = avx512_kernels();
+    levels[count].expand = expand_aes_ni;
+    levels[count++].prg = cpu.vaes ? prg_vaes : prg_aes_ni;
+    if (!(cpu.amx_int8 && cpu.avx512_vbmi)) return;
+    levels[count] = levels[count - 1];
+    levels[count].level = "amx";
+    levels[count++].matmul = matmul_amx;
+#endif
+  }
+};
+
+}  // namespace
+
+const Kernels* available_levels(size_t& count) {
+  static const Table table;
+  count = table.count;
+  return table.levels;
+}
+
+}  // namespace jali

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+// What each translation unit gives to the table; which units exist depends on the architecture.
+#pragma once
+
+#include "kernels.h"
+
+namespace jali {
+
+// Every kernel but AES, compiled for one level.
+Kernels portable_kernels();
+
+#if defined(__x86_64__)
+Kernels avx2_kernels();
+Kernels avx512_kernels();
+
+void expand_aes_ni(const u8 key[16], AesKeys& keys);
+void prg_aes_ni(const AesKeys& keys, u64 nonce, u64 start, Mask mask, const u64* x, u64* out, size_t n);
+void prg_vaes(const AesKeys& keys, u64 nonce, u64 start, Mask mask, const u64* x, u64* out, size_t n);
+
+bool matmul_amx(const u64* a, const u64* b, u64* out, size_t m, size_t k, size_t n);
+#endif
+
+}  // namespace jali

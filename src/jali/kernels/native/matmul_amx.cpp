@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+// Matrix product mod 2^64 on the 8-bit tile multiplier (AMX, TDPBUUD).
+//
+// With limbs a = sum_i 2^(8 i) a_i and b = sum_j 2^(8 j) b_j, a b = sum_s 2^(8 s) sum_(i + j = s) a_i b_j, and only s < 8
+// counts mod 2^64: 36 products of byte matrices. A tile sums in 32 bits, which is exact for s < 4 as long as
+// (s + 1) 255^2 depth < 2^32, so for depth <= 16,512; for s >= 4 no more than 32 bits are wanted.
+#include <immintrin.h>
+
+#include <cstring>
+
+#include "levels.h"
+#include "scratch.h"
+
+namespace jali {
+namespace {
+
+constexpr size_t side = 16;                    // rows of a tile of A, columns of one of B
+constexpr size_t tile_depth = 64;              // bytes of a row
+constexpr size_t tile_bytes = side * tile_depth;
+constexpr size_t limbs = 8;
+constexpr size_t depth_block = 512;
+constexpr size_t height_block = 256;           // A: 256 x 512 words, 1 MiB of L2
+constexpr size_t steps_limit = depth_block / tile_depth;
+constexpr size_t limb_stride = steps_limit * tile_bytes;   // from limb to limb of one strip of 16 rows or columns
+constexpr size_t strip_bytes = limbs * limb_stride;
+
+struct alignas(64) TileConfig {
+  u8 palette = 1;
+  u8 start_row = 0;
+  u8 reserved[14] = {};
+  std::uint16_t row_bytes[16] = {};
+  u8 rows[16] = {};
+
+  TileConfig() {
+    for (int t = 0; t < 8; ++t) {
+      row_bytes[t] = 64;
+      rows[t] = 16;
+    }
+  }
+};
+
+// From eight vectors of eight words each, the eight vectors of their i-th bytes: by_limb[i] byte 8 v + e is byte i of
+// word e of vector v.
+inline void split_limbs(__m512i v[limbs]) {
+  alignas(64) static constexpr u8 group[64] = {
+      0, 8,  16, 24, 32, 40, 48, 56, 1, 9,  17, 25, 33, 41, 49, 57, 2, 10, 18, 26, 34, 42,
+      50, 58, 3, 11, 19, 27, 35, 43, 51, 59, 4, 12, 20, 28, 36, 44, 52, 60, 5, 13, 21, 29,
+      37, 45, 53, 61, 6, 14, 22, 30, 38, 46, 54, 62, 7, 15, 23, 31, 39, 47, 55, 63};
+  const __m512i order = _mm512_load_si512(group);
+  for (size_t i = 0; i < limbs; ++i) v[i] = _mm512_permutexvar_epi8(order, v[i]);
+  __m512i pairs[limbs];  // transposes the 8 x 8 matrix of words, doubling the squares: 1, 2, 4
+  for (size_t i = 0; i < limbs; i += 2) {
+    pairs[i] = _mm512_unpacklo_epi64(v[i], v[i + 1]);
+    pairs[i + 1] = _mm512_unpackhi_epi64(v[i], v[i + 1]);
+  }
+  __m512i fours[limbs];
+  for (size_t h = 0; h < limbs; h += 4) {
+    for (size_t i = 0; i < 2; ++i) {
+      fours[h + i] = _mm512_shuffle_i64x2(pairs[h + i], pairs[h + i + 2], 0x88);
+      fours[h + i + 2] = _mm512_shuffle_i64x2(pairs[h + i], pairs[h + i + 2], 0xdd);
+    }
+  }
+  // fours[i] holds the words i and i + 4 of vectors 0..3 in order (0, 4, 0, 4); likewise fours[4 + i] for 4..7.
+  for (size_t i = 0; i < 4; ++i) {
+    v[i] = _mm512_shuffle_i64x2(fours[i], fours[4 + i], 0x88);
+    v[i + 4] = _mm512_shuffle_i64x2(fours[i], fours[4 + i], 0xdd);
+  }
+}
+
+inline __m512i load_up_to(const u64* p, size_t count) {
+  if (count >= 8) return _mm512_loadu_si512(p);
+  return _mm512_maskz_loadu_epi64(static_cast<__mmask8>((1U << count) - 1), p);
+}
+
+inline size_t rest(size_t total, size_t from) { return total > from ? total - from : 0; }
+
+// Limb i, step s of a strip of A: tile[r] = bytes i of a[r][64 s ...].
+void pack_strip_of_a(const u64* a, size_t stride, size_t height, size_t depth, u8* strip) {
+  for (size_t s = 0; s * tile_depth < depth; ++s) {
+    for (size_t r = 0; r < side; ++r) {
+      __m512i v[limbs];
+      for (size_t part = 0; part < limbs; ++part) {
+        const size_t l = s * tile_depth + 8 * part;
+        v[part] = load_up_to(a + r * stride + l, r < height ? rest(depth, l) : 0);
+      }
+      split_limbs(v);
+      for (size_t i = 0; i < limbs; ++i) {
+        _mm512_store_si512(strip + i * limb_stride + s * tile_bytes + r * tile_depth, v[i]);
+      }
+    }
+  }
+}
+
+// Limb j, step s of a strip of B: tile[r][c][q] = byte j of b[64 s + 4 r + q][c], as TDPBUUD wants it.
+void pack_strip_of_b(const u64* b, size_t stride, size_t width, size_t depth, u8* strip) {
+  alignas(64) static constexpr u8 interleave[64] = {  // from (q, c) to (c, q)
+      0, 16, 32, 48, 1, 17, 33, 49, 2,  18, 34, 50, 3,  19, 35, 51, 4,  20, 36, 52, 5,  21,
+      37, 53, 6, 22, 38, 54, 7, 23, 39, 55, 8,  24, 40, 56, 9,  25, 41, 57, 10, 26, 42, 58,
+      11, 27, 43, 59, 12, 28, 44, 60, 13, 29, 45, 61, 14, 30, 46, 62, 15, 31, 47, 63};
+  const __m512i order = _mm512_load_si512(interleave);
+  for (size_t s = 0; s * tile_depth < depth; ++s) {
+    for (size_t r = 0; r < side; ++r) {
+      __m512i v[limbs];
+      for (size_t q = 0; q < 4; ++q) {
+        const size_t l = s * tile_depth + 4 * r + q;
+        const size_t here = l < depth ? width : 0;
+        v[2 * q] = load_up_to(b + l * stride, here);
+        v[2 * q + 1] = load_up_to(b + l * stride + 8, rest(here, 8));
+      }
+      split_limbs(v);
+      for (size_t j = 0; j < limbs; ++j) {
+        _mm512_store_si512(strip + j * limb_stride + s * tile_bytes + r * tile_depth,
+                           _mm512_permutexvar_epi8(order, v[j]));
+      }
+    }
+  }
+}
+
+// Adds 2^(8 s) times the sums of one weight to a 32 x 32 block.
+void fold_weight(const u32* sums, size_t s, u64* block) {
+  const __m128i shift = _mm_cvtsi64_si128(static_cast<long long>(8 * s));
+  for (size_t i = 0; i < 4 * side * side; i += 8) {
+    const __m512i wide = _mm512_cvtepu32_epi64(_mm256_load_si256(reinterpret_cast<const __m256i*>(sums + i)));
+    const __m512i sum = _mm512_add_epi64(_mm512_load_si512(block + i), _mm512_sll_epi64(wide, shift));
+    _mm512_store_si512(block + i, sum);
+  }
+}
+
+// The 32 x 32 block of two strips of A and two of B, tile after tile (row, column) = (0, 0), (0, 1), (1, 0), (1, 1).
+void multiply_strips(const u8* a0, const u8* a1, const u8* b0, const u8* b1, size_t steps, u64* block) {
+  alignas(64) u32 sums[4 * side * side];
+  std::memset(block, 0, 4 * side * side * sizeof(u64));
+  for (size_t s = 0; s < limbs; ++s) {
+    _tile_zero(0);
+    _tile_zero(1);
+    _tile_zero(2);
+    _tile_zero(3);
+    for (size_t i = 0; i <= s; ++i) {
+      const size_t in_a = i * limb_stride;
+      const size_t in_b = (s - i) * limb_stride;
+      for (size_t t = 0; t < steps * tile_bytes; t += tile_bytes) {
+        _tile_loadd(4, a0 + in_a + t, 64);
+        _tile_loadd(6, b0 + in_b + t, 64);
+        _tile_loadd(7, b1 + in_b + t, 64);
+        _tile_dpbuud(0, 4, 6);
+        _tile_loadd(5, a1 + in_a + t, 64);
+        _tile_dpbuud(1, 4, 7);
+        _tile_dpbuud(2, 5, 6);
+        _tile_dpbuud(3, 5, 7);
+      }
+    }
+    _tile_stored(0, sums, 64);
+    _tile_stored(1, sums + side * side, 64);
+    _tile_stored(2, sums + 2 * side * side, 64);
+    _tile_stored(3, sums + 3 * side * side, 64);
+    fold_weight(sums, s, block);
+  }
+}
+
+void add_block(const u64* block, u64* out, size_t stride, size_t height, size_t width) {
+  for (size_t i = 0; i < up_to(2 * side, height); ++i) {
+    for (size_t half = 0; half < 2; ++half) {
+      const u64* from = block + (2 * (i / side) + half) * side * side + i % side * side;
+      u64* to = out + i * stride + half * side;
+      for (size_t j = 0; j < up_to(side, rest(width, half * side)); ++j) to[j] += from[j];
+    }
+  }
+}
+
+bool matmul_tiles(const u64* a, const u64* b, u64* out, size_t m, size_t k, size_t n) {
+  const Scratch rows = scratch(height_block / side * strip_bytes / sizeof(u64));
+  const Scratch columns = scratch(2 * strip_bytes / sizeof(u64));
+  if (!rows || !columns) return false;
+  auto* strips = reinterpret_cast<u8*>(rows.get());
+  auto* panel = reinterpret_cast<u8*>(columns.get());
+  alignas(64) u64 block[4 * side * side];
+  const TileConfig config;
+  _tile_loadconfig(&config);
+  for (size_t l = 0; l < k; l += depth_block) {
+    const size_t depth = up_to(depth_block, k - l);
+    const size_t steps = (depth + tile_depth - 1) / tile_depth;
+    for (size_t top = 0; top < m; top += height_block) {
+      const size_t height = up_to(height_block, m - top);
+      for (size_t i = 0; i < height + side; i += side) {  // one strip more, of zeros, where their number is odd
+        if (i >= height && i / side % 2 == 0) break;
+        pack_strip_of_a(a + (top + i) * k + l, k, rest(height, i), depth, strips + i / side * strip_bytes);
+      }
+      for (size_t left = 0; left < n; left += 2 * side) {
+        const u64* from = b + l * n + left;
+        pack_strip_of_b(from, n, up_to(side, n - left), depth, panel);
+        pack_strip_of_b(from + side, n, up_to(side, rest(n - left, side)), depth, panel + strip_bytes);
+        for (size_t i = 0; i < height; i += 2 * side) {
+          const u8* strip = strips + i / side * strip_bytes;
+          multiply_strips(strip, strip + strip_bytes, panel, panel + strip_bytes, steps, block);
+          add_block(block, out + (top + i) * n + left, n, height - i, n - left);
+        }
+      }
+    }
+  }
+  _tile_release();
+  return true;
+}
+
+}  // namespace
+
+bool matmul_amx(const u64* a, const u64* b, u64* out, size_t m, size_t k, size_t n) {
+  constexpr size_t too_small = 16;  // padding to tiles would cost more than they save
+  if (m < too_small || k < too_small || n < too_small) return avx512_kernels().matmul(a, b, out, m, k, n);
+  return matmul_tiles(a, b, out, m, k, n);
+}
+
+}  // namespace jali

@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0
+// Every kernel of every level against a naive loop, on buffers that end where the data ends, so that the sanitizers
+// see any access beyond. Exit status 1 names the first kernel that is wrong.
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <vector>
+
+#include "kernels.h"
+
+namespace {
+
+using namespace jali;
+using Vector = std::vector<u64>;
+
+u64 seed = 0x243f6a8885a308d3;
+
+u64 next_word() {  // xorshift64, Marsaglia 2003; test data only
+  seed ^= seed << 13;
+  seed ^= seed >> 7;
+  seed ^= seed << 17;
+  return seed;
+}
+
+Vector words(size_t n) {
+  Vector v(n);
+  v.shrink_to_fit();
+  for (u64& x : v) x = next_word() % 8 == 0 ? u64{0} - next_word() % 3 : next_word();
+  return v;
+}
+
+void require(bool right, const Kernels& k, const char* kernel, size_t n) {
+  if (right) return;
+  std::fprintf(stderr, "selftest: %s is wrong at level %s, size %zu\n", kernel, k.level, n);
+  std::exit(1);
+}
+
+void check_ring(const Kernels& k, size_t n) {
+  const Vector a = words(n);
+  const Vector b = words(n);
+  const Vector c = words(n);
+  const Vector d = words(n);
+  const Vector e = words(n);
+  Vector out(n);
+  Vector want(n);
+  for (const bool leader : {false, true}) {
+    const u64 lead = leader ? 1 : 0;
+    k.masked_product(a.data(), b.data(), c.data(), d.data(), e.data(), out.data(), n, leader);
+    for (size_t i = 0; i < n; ++i) want[i] = lead * a[i] * b[i] - a[i] * d[i] - b[i] * c[i] + e[i];
+    require(out == want, k, "masked_product", n);
+    k.masked_and(a.data(), b.data(), c.data(), d.data(), e.data(), out.data(), n, leader);
+    for (size_t i = 0; i < n; ++i) {
+      want[i] = (leader ? a[i] & b[i] : 0) ^ (a[i] & d[i]) ^ (b[i] & c[i]) ^ e[i];
+    }
+    require(out == want, k, "masked_and", n);
+    for (const unsigned bits : {0U, 18U, 61U}) {
+      k.masked_truncate(a.data(), b.data(), c.data(), out.data(), n, bits, leader);
+      for (size_t i = 0; i < n; ++i) {
+        want[i] = lead * ((a[i] >> bits) - (u64{1} << (62 - bits))) - (a[i] >> 63 != 0 ? c[i] : b[i]);
+      }
+      require(out == want, k, "masked_truncate", n);
+    }
+  }
+  k.replicated_product(a.data(), b.data(), c.data(), d.data(), e.data(), out.data(), n);
+  for (size_t i = 0; i < n; ++i) want[i] = a[i] * c[i] + a[i] * d[i] + b[i] * c[i] + e[i];
+  require(out == want, k, "replicated_product", n);
+  k.replicated_and(a.data(), b.data(), c.data(), d.data(), e.data(), out.data(), n);
+  for (size_t i = 0; i < n; ++i) want[i] = (a[i] & c[i]) ^ (a[i] & d[i]) ^ (b[i] & c[i]) ^ e[i];
+  require(out == want, k, "replicated_and", n);
+}
+
+void check_fixed(const Kernels& k, size_t n) {
+  for (const unsigned bits : {0U, 1U, 18U, 61U}) {
+    std::vector<double> x(n);
+    Vector out(n);
+    const double limit = std::ldexp(1.0, 62 - static_cast<int>(bits));
+    for (size_t i = 0; i < n; ++i) {
+      const double half = static_cast<double>(next_word() % 64) / 2;
+      const double any = static_cast<double>(static_cast<std::int64_t>(next_word())) / 2 / 9.3e18;
+      x[i] = i % 3 == 0 ? std::ldexp(half, -static_cast<int>(bits)) : any * limit;
+    }
+    require(k.fixed_encode(x.data(), out.data(), n, bits) == 0, k, "fixed_encode", n);
+    for (size_t i = 0; i < n; ++i) {
+      const auto want = static_cast<std::int64_t>(std::rint(std::ldexp(x[i], static_cast<int>(bits))));
+      require(static_cast<std::int64_t>(out[i]) == want, k, "fixed_encode", n);
+    }
+    std::vector<double> back(n);
+    k.fixed_decode(out.data(), back.data(), n, bits);
+    for (size_t i = 0; i < n; ++i) {
+      const auto want = std::ldexp(static_cast<double>(static_cast<std::int64_t>(out[i])), -static_cast<int>(bits));
+      require(back[i] == want, k, "fixed_decode", n);
+    }
+    if (n > 0) {
+      x[n - 1] = std::nan("");
+      require(k.fixed_encode(x.data(), out.data(), n, bits) == 1, k, "fixed_encode of a NaN", n);
+    }
+  }
+}
+
+void check_bits(const Kernels& k, size_t n) {
+  const size_t blocks = (n + 63) / 64;
+  const Vector x = words(n);
+  Vector planes(64 * blocks);
+  Vector want(64 * blocks);
+  k.bit_planes(x.data(), planes.data(), n);
+  for (size_t i = 0; i < n; ++i) {
+    for (size_t j = 0; j < 64; ++j) want[j * blocks + i / 64] |= (x[i] >> j & 1) << (i % 64);
+  }
+  require(planes == want, k, "bit_planes", n);
+  Vector back(n);
+  k.from_bit_planes(planes.data(), back.data(), n);
+  require(back == x, k, "from_bit_planes", n);
+
+  std::vector<u8> bits(n);
+  for (size_t i = 0; i < n; ++i) bits[i] = static_cast<u8>(x[i] % 4 == 0 ? 0 : x[i] >> 56 | 1);
+  Vector packed(blocks);
+  k.pack_bits(bits.data(), packed.data(), n);
+  for (size_t i = 0; i < n; ++i) require((packed[i / 64] >> (i % 64) & 1) == (bits[i] != 0), k, "pack_bits", n);
+  require(n % 64 == 0 || packed[n / 64] >> (n % 64) == 0, k, "the padding of pack_bits", n);
+  std::vector<u8> unpacked(n);
+  k.unpack_bits(packed.data(), unpacked.data(), n);
+  for (size_t i = 0; i < n; ++i) require(unpacked[i] == (bits[i] != 0), k, "unpack_bits", n);
+}
+
+void check_prg(const Kernels& k, size_t n) {
+  if (k.prg == nullptr) return;
+  // FIPS 197, appendix B: key, plaintext and ciphertext; the plaintext is one counter block of ours.
+  const u8 key[16] = {0x2b, 0x7e, 0x15, 0x16, 0x28, 0xae, 0xd2, 0xa6, 0xab, 0xf7, 0x15, 0x88, 0x09, 0xcf, 0x4f, 0x3c};
+  AesKeys keys;
+  k.expand(key, keys);
+  const u64 nonce = 0x8d305a88a8f64332;
+  const u64 block = 0x340737e0a2983131;
+  u64 cipher[2];
+  k.prg(keys, nonce, 2 * block, Mask::set, nullptr, cipher, 2);
+  require(cipher[0] == 0xfb09dc021d842539 && cipher[1] == 0x320b6a19978511dc, k, "AES-128", 2);
+
+  const Vector x = words(n);
+  Vector all(n + 3);
+  k.prg(keys, 7, 0, Mask::set, nullptr, all.data(), n + 3);
+  for (const size_t start : {0, 1, 2, 3}) {
+    Vector part(n);
+    k.prg(keys, 7, start, Mask::set, nullptr, part.data(), n);
+    for (size_t i = 0; i < n; ++i) require(part[i] == all[start + i], k, "random access to the key stream", n);
+  }
+  Vector out = x;
+  k.prg(keys, 7, 0, Mask::add, out.data(), out.data(), n);
+  for (size_t i = 0; i < n; ++i) require(out[i] == x[i] + all[i], k, "add_prg", n);
+  k.prg(keys, 7, 0, Mask::sub, out.data(), out.data(), n);
+  require(out == x, k, "sub_prg", n);
+  k.prg(keys, 7, 0, Mask::exclusive_or, out.data(), out.data(), n);
+  for (size_t i = 0; i < n; ++i) require(out[i] == (x[i] ^ all[i]), k, "xor_prg", n);
+}
+
+void check_matmul(const Kernels& k, size_t m, size_t depth, size_t n) {
+  const Vector a = words(m * depth);
+  const Vector b = words(depth * n);
+  Vector out = words(m * n);
+  Vector want = out;
+  for (size_t i = 0; i < m; ++i) {
+    for (size_t l = 0; l < depth; ++l) {
+      for (size_t j = 0; j < n; ++j) want[i * n + j] += a[i * depth + l] * b[l * n + j];
+    }
+  }
+  require(k.matmul(a.data(), b.data(), out.data(), m, depth, n), k, "memory for matmul", m * depth * n);
+  require(out == want, k, "matmul", m * depth * n);
+}
+
+}  // namespace
+
+int main() {
+  size_t count = 0;
+  const jali::Kernels* levels = jali::available_levels(count);
+  for (size_t level = 0; level < count; ++level) {
+    const jali::Kernels& k = levels[level];
+    for (const size_t n : {0, 1, 2, 3, 7, 8, 9, 31, 63, 64, 65, 127, 511, 512, 513, 1000, 1024, 1600}) {
+      check_ring(k, n);
+      check_fixed(k, n);
+      check_bits(k, n);
+      check_prg(k, n);
+    }
+    const size_t shapes[][3] = {{0, 3, 2},    {2, 0, 3},   {1, 1, 1},     {1, 300, 37}, {37, 300, 1},  {3, 5, 7},
+                                {5, 7, 3},    {8, 16, 16}, {9, 17, 17},   {16, 64, 16}, {17, 65, 33},  {33, 257, 31},
+                                {40, 513, 5}, {5, 513, 40}, {257, 70, 19}, {19, 70, 300}, {48, 600, 273}};
+    for (const auto& s : shapes) check_matmul(k, s[0], s[1], s[2]);
+    std::printf("selftest: level %s is right\n", k.level);
+  }
+  return 0;
+}

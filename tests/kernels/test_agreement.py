@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The C++ kernels of every level equal their numpy twins bit for bit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jali.kernels import _native, reference
+from tests.kernels.samples import LEVELS, SEEDS, SIZES, at_level, sample_bits, sample_numbers, sample_words
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+KEY = bytes(range(16))
+# Around the blocks of the four levels: 4 x 4, 2 x 8, 8 x 16, tiles of 16 x 64 x 16, and their limits in depth.
+EXTENTS = st.one_of(st.sampled_from([0, 1, 2, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 64, 65]), st.integers(0, 80))
+
+pytestmark = pytest.mark.parametrize("level", LEVELS)
+
+
+def same(found: NDArray[np.generic], wanted: NDArray[np.generic]) -> None:
+    assert found.dtype == wanted.dtype
+    assert found.shape == wanted.shape
+    assert found.tobytes() == wanted.tobytes()
+
+
+@given(n=SIZES, seed=SEEDS, leader=st.booleans())
+def test_masked_product_and_masked_and(level: str, n: int, seed: int, leader: bool) -> None:  # noqa: FBT001
+    x, y, lx, ly, g = (sample_words(seed, n, stream=i) for i in range(5))
+    with at_level(level):
+        same(
+            _native.masked_product(x, y, lx, ly, g, leader=leader),
+            reference.masked_product(x, y, lx, ly, g, leader=leader),
+        )
+        same(_native.masked_and(x, y, lx, ly, g, leader=leader), reference.masked_and(x, y, lx, ly, g, leader=leader))
+
+
+@given(n=SIZES, seed=SEEDS, bits=st.integers(0, 61), leader=st.booleans())
+def test_masked_truncate(level: str, n: int, seed: int, bits: int, leader: bool) -> None:  # noqa: FBT001
+    c, a, b = (sample_words(seed, n, stream=i) for i in range(3))
+    with at_level(level):
+        found = _native.masked_truncate(c, a, b, bits, leader=leader)
+    same(found, reference.masked_truncate(c, a, b, bits, leader=leader))
+
+
+@given(n=SIZES, seed=SEEDS)
+def test_replicated_steps(level: str, n: int, seed: int) -> None:
+    x0, x1, y0, y1, zero = (sample_words(seed, n, stream=i) for i in range(5))
+    with at_level(level):
+        same(_native.replicated_product(x0, x1, y0, y1, zero), reference.replicated_product(x0, x1, y0, y1, zero))
+        same(_native.replicated_and(x0, x1, y0, y1, zero), reference.replicated_and(x0, x1, y0, y1, zero))
+
+
+@given(n=SIZES, seed=SEEDS, start=st.one_of(st.integers(0, 200), st.integers(0, 2**64 - 5000)))
+def test_key_stream(level: str, n: int, seed: int, start: int) -> None:
+    with at_level(level):
+        found = _native.prg_words(KEY, seed, n, start=start)
+    same(found, reference.prg_words(KEY, seed, n, start=start))
+
+
+@given(n=SIZES, seed=SEEDS)
+def test_fused_masks(level: str, n: int, seed: int) -> None:
+    x = sample_words(seed, n)
+    with at_level(level):
+        same(_native.add_prg(x, KEY, seed), reference.add_prg(x, KEY, seed))
+        same(_native.sub_prg(x, KEY, seed), reference.sub_prg(x, KEY, seed))
+        same(_native.xor_prg(x, KEY, seed), reference.xor_prg(x, KEY, seed))
+
+
+@given(m=EXTENTS, k=EXTENTS, n=EXTENTS, seed=SEEDS)
+def test_matmul(level: str, m: int, k: int, n: int, seed: int) -> None:
+    a, b = sample_words(seed, m, k), sample_words(seed, k, n, stream=1)
+    add = sample_words(seed, m, n, stream=2)
+    with at_level(level):
+        same(_native.matmul(a, b), reference.matmul(a, b))
+        same(_native.matmul(a, b, add=add), reference.matmul(a, b, add=add))
+
+
+@pytest.mark.parametrize(
+    ("m", "k", "n"), [(1, 700, 300), (300, 700, 1), (300, 257, 270), (257, 513, 33), (5, 1100, 257), (290, 17, 5)]
+)
+def test_matmul_across_blocks(level: str, m: int, k: int, n: int) -> None:
+    a, b = sample_words(m, m, k), sample_words(n, k, n, stream=1)
+    with at_level(level):
+        same(_native.matmul(a, b), reference.matmul(a, b))
+
+
+def test_matmul_of_the_largest_limbs(level: str) -> None:
+    a = np.full((40, 1100), 2**64 - 1, np.uint64)
+    b = np.full((1100, 40), 2**64 - 1, np.uint64)
+    with at_level(level):
+        same(_native.matmul(a, b), np.full((40, 40), 1100, np.uint64))
+
+
+@given(batch=st.integers(0, 4), m=EXTENTS, k=EXTENTS, n=EXTENTS, seed=SEEDS)
+@settings(max_examples=30)
+def test_matmul_of_a_batch(level: str, batch: int, m: int, k: int, n: int, seed: int) -> None:
+    a, b = sample_words(seed, batch, m, k), sample_words(seed, batch, k, n, stream=1)
+    add = sample_words(seed, batch, m, n, stream=2)
+    with at_level(level):
+        same(_native.matmul(a, b, add=add), reference.matmul(a, b, add=add))
+
+
+@given(n=SIZES, seed=SEEDS, bits=st.integers(0, 61))
+def test_fixed_point(level: str, n: int, seed: int, bits: int) -> None:
+    numbers, words = sample_numbers(seed, n, bits), sample_words(seed, n)
+    with at_level(level):
+        same(_native.fixed_encode(numbers, bits), reference.fixed_encode(numbers, bits))
+        same(_native.fixed_decode(words, bits), reference.fixed_decode(words, bits))
+
+
+@given(n=SIZES, seed=SEEDS)
+def test_bit_planes(level: str, n: int, seed: int) -> None:
+    x = sample_words(seed, n)
+    planes = reference.bit_planes(x)
+    with at_level(level):
+        same(_native.bit_planes(x), planes)
+        same(_native.from_bit_planes(planes, n), x)
+
+
+@given(n=SIZES, seed=SEEDS)
+def test_packed_bits(level: str, n: int, seed: int) -> None:
+    bits = sample_bits(seed, n)
+    words = reference.pack_bits(bits)
+    with at_level(level):
+        same(_native.pack_bits(bits), words)
+        same(_native.pack_bits(bits != 0), words)
+        same(_native.unpack_bits(words, n), bits != 0)
+
+
+@pytest.mark.parametrize("shape", [(), (0,), (3, 0), (2, 3), (4, 5, 6)])
+def test_elementwise_kernels_keep_the_shape(level: str, shape: tuple[int, ...]) -> None:
+    x, y = sample_words(1, *shape), sample_words(2, *shape)
+    numbers = np.zeros(shape) + 1.5
+    with at_level(level):
+        same(_native.masked_product(x, y, x, y, x, leader=True), reference.masked_product(x, y, x, y, x, leader=True))
+        same(_native.add_prg(x, KEY, 5), reference.add_prg(x, KEY, 5))
+        same(_native.fixed_encode(numbers, 18), reference.fixed_encode(numbers, 18))
+        same(_native.fixed_decode(x, 18), reference.fixed_decode(x, 18))
+
+
+def test_results_may_replace_an_input(level: str) -> None:
+    x, y, z = (sample_words(3, 1000, stream=i) for i in range(3))
+    wanted = reference.masked_product(x, y, x, y, z, leader=True)
+    with at_level(level):
+        found = _native.masked_product(x, y, x, y, z, leader=True, out=x)
+        assert found is x
+        same(x, wanted)
+        same(_native.add_prg(y, KEY, 1, out=z), reference.add_prg(y, KEY, 1))
+
+
+def test_strided_and_read_only_arrays_are_taken(level: str) -> None:
+    x = sample_words(4, 50, 40)
+    fixed = np.frombuffer(x.tobytes(), np.uint64).reshape(50, 40)
+    with at_level(level):
+        same(_native.matmul(x.T, fixed), reference.matmul(x.T, x))
+        same(_native.add_prg(x[:, ::2], KEY, 9), reference.add_prg(x[:, ::2], KEY, 9))
+
+
+def test_large_results_do_not_share_memory(level: str) -> None:
+    x = sample_words(5, 200_000)
+    with at_level(level):
+        first = _native.add_prg(x, KEY, 1)
+        del first
+        second, third = _native.add_prg(x, KEY, 2), _native.add_prg(x, KEY, 3)
+    assert not np.shares_memory(second, third)
+    same(second, reference.add_prg(x, KEY, 2))
+    same(third, reference.add_prg(x, KEY, 3))

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Arguments that do not fit are refused with the same words by the twins and by the C++ kernels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from jali.core.errors import KernelArgumentError
+from jali.kernels import _native, reference
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+X = np.arange(6, dtype=np.uint64)
+Y = np.arange(7, dtype=np.uint64)
+KEY = bytes(16)
+FLOATS = np.zeros(6)
+
+CASES: list[tuple[str, Callable[[Any], object], str]] = [
+    ("unequal shapes", lambda k: k.masked_product(X, X, X, Y, X, leader=True), "shapes must be equal"),
+    ("unequal shapes in and", lambda k: k.masked_and(X, X, X, X, Y, leader=False), "shapes must be equal"),
+    ("wrong type", lambda k: k.replicated_product(X, X, X, X, X.astype(np.int64)), "expected uint64"),
+    ("another wrong type", lambda k: k.replicated_and(X, X, X, X, FLOATS), "expected uint64"),
+    ("short key", lambda k: k.prg_words(b"short", 0, 1), "16 bytes, not 5"),
+    ("negative count", lambda k: k.prg_words(KEY, 0, -1), "start and count"),
+    ("stream too long", lambda k: k.prg_words(KEY, 0, 2, start=2**64 - 2), "start and count"),
+    ("negative nonce", lambda k: k.add_prg(X, KEY, -1), "nonce"),
+    ("large nonce", lambda k: k.xor_prg(X, KEY, 2**64), "nonce"),
+    ("out of another shape", lambda k: k.sub_prg(X, KEY, 0, out=Y.copy()), "out must be"),
+    ("out of another type", lambda k: k.sub_prg(X, KEY, 0, out=FLOATS.copy()), "expected uint64"),
+    ("too many bits", lambda k: k.masked_truncate(X, X, X, 62, leader=True), r"bits must lie in 0\.\.61"),
+    ("negative bits", lambda k: k.fixed_encode(FLOATS, -1), r"bits must lie in 0\.\.61"),
+    ("integers to encode", lambda k: k.fixed_encode(X, 18), "expected float64"),
+    ("floats to decode", lambda k: k.fixed_decode(FLOATS, 18), "expected uint64"),
+    ("inner sizes", lambda k: k.matmul(X.reshape(2, 3), X.reshape(2, 3)), "do not fit"),
+    ("vectors", lambda k: k.matmul(X, X), "do not fit"),
+    ("batch sizes", lambda k: k.matmul(X.reshape(2, 1, 3), X.reshape(1, 3, 2)), "do not fit"),
+    ("shape of add", lambda k: k.matmul(X.reshape(2, 3), X.reshape(3, 2), add=X), "add has the shape"),
+    ("planes of a matrix", lambda k: k.bit_planes(X.reshape(2, 3)), "expected one axis"),
+    ("too few planes", lambda k: k.from_bit_planes(X.reshape(6, 1), 6), "expected the shape"),
+    ("bits of words", lambda k: k.pack_bits(X), "expected bool or uint8"),
+    ("too few words", lambda k: k.unpack_bits(X, 400), "do not hold 400 bits"),
+    ("negative size", lambda k: k.unpack_bits(X, -1), "do not hold -1 bits"),
+]
+
+
+@pytest.mark.parametrize("kernels", [reference, _native], ids=["reference", "native"])
+@pytest.mark.parametrize(("call", "words"), [case[1:] for case in CASES], ids=[case[0] for case in CASES])
+def test_refused(kernels: object, call: Callable[[Any], object], words: str) -> None:
+    with pytest.raises(KernelArgumentError, match=words):
+        call(kernels)

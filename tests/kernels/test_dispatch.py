@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""JALI_KERNELS chooses the level, wrong choices are named errors, and the native kernels are there."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from jali import kernels
+from jali.kernels import _native, reference
+from tests.kernels.samples import LEVELS
+
+SOURCE = str(Path(kernels.__file__).parents[2])
+
+
+def python(program: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a program in a fresh interpreter with JALI_KERNELS as given."""
+    inherited = {name: value for name, value in os.environ.items() if name != "JALI_KERNELS"}
+    return subprocess.run(
+        [sys.executable, "-c", program],
+        env=inherited | {"PYTHONPATH": SOURCE} | environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("level", ["reference", *LEVELS])
+def test_a_level_can_be_forced(level: str) -> None:
+    program = (
+        "import jali.kernels as k; print(k.report()['level'], k.prg_words(bytes(16), 0, 1)[0], k.masked_and.__module__)"
+    )
+    done = python(program, JALI_KERNELS=level)
+    assert done.returncode == 0, done.stderr
+    chosen, word, module = done.stdout.split()
+    assert (chosen, int(word)) == (level, int(reference.prg_words(bytes(16), 0, 1)[0]))
+    assert module.endswith("reference" if level == "reference" else "_native")
+
+
+def test_the_best_level_is_the_default() -> None:
+    done = python("import jali.kernels as k; print(k.report()['level'])")
+    assert done.stdout.split() == [LEVELS[-1]]
+
+
+def test_an_unknown_level_is_an_error_that_lists_the_known() -> None:
+    done = python("import jali.kernels", JALI_KERNELS="sse9")
+    assert done.returncode != 0
+    assert "J1311" in done.stderr
+    assert ", ".join(["reference", *LEVELS]) in done.stderr
+
+
+def test_a_native_level_without_the_module_is_an_error() -> None:
+    hide = "import sys; sys.modules['jali.kernels._native'] = None; import jali.kernels as k; "
+    done = python(hide, JALI_KERNELS="portable")
+    assert "J1311" in done.stderr
+    assert "were not built" in done.stderr
+    done = python(hide + "print(k.report()['level'])")
+    assert done.stdout.split() == ["reference"]
+
+
+def test_the_report_names_levels_and_features() -> None:
+    report = kernels.report()
+    assert report["native"] is (os.environ.get("JALI_KERNELS") != "reference")
+    assert set(report) == {"level", "levels", "native", "machine", "features"}
+
+
+def test_every_native_kernel_has_a_twin_and_is_public() -> None:
+    control = {"features", "level", "levels", "set_level"}
+    native = {name for name in dir(_native) if not name.startswith("_")} - control
+    assert native <= set(reference.__all__)
+    assert set(reference.__all__) - native == {"gather", "permute"}
+    assert set(kernels.__all__) == {*reference.__all__, "report"}
+
+
+def test_an_unknown_level_is_refused_at_run_time() -> None:
+    before = _native.level()
+    with pytest.raises(ValueError, match="no such level"):
+        _native.set_level("sse9")
+    assert _native.level() == before
