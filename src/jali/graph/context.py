@@ -36,7 +36,10 @@ class Context:
         self.streams: Mapping[str, Stream] = _Streams(self)
 
     def stream(self, peer: str, label: str = "") -> Stream:
-        """The node's stream of that label to `peer`."""
+        """The node's stream of that label to `peer`.
+
+        What goes over a stream whose label begins with "~" (shapes, digests) is not counted as the node's cost.
+        """
         key = (peer, label)
         if key not in self._streams:
             name = digest("graph.stream", self.node.id, label.encode())[:16] if label else self.node.stream_id
@@ -59,8 +62,10 @@ class Context:
     def close(self) -> Counters:
         """Close the streams; bytes and messages are sums, rounds the largest."""
         total = Counters()
-        for (peer, _), (name, _stream) in self._streams.items():
+        for (peer, label), (name, _stream) in self._streams.items():
             counters = self._session.channel(peer).close_stream(name)
+            if label.startswith("~"):
+                continue
             total.bytes_sent += counters.bytes_sent
             total.bytes_received += counters.bytes_received
             total.messages_sent += counters.messages_sent

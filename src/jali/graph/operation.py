@@ -78,7 +78,7 @@ OPERATIONS: Final[Registry] = Registry(
         "mpc.share": "jali.devices.moves:ShareMove",
         "mpc.call": "jali.devices.mpc:MpcCall",
         "mpc.reveal": "jali.devices.moves:RevealMove",
-        "plain.reveal": "jali.devices.moves:PlainReveal",
+        "plain.reveal": "jali.devices.plain:PlainReveal",
         "psi.align": "jali.psi.join:AlignOperation",
     },
 )

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -90,6 +91,15 @@ class Runtime:
             self._raise_failure()
             return self._values[node.index]
 
+    def settle(self) -> None:
+        """Wait until everything that was submitted has run.
+
+        Raises: the error that ended the run.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._machine.idle or self._machine.error is not None)
+            self._raise_failure()
+
     def fail(self, error: JaliError) -> None:
         """End the run here and at every other party."""
         with self._changed:
@@ -105,10 +115,9 @@ class Runtime:
 
         Raises: the error that ended the run.
         """
-        with self._changed:
-            self._changed.wait_for(lambda: self._machine.idle or self._machine.error is not None)
-            if self._machine.error is None:
-                self._apply(self._machine.ended(tuple(self.session.peers)))
+        with self._changed, contextlib.suppress(JaliError):
+            self.settle()
+            self._apply(self._machine.ended(tuple(self.session.peers)))
         self.close()
         self._raise_failure()
 

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`jali audit`: check and show ledgers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+__all__ = ["command"]
+
+
+@click.group("audit")
+def command() -> None:
+    """Check and show what was recorded of runs."""
+
+
+@command.command("verify")
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+def verify(files: tuple[Path, ...]) -> None:
+    """Check that no entry of the ledger FILES was changed, removed, inserted or cut off."""
+    from jali.graph.ledger import verify as check
+
+    for path in files:
+        count, head = check(path)
+        click.echo(f"{path}: {count} entries, the chain holds, head {head[:16]}")
+
+
+@command.command("show")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--disclosures", is_flag=True, help="Only who learned what.")
+def show(file: Path, *, disclosures: bool) -> None:
+    """Print the entries of a ledger FILE, verified first."""
+    import msgspec
+
+    from jali.graph.ledger import Entry
+    from jali.graph.ledger import verify as check
+
+    check(file)
+    for line in file.read_bytes().splitlines():
+        entry = msgspec.json.decode(line, type=Entry)
+        if not disclosures:
+            click.echo(f"{entry.number:5} {entry.time} {entry.kind} {entry.body.get('text', '')}")
+        for leak in entry.body.get("disclosures", ()):
+            click.echo(f"{'':5} {leak['to']} learns {leak['what']} ({leak['why']})")

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The three ways to run a program: all parties in this process, one process a party here, one party an institution."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+import weakref
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jali.core import config
+from jali.core.errors import JaliError, ModeUnknown
+from jali.devices.federation import Federation, failure
+from jali.devices.progress import listeners
+from jali.graph.ledger import Ledger
+from jali.graph.runtime import Runtime
+
+if TYPE_CHECKING:
+    from jali.devices.handle import Handle, Placeholder
+    from jali.transport.session import Session
+
+__all__ = ["abandon_all", "close_all", "connect", "reveal", "simulate"]
+
+HELPER = "dealer"
+
+_open: weakref.WeakSet[Federation] = weakref.WeakSet()
+
+
+def simulate(*parties: str) -> Federation:
+    """A federation of `parties` in this process: a thread and a memory channel each, the same cryptography.
+
+    A helper party "dealer", which holds no data, is added unless one of that name is given.
+
+    Example:
+    >>> import jali
+    >>> with jali.simulate("alice", "bob") as fed:
+    ...     x = fed.plain("alice")(lambda: 3)()
+    ...     y = fed.plain("bob")(lambda: 4)()
+    ...     print(jali.reveal(fed.mpc("alice", "bob")(lambda a, b: a + b)(x, y), to="all"))
+    7
+    """
+    return _simulation(config.local(parties if HELPER in parties else (*parties, HELPER), helpers=(HELPER,)))
+
+
+def connect(path: str | Path | None = None, *, me: str | None = None) -> Federation:
+    """Join a federation as one of its parties, or as `jali run` says.
+
+    Without arguments, `jali run` decides: ``--as alice`` and ``--parties`` make this process one party over TLS,
+    ``--simulate`` makes it all of them. Elsewhere name the federation file, and the party with `me`.
+
+    Raises: ModeUnknown if neither says which party this is; errors of the configuration, of certificates and of
+    peers that do not come (J1xxx, J3xxx).
+    """
+    mode = os.environ.get("JALI_MODE", "")
+    found = path or os.environ.get("JALI_FEDERATION")
+    party = me or (os.environ.get("JALI_PARTY") if mode != "simulate" else None)
+    if found is None or (party is None and mode != "simulate"):
+        raise ModeUnknown(
+            "jali.connect() does not know which party this is: start the program with `jali run PROGRAM.py` "
+            "(--simulate, --parties or --as), or call jali.connect('federation.toml', me='PARTY')"
+        )
+    settings = config.load(Path(os.environ.get("JALI_FEDERATION") or found))
+    if party is None:
+        return _simulation(settings)
+    from jali.transport.tls import connect_tls
+
+    return _federation(settings, {party: connect_tls(settings, party, program_digest=_script_digest())})
+
+
+def reveal(x: Handle | Placeholder, *, to: Any) -> Any:
+    """Show a value to the parties in `to`: the only door out of a device, recorded in the ledger.
+
+    `to` is a device, a party's name, a list of them, or "all". Returns the value (arrays, or trees of arrays) where
+    this process hosts one of them, else a placeholder that may be passed on to devices but not looked at.
+
+    Cost: 1 round; 8 bytes an element from each evaluator.
+    Raises: what ended the run, if it failed; JaliError of any kind.
+    """
+    return x._federation.reveal(x, to)  # noqa: SLF001 - one concept in two files
+
+
+def close_all() -> None:
+    """Close every federation of this process, in the order in which they were made."""
+    for federation in list(_open):
+        federation.close()
+
+
+def abandon_all(error: BaseException) -> None:
+    """End every federation of this process, at all parties, because the program failed."""
+    for federation in list(_open):
+        federation.abandon(failure(error))
+
+
+def _simulation(settings: config.Federation) -> Federation:
+    from jali.transport.memory import connect_memory
+
+    sessions = connect_memory(settings.parties, federation_digest=settings.digest())
+    return _federation(settings, sessions)
+
+
+def _federation(settings: config.Federation, sessions: dict[str, Session]) -> Federation:
+    federation = Federation(settings)
+    for party, session in sessions.items():
+        ledger = Ledger(party, _ledger_path(settings, party))
+        runtime = Runtime(session, ledger, node_s=settings.network.node_s, progress=listeners.tell)
+        federation.host(runtime)
+    _open.add(federation)
+    return federation
+
+
+def _ledger_path(settings: config.Federation, party: str) -> Path | None:
+    directory = settings.ledger.directory
+    return Path(directory) / f"{party}.jsonl" if directory else None
+
+
+def _script_digest() -> bytes:
+    from jali.crypto.hashing import digest
+
+    script = Path(sys.argv[0])
+    return digest("devices.script", script.read_bytes()) if script.is_file() else b""
+
+
+def _at_exit() -> None:
+    error = getattr(sys, "last_value", None)
+    if error is not None:
+        abandon_all(error)
+        return
+    try:
+        close_all()
+    except JaliError as late:
+        sys.stderr.write(f"{late}\n")
+        os._exit(late.exit_status)
+
+
+atexit.register(_at_exit)

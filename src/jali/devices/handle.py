@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Handles: what a program holds of a value that lives on a device. They show what and where, never the value."""
+
+from __future__ import annotations
+
+import weakref
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from jali.core.errors import NotRevealedHere, SecretUse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from jali.devices.federation import Federation
+    from jali.graph.node import Node
+
+__all__ = ["Handle", "ObjectHandle", "Placeholder"]
+
+
+class Handle:
+    """A value on a device. Pass it to calls on devices, index it, or `jali.reveal` it.
+
+    Dropping the last handle frees the value at its device.
+    """
+
+    __slots__ = ("__weakref__", "_derived", "_federation", "node")
+
+    def __init__(self, federation: Federation, node: Node) -> None:
+        """Made by devices, not by users."""
+        self._federation = federation
+        self._derived: dict[Any, Handle] = {}
+        self.node = node
+        weakref.finalize(self, federation.drop, node)
+
+    def derived(self, key: Any, make: Callable[[], Handle]) -> Handle:
+        """A value made of this one (an element, its shares on a device): made once, kept as long as this handle."""
+        if key not in self._derived:
+            self._derived[key] = make()
+        return self._derived[key]
+
+    @property
+    def device(self) -> str:
+        """The name of the device that holds the value."""
+        return self.node.device
+
+    def __getitem__(self, key: int | str) -> Handle:
+        """An element of a tuple, list or dict that lives on the device."""
+        return self._federation.item(self, (key,))
+
+    def element(self, path: tuple[int | str, ...]) -> Handle:
+        """The element at a path; this handle itself for the empty path."""
+        return self._federation.item(self, path) if path else self
+
+    def __repr__(self) -> str:
+        """Where the value is, who can see it, and where it came from; never the value."""
+        return f"<Handle {self.node.text} on {self.node.device}, {self.node.visibility}, from {self.node.source}>"
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        node = self.node
+        cells = {"value": node.text, "on": node.device, "seen by": str(node.visibility), "from": node.source}
+        rows = "".join(f"<tr><th>{k}</th><td>{escape(v)}</td></tr>" for k, v in cells.items())
+        return f"<table>{rows}</table>"
+
+    def _refuse(self, what: str, instead: str) -> NoReturn:
+        raise SecretUse(f"{self.node.text!r} on {self.node.device} {what}; {instead}", source=self.node.source)
+
+    def __bool__(self) -> NoReturn:  # noqa: PLE0304 - it never returns
+        """Refused: a branch would depend on a value that is not here."""
+        self._refuse("has no truth value", "select on the device (jnp.where), or reveal it to all who branch on it")
+
+    def __eq__(self, other: object) -> NoReturn:
+        """Refused: compare on the device."""
+        self._refuse("cannot be compared here", "compare on the device: device(lambda a, b: a == b)(x, y)")
+
+    __hash__ = object.__hash__
+
+    def __iter__(self) -> NoReturn:
+        """Refused: the number of parts is not known here."""
+        self._refuse("cannot be taken apart", "say how many parts there are: device(f, returns=2)(...), or index it")
+
+    def __array__(self, *_: object, **__: object) -> NoReturn:
+        """Refused: the value is on its device."""
+        self._refuse("is not an array here", "compute on the device, or jali.reveal(x, to=...)")
+
+
+class ObjectHandle(Handle):
+    """A stateful object on a plain device; its methods run there, in the order in which they are called."""
+
+    __slots__ = ("_last",)
+
+    def __init__(self, federation: Federation, node: Node) -> None:
+        """Made by `device(Class)(...)`."""
+        super().__init__(federation, node)
+        self._last: Handle | None = None
+
+    def __getattr__(self, method: str) -> Callable[..., Handle]:
+        """A method that runs on the device and gives a handle."""
+        if method.startswith("_"):
+            raise AttributeError(method)
+
+        def call(*args: Any, **kwargs: Any) -> Handle:
+            handle = self._federation.call_method(self, self._last, method, args, kwargs)
+            self._last = handle
+            return handle
+
+        return call
+
+
+class Placeholder:
+    """Stands at a party for a value that was revealed to others only; it can be passed on, not looked at."""
+
+    __slots__ = ("_path", "_root", "targets")
+
+    def __init__(self, root: Handle, targets: tuple[str, ...], path: tuple[int | str, ...] = ()) -> None:
+        """Made by `jali.reveal`."""
+        self._root = root
+        self._path = path
+        self.targets = targets
+
+    def handle(self) -> Handle:
+        """What devices take in place of the value."""
+        return self._root.element(self._path)
+
+    def __getitem__(self, key: int | str) -> Placeholder:
+        """The same element that the other parties take."""
+        return Placeholder(self._root, self.targets, (*self._path, key))
+
+    def __repr__(self) -> str:
+        """Who has the value."""
+        return f"<revealed to {', '.join(self.targets)} only>"
+
+
+def _refuse_use(self: Placeholder, *_: object, **__: object) -> NoReturn:
+    names = ", ".join(self.targets)
+    raise NotRevealedHere(
+        f"this value was revealed to {names} only and is not known here; "
+        f"reveal it to every party whose program uses it: jali.reveal(x, to=[{names}, ...]) or to='all'",
+        source=self._root.node.source,
+    )
+
+
+_USES = """bool int float complex index len iter next contains eq ne lt le gt ge add radd sub rsub mul rmul matmul
+    rmatmul truediv rtruediv floordiv rfloordiv mod rmod pow rpow neg pos abs round array format str call"""
+for _name in _USES.split():
+    setattr(Placeholder, f"__{_name}__", _refuse_use)
+Placeholder.__hash__ = object.__hash__  # type: ignore[method-assign]

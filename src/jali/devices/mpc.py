@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The mpc device: ordinary jax.numpy functions on values that no single party can see."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from jali.core.errors import DeviceInvalid, ProgramMismatch
+from jali.devices.roles import Layout, RoleParts, each_role
+from jali.mpc.registry import PROTOCOLS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Mapping
+
+    from jali.devices.federation import Federation
+    from jali.graph.context import Context
+    from jali.mpc.contract import MpcProtocol
+    from jali.mpc.rounds import Round
+
+__all__ = ["MpcCall", "MpcDevice"]
+
+
+class MpcDevice:
+    """Parties that compute together on shares. ``device(function)(*args)`` traces, agrees and runs."""
+
+    kind = "mpc"
+
+    def __init__(self, federation: Federation, name: str, layout: Layout) -> None:
+        """Made by `Federation.mpc` or from the federation file."""
+        self.federation = federation
+        self.name = name
+        self.layout = layout
+        self.parties = layout.evaluators
+        self.participants = tuple(dict.fromkeys(layout.roles))
+
+    @classmethod
+    def make(
+        cls,
+        federation: Federation,
+        parties: tuple[str, ...],
+        *,
+        name: str = "",
+        protocol: str | None = None,
+        dealer: str | None = None,
+        insecure_dealer: str | None = None,
+    ) -> MpcDevice:
+        """Choose what is not said: the protocol by the number of parties, the dealer from the helpers.
+
+        Raises: DeviceInvalid if the parties, the protocol and the dealer do not fit together.
+        """
+        chosen = protocol or {1: "plain", 2: "m2k", 3: "rep3"}.get(len(parties))
+        if chosen is None:
+            raise DeviceInvalid(f"no protocol for {len(parties)} parties; name two (m2k), three (rep3), or a protocol")
+        names = PROTOCOLS.get(chosen).roles
+        dealt = names[-1] == "dealer"
+        roles = parties
+        if dealt:
+            roles = (*parties, cls._dealer(federation, parties, dealer, insecure_dealer))
+        if len(roles) != len(names) or len(set(parties)) != len(parties):
+            wanted = len(names) - dealt
+            raise DeviceInvalid(
+                f"protocol {chosen!r} runs between {wanted} different parties, found {', '.join(parties)}"
+            )
+        label = name or f"mpc({', '.join(parties)})"
+        return cls(federation, label, Layout(chosen, tuple(roles), tuple(parties)))
+
+    @staticmethod
+    def _dealer(
+        federation: Federation, parties: tuple[str, ...], dealer: str | None, insecure_dealer: str | None
+    ) -> str:
+        if insecure_dealer:
+            return insecure_dealer
+        if dealer is None:
+            helpers = [p for p, s in federation.settings.parties.items() if s.role == "helper"]
+            dealer = helpers[0] if helpers else None
+        if dealer is None:
+            raise DeviceInvalid(
+                f"two-party MPC of {' and '.join(parties)} needs a dealer, and the federation has no helper party; add "
+                'one ([parties.dealer] with role = "helper"), add a third party (rep3), or accept the risk with '
+                f"insecure_dealer = {parties[0]!r}"
+            )
+        if dealer in parties:
+            raise DeviceInvalid(
+                f"{dealer!r} computes on this device and could read every secret as its dealer; name another party, or "
+                f"ask for it: insecure_dealer = {dealer!r}"
+            )
+        return dealer
+
+    def __call__(self, function: Callable[..., Any], *, returns: Any = None) -> Callable[..., Any]:
+        """`function` (ordinary jax.numpy code) as it runs on shares; `returns` as for a plain device."""
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            return self.federation.call_mpc(self, function, args, kwargs, returns=returns)
+
+        return call
+
+    def __repr__(self) -> str:
+        """Protocol and parties."""
+        return f"<mpc device {self.name!r}: {self.layout.protocol} of {', '.join(self.layout.roles)}>"
+
+
+class MpcCall:
+    """Every role compiles the function by itself, all compare the digests, then they run the program."""
+
+    name = "mpc.call"
+
+    def run(self, context: Context, inputs: tuple[Any, ...], attributes: Mapping[str, Any]) -> RoleParts:
+        """This party's shares of the result. Raises: ProgramMismatch if a party compiled another program."""
+        from jali.mpc.engine import compile_program, execute
+
+        layout: Layout = attributes["device"]
+        first = layout.played_by(context.party)[0]
+        args, kwargs = attributes["arguments"].fill(tuple(parts[first] for parts in inputs))
+        program = compile_program(attributes["function"], args, kwargs)
+        _agree(context, program.digest(), layout)
+
+        def operation(protocol: MpcProtocol) -> Generator[Round, Any, Any]:
+            own_args, own_kwargs = attributes["arguments"].fill(tuple(parts[protocol.role] for parts in inputs))
+            return execute(program, protocol, own_args, own_kwargs)
+
+        return each_role(context, layout, operation)
+
+
+def _agree(context: Context, own: bytes, layout: Layout) -> None:
+    others = [p for p in dict.fromkeys(layout.roles) if p != context.party]
+    for party in others:
+        context.stream(party, "~agree").send(own)
+    for party in others:
+        if bytes(context.stream(party, "~agree").receive()) != own:
+            raise ProgramMismatch(
+                f"{context.party!r} and {party!r} compiled different programs for {context.node.text!r}: a constant, "
+                "an option or the version of jax differs",
+                party=party,
+            )

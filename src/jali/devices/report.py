@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a program does and what it has cost, as a table: nodes, who learns what, bytes, rounds, seconds."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from jali.core.threat import Cost, Leak
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from jali.graph.node import Node
+    from jali.graph.runtime import NodeRecord
+
+__all__ = ["Report", "Row", "StageCost", "merge_rows"]
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """One node. Bytes are payload sent by all hosted parties; None where nothing has run or is not known before."""
+
+    index: int
+    stage: str
+    text: str
+    device: str
+    source: str
+    participants: tuple[str, ...]
+    visibility: str
+    disclosures: tuple[Leak, ...] = ()
+    bytes_sent: int | None = None
+    rounds: int | None = None
+    seconds: float | None = None
+    started: float | None = None
+    predicted: Cost | None = None
+
+
+class StageCost(msgspec.Struct, frozen=True, kw_only=True):
+    """The sum of a stage: bytes sent by all parties of the report, rounds in sequence, seconds from start to end."""
+
+    name: str
+    bytes_sent: int
+    rounds: int
+    seconds: float
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """A program's nodes in order. Print it, or show it in a notebook; `to_json` and `from_json` carry it elsewhere."""
+
+    title: str
+    parties: tuple[str, ...]
+    rows: tuple[Row, ...]
+    trust: tuple[str, ...] = ()
+
+    @property
+    def disclosures(self) -> tuple[Leak, ...]:
+        """Who learns what, in order, without repetitions."""
+        return tuple(dict.fromkeys(leak for row in self.rows for leak in row.disclosures))
+
+    @property
+    def stages(self) -> tuple[StageCost, ...]:
+        """Cost of each named stage, in the order of their first nodes; nodes outside stages are under ""."""
+        names = dict.fromkeys(row.stage for row in self.rows)
+        return tuple(_stage(name, [row for row in self.rows if row.stage == name]) for name in names)
+
+    def to_json(self) -> bytes:
+        """The report as JSON."""
+        return msgspec.json.encode(self)
+
+    @classmethod
+    def from_json(cls, data: bytes) -> Report:
+        """A report from `to_json`."""
+        return msgspec.json.decode(data, type=cls)
+
+    def __str__(self) -> str:
+        """Aligned text: nodes, disclosures, trust."""
+        lines = [self.title, "", *_aligned([_HEADER, *(_cells(row) for row in self.rows)]), "", "Who learns what"]
+        lines += [f"  {leak.to} learns {leak.what} ({leak.why})" for leak in self.disclosures] or ["  nobody, anything"]
+        if self.trust:
+            lines += ["", "What is trusted", *(f"  {line}" for line in self.trust)]
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        head = "".join(f"<th>{escape(cell)}</th>" for cell in _HEADER)
+        body = "".join(
+            "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in _cells(row)) + "</tr>" for row in self.rows
+        )
+        learns = "".join(f"<li>{escape(f'{leak.to} learns {leak.what}')}</li>" for leak in self.disclosures)
+        return f"<table><tr>{head}</tr>{body}</table><ul>{learns}</ul>"
+
+
+def merge_rows(
+    nodes: Iterable[Node], records: Sequence[dict[int, NodeRecord]], predicted: dict[int, Cost | None]
+) -> tuple[Row, ...]:
+    """Rows of a program from the records of the parties that run here: bytes add up, rounds and seconds are maxima."""
+    rows = []
+    for node in nodes:
+        ran = [party[node.index] for party in records if node.index in party]
+        cost = {
+            "bytes_sent": sum(r.bytes_sent for r in ran),
+            "rounds": max(r.rounds for r in ran),
+            "seconds": max(r.seconds for r in ran),
+            "started": min(r.started for r in ran),
+        } if ran else {}
+        rows.append(
+            Row(
+                index=node.index,
+                stage=node.stage,
+                text=node.text,
+                device=node.device,
+                source=node.source,
+                participants=node.participants,
+                visibility=str(node.visibility),
+                disclosures=node.leaks,
+                predicted=predicted.get(node.index),
+                **cost,  # type: ignore[arg-type]
+            )
+        )
+    return tuple(rows)
+
+
+_HEADER = ("", "node", "on", "seen by", "bytes", "planned", "rounds", "planned", "seconds", "from")
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    planned = row.predicted
+    return (
+        str(row.index),
+        row.text,
+        row.device,
+        row.visibility,
+        _number(row.bytes_sent),
+        _number(sum(planned.bytes_sent.values()) if planned else None),
+        _number(row.rounds),
+        _number(planned.rounds if planned else None),
+        "" if row.seconds is None else f"{row.seconds:.3f}",
+        row.source,
+    )
+
+
+def _number(value: int | None) -> str:
+    return "" if value is None else f"{value:,}"
+
+
+def _aligned(table: list[tuple[str, ...]]) -> list[str]:
+    widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))]
+    right = {0, 4, 5, 6, 7, 8}
+    return [
+        "  ".join(c.rjust(w) if i in right else c.ljust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))).rstrip()
+        for row in table
+    ]
+
+
+def _stage(name: str, rows: list[Row]) -> StageCost:
+    ran = [row for row in rows if row.started is not None and row.seconds is not None]
+    start = min((row.started or 0.0 for row in ran), default=0.0)
+    end = max(((row.started or 0.0) + (row.seconds or 0.0) for row in ran), default=0.0)
+    return StageCost(
+        name=name,
+        bytes_sent=sum(row.bytes_sent or 0 for row in rows),
+        rounds=sum(row.rounds or 0 for row in rows),
+        seconds=end - start,
+    )

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who plays which role of an MPC protocol, and running an operation in every role that a party plays."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from jali.crypto.hashing import digest
+from jali.mpc.registry import PROTOCOLS
+from jali.mpc.rounds import drive
+from jali.transport.pipe import stream_pair
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Mapping
+
+    from jali.graph.context import Context
+    from jali.mpc.contract import MpcProtocol
+    from jali.mpc.rounds import Round
+    from jali.transport.channel import Stream
+
+    Operation = Callable[[MpcProtocol], Generator[Round, Any, Any]]
+
+__all__ = ["Layout", "RoleParts", "each_role", "guest_role"]
+
+
+class Layout(msgspec.Struct, frozen=True):
+    """Which party plays which role of which protocol. `roles` are parties, in the protocol's order."""
+
+    protocol: str
+    roles: tuple[str, ...]
+    evaluators: tuple[str, ...]
+
+    @property
+    def fingerprint(self) -> bytes:
+        """What the identity of a node on the device covers."""
+        return digest("devices.layout", self.protocol, "\0".join(self.roles))
+
+    def played_by(self, party: str) -> tuple[int, ...]:
+        """The roles of a party: one, or two where a party deals for itself."""
+        return tuple(role for role, name in enumerate(self.roles) if name == party)
+
+
+class RoleParts(dict[int, Any]):
+    """A party's part of a secret value: for each role that it plays, a tree of `SecretArray`."""
+
+
+def each_role(
+    context: Context,
+    layout: Layout,
+    operation: Operation,
+    *,
+    guest: str | None = None,
+    label: str = "",
+    only: int | None = None,
+) -> RoleParts:
+    """Run an operation in every role of this party (in `only` one of them if given), side by side.
+
+    `guest` is a party outside the device that takes part; `label` tells several operations of one node apart.
+    """
+    roles = layout.played_by(context.party) if only is None else (only,)
+    inner = _inner_streams(roles)
+    results = RoleParts()
+    errors: list[BaseException] = []
+
+    def play(role: int) -> None:
+        try:
+            results[role] = _play(context, layout, role, operation, guest=guest, label=label, inner=inner)
+        except BaseException as error:  # noqa: BLE001 - carried to the caller's thread
+            errors.append(error)
+
+    threads = [threading.Thread(target=play, args=(role,), daemon=True) for role in roles[1:]]
+    for thread in threads:
+        thread.start()
+    play(roles[0])
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise errors[0]
+    return results
+
+
+def guest_role(context: Context, layout: Layout, operation: Operation, *, label: str = "") -> Any:
+    """Run an operation as the guest: the owner of an input, or the target of a reveal, outside the device."""
+    role = len(layout.roles)
+    return _play(context, layout, role, operation, guest=context.party, label=label, inner={})
+
+
+def _play(
+    context: Context,
+    layout: Layout,
+    role: int,
+    operation: Operation,
+    *,
+    guest: str | None,
+    label: str,
+    inner: Mapping[tuple[int, int], Stream],
+) -> Any:
+    streams: dict[int, Stream] = {}
+    prgs = {}
+    for other, party in enumerate((*layout.roles, guest) if guest else layout.roles):
+        if other == role:
+            continue
+        name = f"{label}:{min(role, other)}-{max(role, other)}"
+        inside = (role, other) in inner
+        if not inside and party == context.party:
+            continue
+        streams[other] = inner[role, other] if inside else context.stream(party, name)
+        prgs[other] = context.prg(context.party, party, label=name)
+    protocol: MpcProtocol = PROTOCOLS.get(layout.protocol)(role, prgs=prgs, streams=streams)
+    result = drive(operation(protocol), streams)
+    protocol.finish()
+    return result
+
+
+def _inner_streams(roles: tuple[int, ...]) -> dict[tuple[int, int], Stream]:
+    pairs: dict[tuple[int, int], Stream] = {}
+    for low in roles:
+        for high in roles:
+            if low < high:
+                pairs[low, high], pairs[high, low] = stream_pair(f"role {low}", f"role {high}")
+    return pairs
