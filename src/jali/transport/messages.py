@@ -62,9 +62,9 @@ class Attached(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class Resume(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="resume"):
-    """The first message after a drop: `received` is the last numbered frame that arrived."""
+    """The first message after a drop: `pair` names the link, `received` is the last numbered frame that arrived."""
 
-    session: Bytes32
+    pair: Bytes32
     received: Annotated[int, msgspec.Meta(ge=0)]
 
 

@@ -212,4 +212,4 @@ def _flat(part: Buffer) -> memoryview:
 
 def _allocate(size: int) -> memoryview:
     # numpy leaves the memory untouched, so a large announced size costs nothing before its bytes come
-    return memoryview(np.empty(size, np.uint8)) if size else memoryview(bytearray())
+    return np.empty(size, np.uint8).data if size else memoryview(bytearray())
