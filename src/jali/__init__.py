@@ -1,2 +1,66 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Compute together on data that nobody else can see."""
+"""Compute together on data that nobody else can see.
+
+Names are loaded when they are first used, so that `import jali` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jali.core.errors import JaliError
+    from jali.core.table import Table
+    from jali.core.types import Spec
+    from jali.devices.connect import connect, reveal, simulate
+    from jali.devices.federation import Federation, explain
+    from jali.psi.join import align
+    from jali.tables.csv import read_csv, write_csv
+
+__all__ = [
+    "Federation",
+    "JaliError",
+    "Spec",
+    "Table",
+    "__version__",
+    "align",
+    "connect",
+    "explain",
+    "read_csv",
+    "reveal",
+    "simulate",
+    "write_csv",
+]
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Federation": "jali.devices.federation",
+    "JaliError": "jali.core.errors",
+    "Spec": "jali.core.types",
+    "Table": "jali.core.table",
+    "align": "jali.psi.join",
+    "connect": "jali.devices.connect",
+    "explain": "jali.devices.federation",
+    "read_csv": "jali.tables.csv",
+    "reveal": "jali.devices.connect",
+    "simulate": "jali.devices.connect",
+    "write_csv": "jali.tables.csv",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """The public name, from the module that defines it (PEP 562)."""
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'jali' has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """The public names and what is loaded."""
+    return sorted({*globals(), *__all__})

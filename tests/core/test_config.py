@@ -9,6 +9,7 @@ import pytest
 
 from jali.core import config, errors, settings
 from jali.core.federation_file import parse
+from jali.core.federation_text import to_toml
 
 CREDIT = """
 name = "credit"
@@ -210,3 +211,8 @@ def test_a_program_can_make_a_federation() -> None:
         config.local(["a", "a"])
     with pytest.raises(errors.ConfigInvalid):
         config.local(["a/b"])
+
+
+def test_a_federation_can_be_written_and_read_again() -> None:
+    federation = read(CREDIT)
+    assert parse(to_toml(federation), directory=Path("/elsewhere")) == federation

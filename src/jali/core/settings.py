@@ -13,7 +13,7 @@ from jali.core.errors import UnknownName
 from jali.core.federation_file import settable
 from jali.core.nearmiss import suggest
 
-__all__ = ["all_keys", "explain"]
+__all__ = ["all_keys", "explain", "meaning"]
 
 SECTIONS: dict[str, tuple[type[msgspec.Struct], str]] = {
     "parties": (Party, "parties.NAME"),
@@ -50,6 +50,12 @@ def explain(key: str) -> str:
     return "\n".join(_setting(full) for full in found)
 
 
+def meaning(full: str) -> str:
+    """What one of `all_keys` means, in one line."""
+    path = full.split(".")
+    return _description(SECTIONS[path[0]][0] if len(path) > 1 else Federation, path[-1])
+
+
 def _section(name: str) -> str:
     schema, prefix = SECTIONS[name]
     inside = "\n".join(f"  {line}" for key in settable(schema) for line in _setting(f"{prefix}.{key}").splitlines())
@@ -61,7 +67,7 @@ def _setting(full: str) -> str:
     schema = SECTIONS[path[0]][0] if len(path) > 1 else Federation
     field = next(field for field in msgspec.structs.fields(schema) if field.name == path[-1])
     default = "required" if field.required else f"default {_toml(field.default)}"
-    return f"{full} ({_type(field.type)}; {default})\n  {_description(schema, path[-1])}"
+    return f"{full} ({_type(field.type)}; {default})\n  {meaning(full)}"
 
 
 def _description(schema: type[msgspec.Struct], name: str) -> str:

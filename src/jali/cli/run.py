@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`jali run`: one program, in the three ways in which it can run.
+
+What `jali.connect()` finds is told through the environment: JALI_MODE ("party" or "simulate"), JALI_FEDERATION (the
+file) and JALI_PARTY. Options that jali does not know go to the program; after ``--`` everything does.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from jali.core.config import Federation
+
+__all__ = ["command", "run_here", "run_parties"]
+
+HELPER = "dealer"
+EVERYBODY = "all"
+
+
+@click.command(context_settings={"ignore_unknown_options": True})
+@click.argument("program", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@click.option("--federation", type=click.Path(path_type=Path), help="The federation file.")
+@click.option("--as", "party", metavar="PARTY", help="Be this party; the others run elsewhere.")
+@click.option("--parties", metavar="A,B,...", help="One process a party on this machine ('all': all of the file).")
+@click.option("--simulate", is_flag=True, help="All parties in this process, over memory.")
+def command(
+    *,
+    program: Path,
+    arguments: tuple[str, ...],
+    federation: Path | None,
+    party: str | None,
+    parties: str | None,
+    simulate: bool,
+) -> int:
+    """Run PROGRAM with ARGUMENTS: as one party, as several processes, or simulated.
+
+    Without --as, --parties or --simulate the program runs by itself, as with python.
+    """
+    names = [name.strip() for name in parties.split(",") if name.strip()] if parties is not None else None
+    if party is not None and (simulate or parties is not None):
+        raise click.UsageError("choose one of --as, --parties and --simulate")
+    if names == []:
+        raise click.UsageError("--parties names nobody: say --parties alice,bob")
+    if party is not None:
+        return run_here(program, arguments, federation=_required(federation), party=party)
+    if simulate:
+        return _simulate(program, arguments, federation=federation, parties=names)
+    if names is not None:
+        return run_parties(program, arguments, parties=names, federation=federation)
+    if federation is not None:
+        raise click.UsageError("say who you are: --as PARTY, or run all here: --parties all, or --simulate")
+    return run_here(program, arguments)
+
+
+def run_here(
+    program: Path, arguments: tuple[str, ...] = (), *, federation: Path | None = None, party: str | None = None
+) -> int:
+    """Run a program in this process, as one party, or as all when there is no `party`; give its exit status.
+
+    Raises: UnknownName if the federation has no such party; what the program raised, if it is a JaliError.
+    """
+    from jali.cli.script import run_script
+
+    environment = {"JALI_MODE": "party" if party else "simulate"}
+    if federation is not None:
+        _announce(_loaded(federation, party))
+        environment["JALI_FEDERATION"] = str(federation.absolute())
+    if party is not None:
+        environment["JALI_PARTY"] = party
+    os.environ.update(environment)
+    return run_script(program, arguments)
+
+
+def run_parties(
+    program: Path,
+    arguments: tuple[str, ...] = (),
+    *,
+    parties: list[str],
+    federation: Path | None = None,
+    directories: Mapping[str, Path] | None = None,
+) -> int:
+    """Run a program in one process a party, over TLS on this machine; give the first failing exit status.
+
+    Without a file, a federation with certificates and free ports is made for the run, with a helper party "dealer"
+    unless one of that name is given; with a file whose parties have no certificates, the same is done for its parties.
+    `directories` are the working directories of parties; the others start in this one.
+    """
+    from jali.cli.launch import Process, launch
+
+    with ExitStack() as stack:
+        file, names = _prepared(stack, parties, federation)
+        start = (sys.executable, "-m", "jali", "run", str(program.absolute()), "--federation", str(file), "--as")
+        processes = [
+            Process(party=name, command=(*start, name, "--", *arguments), directory=(directories or {}).get(name))
+            for name in names
+        ]
+        return launch(processes)
+
+
+def _simulate(program: Path, arguments: tuple[str, ...], *, federation: Path | None, parties: list[str] | None) -> int:
+    if parties is None or federation is not None:
+        return run_here(program, arguments, federation=federation)
+    from tempfile import TemporaryDirectory
+
+    from jali.core import config
+    from jali.core.federation_text import to_toml
+
+    with TemporaryDirectory(prefix="jali-") as directory:
+        file = Path(directory) / "federation.toml"
+        file.write_text(to_toml(config.local(_with_helper(parties), helpers=[HELPER])), encoding="utf-8")
+        return run_here(program, arguments, federation=file)
+
+
+def _prepared(stack: ExitStack, parties: list[str], federation: Path | None) -> tuple[Path, list[str]]:
+    """The file for the run and the parties to start."""
+    from jali.core import config
+    from jali.core.templates import expand_names
+
+    if federation is None:
+        made = config.local(_with_helper(parties), helpers=[HELPER])
+        return _with_certificates(stack, made), list(made.parties)
+    found = config.load(federation)
+    names = list(found.parties) if parties == [EVERYBODY] else list(expand_names(parties, where="--parties"))
+    for name in names:
+        _require_party(found, name)
+    if all(party.address and party.certificate and party.key for party in found.parties.values()):
+        return federation.absolute(), names
+    return _with_certificates(stack, found), names
+
+
+def _with_certificates(stack: ExitStack, federation: Federation) -> Path:
+    """A temporary file of the same federation on free ports of this machine."""
+    from tempfile import TemporaryDirectory
+
+    import msgspec
+
+    from jali.core import config
+    from jali.core.federation_text import to_toml
+    from jali.transport.authority import create_federation
+
+    directory = Path(stack.enter_context(TemporaryDirectory(prefix="jali-")))
+    made = config.load(create_federation(directory, list(federation.parties), helpers=federation.helpers))
+    whole = msgspec.structs.replace(federation, parties=made.parties, authority=made.authority)
+    file = directory / "run.toml"
+    file.write_text(to_toml(whole), encoding="utf-8")
+    return file
+
+
+def _with_helper(parties: list[str]) -> list[str]:
+    return parties if HELPER in parties else [*parties, HELPER]
+
+
+def _required(federation: Path | None) -> Path:
+    named = federation or os.environ.get("JALI_FEDERATION")
+    if named is None:
+        raise click.UsageError("--as needs --federation FILE (made by `jali federation new`)")
+    return Path(named)
+
+
+def _loaded(file: Path, party: str | None) -> Federation:
+    from jali.core import config
+
+    federation = config.load(file)
+    if party is not None:
+        _require_party(federation, party)
+    return federation
+
+
+def _require_party(federation: Federation, party: str) -> None:
+    if party not in federation.parties:
+        from jali.core.errors import UnknownName
+        from jali.core.nearmiss import suggest
+
+        raise UnknownName(f"the federation has no party {party!r}{suggest(party, federation.parties)}")
+
+
+def _announce(federation: Federation) -> None:
+    from jali.cli.output import warn
+
+    for sentence in federation.insecure_choices():
+        warn(sentence)

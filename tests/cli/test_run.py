@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`jali run`: what a program is told, how it ends, and what is left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+REPORT = """
+import os, sys
+print(sys.argv[1:], *(os.environ.get(f"JALI_{n}", "-") for n in ("MODE", "PARTY")))
+file = os.environ.get("JALI_FEDERATION")
+if file:
+    from jali.core import config
+    print(list(config.load(file).parties), os.path.isabs(file))
+"""
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Path:
+    """A program that reports what it was told."""
+    path = tmp_path / "job.py"
+    path.write_text(REPORT)
+    return path
+
+
+def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run `jali run ARGUMENTS`."""
+    command = [sys.executable, "-m", "jali", "run", *map(str, arguments)]
+    bare = {name: value for name, value in os.environ.items() if not name.startswith("JALI_")}
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env={**bare, **environment})
+
+
+def write(path: Path, text: str) -> Path:
+    """Write a file and give its path."""
+    path.write_text(text)
+    return path
+
+
+def test_a_program_runs_by_itself(program: Path) -> None:
+    done = run(program, "a", "--flag", "-x", "3")
+    assert done.stdout == "['a', '--flag', '-x', '3'] simulate -\n"
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_simulation_gets_a_federation_of_its_parties(program: Path) -> None:
+    done = run(program, "--simulate", "--parties", "bank,client[0..1]")
+    assert done.stdout.splitlines() == ["[] simulate -", "['bank', 'client[0]', 'client[1]', 'dealer'] True"]
+
+
+def test_one_party_is_told_who_it_is(program: Path, tmp_path: Path) -> None:
+    file = write(tmp_path / "f.toml", "[parties.bank]\n[parties.bureau]\n")
+    done = run(program, "--federation", file, "--as", "bank", "--", "--as", "x")
+    assert done.stdout.splitlines() == ["['--as', 'x'] party bank", "['bank', 'bureau'] True"]
+    assert run(program, "--as", "bureau", JALI_FEDERATION=str(file)).returncode == 0
+
+
+def test_insecure_choices_are_printed_at_the_start(program: Path, tmp_path: Path) -> None:
+    text = '[parties.a]\n[parties.b]\n[devices.d]\nkind = "mpc"\nparties = ["a", "b"]\ninsecure_dealer = "a"\n'
+    done = run(program, "--federation", write(tmp_path / "f.toml", text), "--simulate")
+    assert "warning: device 'd': its dealer 'a' could read every secret" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "words"),
+    [
+        (["--as", "a", "--simulate"], 2, "choose one of"),
+        (["--as", "a"], 2, "needs --federation"),
+        (["--parties", ","], 2, "names nobody"),
+        (["--federation", "F"], 2, "--as PARTY"),
+        (["--federation", "F", "--as", "bnak"], 3, "no party 'bnak' (did you mean 'bank'?)"),
+        (["--federation", "F", "--parties", "bnak"], 3, "no party 'bnak' (did you mean 'bank'?)"),
+        (["--federation", "nofile", "--as", "bank"], 3, "J1030"),
+        (["--simulate", "--parties", "a,a"], 3, "lists 'a' twice"),
+    ],
+)
+def test_wrong_usage_says_what_to_do(
+    program: Path, tmp_path: Path, options: list[str], status: int, words: str
+) -> None:
+    file = write(tmp_path / "f.toml", "[parties.bank]\n[parties.bureau]\n")
+    done = run(program, *(str(file) if option == "F" else option for option in options))
+    assert done.returncode == status
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_missing_program_is_wrong_usage(tmp_path: Path) -> None:
+    done = run(tmp_path / "job.py")
+    assert done.returncode == 2
+    assert "does not exist" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "status", "words"),
+    [
+        ("import sys; sys.exit()", 0, ""),
+        ("import sys; sys.exit(9)", 9, ""),
+        ("import sys; sys.exit('no data today')", 1, "no data today\n"),
+        ("raise KeyboardInterrupt", 130, "interrupted\n"),
+        ("from jali.core.errors import TableInvalid\nraise TableInvalid('ragged')", 3, "J1020 ragged\n"),
+    ],
+)
+def test_the_programs_end_is_the_commands_end(tmp_path: Path, text: str, status: int, words: str) -> None:
+    done = run(write(tmp_path / "job.py", text))
+    assert done.returncode == status
+    assert done.stderr.lstrip().startswith(words)
+    assert bool(done.stderr) == bool(words)
+
+
+def test_an_exception_of_the_program_shows_its_own_frames_only(tmp_path: Path) -> None:
+    done = run(write(tmp_path / "job.py", "def f():\n    raise ValueError('x')\nf()\n"))
+    assert done.returncode == 1
+    assert "line 3, in <module>" in done.stderr
+    assert "runpy" not in done.stderr
+    assert "jali" not in done.stderr.replace(str(tmp_path), "")
+
+
+def test_a_program_imports_its_neighbours(tmp_path: Path) -> None:
+    write(tmp_path / "neighbour.py", "NAME = 'next door'\n")
+    assert run(write(tmp_path / "job.py", "import neighbour\nprint(neighbour.NAME)")).stdout == "next door\n"
+
+
+def temporaries(directory: Path) -> list[str]:
+    """What jali left in a directory for temporary files."""
+    return [entry.name for entry in directory.iterdir() if entry.name.startswith("jali-")]
+
+
+def test_each_party_is_a_process_and_speaks_under_its_name(program: Path, tmp_path: Path) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    done = run(program, "--parties", "bank,bureau", "x", TMPDIR=str(scratch))
+    assert done.returncode == 0, done.stderr
+    assert sorted(line for line in done.stdout.splitlines() if "party" in line) == [
+        "bank   | ['x'] party bank",
+        "bureau | ['x'] party bureau",
+        "dealer | ['x'] party dealer",
+    ]
+    assert temporaries(scratch) == []
+
+
+def test_a_file_without_certificates_gets_temporary_ones(program: Path, tmp_path: Path) -> None:
+    text = '[parties."c[0..1]"]\n[parties.h]\nrole = "helper"\n[devices.d]\nkind = "mpc"\nparties = ["c[0..1]"]\n'
+    program.write_text(
+        REPORT + "settings = config.load(file)\nparty = settings.parties[os.environ['JALI_PARTY']]\n"
+        "print(bool(party.address), os.path.isfile(party.certificate), settings.devices['d'].dealer)\n"
+    )
+    done = run(program, "--parties", "all", "--federation", write(tmp_path / "f.toml", text))
+    assert done.returncode == 0, done.stderr
+    assert sorted(line for line in done.stdout.splitlines() if line.endswith("| True True h")) == [
+        "c[0] | True True h",
+        "c[1] | True True h",
+        "h    | True True h",
+    ]
+
+
+def test_the_first_failure_is_the_status_and_nothing_is_left(tmp_path: Path) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    text = "import os, sys\nsys.exit(7 if os.environ['JALI_PARTY'] == 'b' else 0)\n"
+    done = run(write(tmp_path / "job.py", text), "--parties", "a,b", TMPDIR=str(scratch))
+    assert done.returncode == 7
+    assert temporaries(scratch) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_reach_every_party_and_nothing_is_left(tmp_path: Path, number: signal.Signals) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    waiting = "import os, threading\nprint('pid', os.getpid())\nthreading.Event().wait(50)\n"
+    command = [sys.executable, "-m", "jali", "run", str(write(tmp_path / "job.py", waiting)), "--parties", "a,b"]
+    environment = {**os.environ, "TMPDIR": str(scratch)}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    ) as parent:
+        lines = [parent.stdout.readline() for _ in range(3)] if parent.stdout else []
+        parent.send_signal(number)
+        parent.communicate(timeout=30)
+    assert parent.returncode == 128 + number
+    assert temporaries(scratch) == []
+    for line in lines:
+        with pytest.raises(ProcessLookupError):
+            os.kill(int(line.split()[-1]), 0)
