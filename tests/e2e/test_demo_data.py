@@ -9,6 +9,7 @@ import hashlib
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import numpy as np
@@ -16,11 +17,14 @@ import pytest
 
 from jali.cli.demo import job
 from jali.cli.demo.customers import BANK_COLUMNS, national_id, write_customers
-from jali.cli.demo.outcome import Disclosure, Outcome, PartyReport, StageCost, merge_costs, size_text
+from jali.cli.demo.outcome import Disclosure, Outcome, Stage, disclosures_of, size_text, stages_of
 from jali.cli.demo.pooled import Pooled, pooled_model
 from jali.cli.demo.report import report_page, summary
 from jali.core.errors import LabelError, WriteFailed
 from jali.core.files import write_atomically
+from jali.core.threat import Leak
+from jali.devices.report import Report, Row
+from jali.prep import train_test_split
 from jali.tables.csv import read_csv
 
 SOURCE = Path(job.__file__).with_name("data") / "german_credit.csv"
@@ -29,7 +33,9 @@ SOURCE = Path(job.__file__).with_name("data") / "german_credit.csv"
 @pytest.fixture(scope="module")
 def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("demo")
-    write_customers(path)
+    for name in ("bank", "bureau"):
+        (path / name).mkdir()
+    write_customers(path / "bank", path / "bureau")
     return path
 
 
@@ -47,7 +53,7 @@ def outcome(pooled: Pooled) -> Outcome:
         held_out_rows=pooled.held_out_rows,
         features=pooled.features,
         disclosures=(Disclosure(stage="align", to="bank", what="<b>which</b> customers", why="a & b"),),
-        stages=(StageCost(stage="align", bytes_sent={"bank": 1200, "bureau": 7}, rounds=3, seconds=0.25),),
+        stages=(Stage(name="align", bytes_sent={"bank": 1200, "bureau": 7}, rounds=3, seconds=0.25),),
         seconds=1.5,
     )
 
@@ -56,7 +62,9 @@ def test_files_hold_the_real_rows_split_as_declared(directory: Path) -> None:
     with SOURCE.open(encoding="utf-8") as file:
         applicants = {national_id(number): row for number, row in enumerate(csv.DictReader(file))}
     assert len(applicants) == 1000
-    bank, bureau = ({row["national_id"]: row for row in read(directory / f"{name}.csv")} for name in ("bank", "bureau"))
+    bank, bureau = (
+        {row["national_id"]: row for row in read(directory / name / f"{name}.csv")} for name in ("bank", "bureau")
+    )
     assert (len(bank), len(bureau), len(bank.keys() & bureau.keys())) == (950, 950, 900)
     for side in (bank, bureau):
         for key, row in side.items():
@@ -74,8 +82,9 @@ def read(path: Path) -> list[dict[str, str]]:
 
 
 def test_files_are_the_same_every_time(directory: Path, tmp_path: Path) -> None:
-    for path in write_customers(tmp_path):
-        assert path.read_bytes() == (directory / path.name).read_bytes()
+    write_customers(tmp_path, tmp_path)
+    for name in ("bank", "bureau"):
+        assert (tmp_path / f"{name}.csv").read_bytes() == (directory / name / f"{name}.csv").read_bytes()
 
 
 def test_data_come_with_their_attribution() -> None:
@@ -92,8 +101,8 @@ def test_pooled_model_is_as_good_as_the_field_knows(pooled: Pooled) -> None:
 
 
 def test_preparation_ignores_held_out_rows(directory: Path) -> None:
-    table = job.in_key_order(read_csv(directory / "bank.csv", key="national_id"))
-    train, test = job.train_test_split(len(table), job.SEED, held_out=job.HELD_OUT)
+    table = job.in_key_order(read_csv(directory / "bank" / "bank.csv", key="national_id"))
+    train, test = train_test_split(len(table), job.SEED, held_out=job.HELD_OUT)
     amounts = table["credit_amount"].copy()
     amounts[test] *= 1000
     changed = job.prepare_bank(table.with_columns({"credit_amount": amounts}))
@@ -102,7 +111,7 @@ def test_preparation_ignores_held_out_rows(directory: Path) -> None:
 
 
 def test_wrong_labels_are_named_without_showing_them(directory: Path) -> None:
-    table = read_csv(directory / "bank.csv", key="national_id")
+    table = read_csv(directory / "bank" / "bank.csv", key="national_id")
     wrong = table[job.LABEL].copy()
     wrong[3] = "odd"
     with pytest.raises(LabelError, match="J1503 expected 'good' or 'bad'") as caught:
@@ -120,7 +129,7 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.loads += [f"{tag} {name}" for name, _ in attrs if name in {"src", "href", "srcset", "data", "action"}]
-        if tag not in {"meta"}:
+        if tag != "meta":
             self.open.append(tag)
 
     def handle_endtag(self, tag: str) -> None:
@@ -151,14 +160,33 @@ def test_summary_names_everything(pooled: Pooled) -> None:
     assert re.search(r"align\s+0\.25\s+3\s+1\.2 kB\s+1\.2 kB\s+7 B", text)
 
 
-def test_costs_of_parties_merge_by_stage() -> None:
-    def report(party: str, sent: int, rounds: int) -> PartyReport:
-        stage = StageCost(stage="train", bytes_sent={party: sent}, rounds=rounds, seconds=sent / 10)
-        return PartyReport(party=party, disclosures=(), stages=(stage,))
+def row(index: int, stage: str, sent: int, **more: Any) -> Row:
+    given = {"text": "t", "device": "d", "source": "job.py:1", "participants": ("a",), "visibility": "public"}
+    return Row(index=index, stage=stage, bytes_sent=sent, **{**given, **more})
 
-    (merged,) = merge_costs([report("a", 10, 5), report("b", 20, 4)])
-    assert merged == StageCost(stage="train", bytes_sent={"a": 10, "b": 20}, rounds=5, seconds=2.0)
-    assert merged.total_bytes == 30
+
+def test_costs_of_parties_merge_by_stage() -> None:
+    def report(sent: int, rounds: int) -> Report:
+        rows = (
+            row(0, "align", sent, rounds=rounds, started=10.0, seconds=1.0),
+            row(1, "train", sent, rounds=1, started=11.0, seconds=2.0),
+            row(2, "train", sent, rounds=1, started=12.0, seconds=sent / 10),
+        )
+        return Report(title="t", parties=("a", "b"), rows=rows)
+
+    align, train = stages_of({"a": report(10, 5), "b": report(40, 4)})
+    assert align == Stage(name="align", bytes_sent={"a": 10, "b": 40}, rounds=5, seconds=1.0)
+    assert (train.bytes_sent, train.rounds, train.seconds) == ({"a": 20, "b": 80}, 2, 5.0)
+    assert train.total_bytes == 100
+
+
+def test_disclosures_group_by_stage_party_and_reason() -> None:
+    leaks = [Leak(what="x", to="a", why="w"), Leak(what="y", to="a", why="w"), Leak(what="x", to="b", why="w")]
+    rows = (row(0, "s", 0, disclosures=tuple(leaks)), row(1, "s", 0, disclosures=(leaks[0],)))
+    assert disclosures_of(Report(title="t", parties=("a", "b"), rows=rows)) == (
+        Disclosure(stage="s", to="a", what="x; y", why="w"),
+        Disclosure(stage="s", to="b", what="x", why="w"),
+    )
 
 
 @pytest.mark.parametrize(
@@ -173,6 +201,6 @@ def test_full_disk_leaves_no_report(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
-    with pytest.raises(WriteFailed, match="J6010 cannot write .*No space left"):
+    with pytest.raises(WriteFailed, match=r"J6010 cannot write .*No space left"):
         write_atomically(tmp_path / "report.html", report_page(outcome(pooled)))
     assert list(tmp_path.iterdir()) == []

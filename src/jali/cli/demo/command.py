@@ -42,6 +42,8 @@ def command(directory: Path, report: Path) -> None:
     from jali.cli.demo.report import report_page, summary
     from jali.core.files import write_atomically
 
+    write_atomically(report, "")  # whether it can be written is known before the run
+    report.unlink()
     outcome = _run(directory)
     click.echo(summary(outcome))
     write_atomically(report, report_page(outcome))
@@ -49,32 +51,30 @@ def command(directory: Path, report: Path) -> None:
 
 
 def _run(directory: Path) -> Outcome:
-    from jali.cli.demo.customers import write_customers
     from jali.cli.demo.job import THRESHOLDS
-    from jali.cli.demo.outcome import Outcome, merge_costs
-    from jali.cli.demo.parties import PARTIES, collect, prepare_directory, run_parties
+    from jali.cli.demo.outcome import Outcome, disclosures_of, stages_of
+    from jali.cli.demo.parties import PARTIES, collect, found, run_parties
     from jali.cli.demo.pooled import pooled_model
     from jali.ml import curve
 
-    prepare_directory(directory)
-    write_customers(directory)
+    federation = found(directory)
     started = time.monotonic()
-    with shown(f"Running {', '.join(PARTIES)} as processes of their own") as show:
-        status = run_parties(directory, show)
-        seconds = time.monotonic() - started
+    with shown(f"{', '.join(PARTIES)}: a process each, TLS between them") as show:
+        status = run_parties(directory, federation, lambda party, line, _: show(f"{party:6} | {line}"))
         if status != 0:
             raise click.exceptions.Exit(status)
-        show("training the pooled model in clear, to compare")
+        seconds = time.monotonic() - started
+        show("both files in one place, in clear, to compare")
         pooled = pooled_model(directory)
-    results = collect(directory)
+    counts, reports = collect(directory)
     return Outcome(
-        joint=curve(results.counts, THRESHOLDS, rows=pooled.held_out_rows),
+        joint=curve(counts, THRESHOLDS, rows=pooled.held_out_rows),
         pooled=pooled.curve,
         pooled_exact_auc=pooled.exact_auc,
         training_rows=pooled.training_rows,
         held_out_rows=pooled.held_out_rows,
         features=pooled.features,
-        disclosures=tuple(dict.fromkeys(d for report in results.reports for d in report.disclosures)),
-        stages=merge_costs(results.reports),
+        disclosures=disclosures_of(reports["bank"]),
+        stages=stages_of(reports),
         seconds=seconds,
     )

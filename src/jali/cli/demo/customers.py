@@ -32,8 +32,8 @@ BANK_COLUMNS = (
 HELD_BACK = 50  # of 1,000 applicants: 950 each, 900 in common, so 5.3 % of each side's customers are not the other's
 
 
-def write_customers(directory: Path) -> tuple[Path, Path]:
-    """Write ``bank.csv`` and ``bureau.csv`` and give their paths; the same files every time.
+def write_customers(bank_directory: Path, bureau_directory: Path) -> None:
+    """Write ``bank.csv`` and ``bureau.csv``, each at its owner; the same files every time.
 
     All rows are real applicants. Of the 1,000, 50 are held back from the bureau and 50 others from the bank; each
     file is in an order of its own.
@@ -47,10 +47,8 @@ def write_customers(directory: Path) -> tuple[Path, Path]:
     bureau_columns = tuple(name for name in applicants[0] if name not in (*BANK_COLUMNS, KEY))
     mixed = _shuffled(applicants, "held back")
     bank, bureau = _shuffled(mixed[HELD_BACK:], "bank"), _shuffled(mixed[:-HELD_BACK], "bureau")
-    return (
-        _write(directory / "bank.csv", bank, columns=(KEY, *BANK_COLUMNS)),
-        _write(directory / "bureau.csv", bureau, columns=(KEY, *bureau_columns)),
-    )
+    _write(bank_directory / "bank.csv", bank, columns=(KEY, *BANK_COLUMNS))
+    _write(bureau_directory / "bureau.csv", bureau, columns=(KEY, *bureau_columns))
 
 
 def national_id(number: int) -> str:
@@ -68,9 +66,9 @@ def _hash(purpose: str, text: str) -> bytes:
     return hashlib.blake2b(f"jali demo, {purpose}: {text}".encode(), digest_size=16).digest()
 
 
-def _write(path: Path, rows: list[dict[str, str]], *, columns: tuple[str, ...]) -> Path:
+def _write(path: Path, rows: list[dict[str, str]], *, columns: tuple[str, ...]) -> None:
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    return write_atomically(path, text.getvalue())
+    write_atomically(path, text.getvalue())

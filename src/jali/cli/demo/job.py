@@ -17,15 +17,18 @@ from numpy.typing import NDArray
 import jali
 from jali.core.errors import LabelError
 from jali.core.files import write_atomically
+from jali.devices.progress import listeners
 from jali.ml import LogisticRegression, RocCounts, roc_counts, threshold_grid
 from jali.prep import Impute, OneHot, Standardise, WeightOfEvidence, train_test_split
 
 if TYPE_CHECKING:
     from jali.core.table import Table
+    from jali.graph.node import Node
 
-__all__ = ["HELD_OUT", "MODEL", "SEED", "THRESHOLDS", "main", "prepare_bank", "prepare_bureau"]
+__all__ = ["COUNTS", "KEY", "LABEL", "MODEL", "REPORT", "THRESHOLDS", "main", "prepare_bank", "prepare_bureau"]
 
 KEY, LABEL = "national_id", "creditability"
+COUNTS, REPORT = "counts.json", "report.json"
 SEED, HELD_OUT = 2024, 0.3
 MODEL = LogisticRegression(epochs=8, batch_size=64, learning_rate=0.1, l2=0.01, momentum=0.9, seed=SEED)
 THRESHOLDS = threshold_grid(99)
@@ -39,6 +42,7 @@ def prepare_bank(table: Table) -> tuple[Features, Features, Labels, Labels]:
 
     The bank holds the labels, so it can turn its own columns into weights of evidence.
     """
+    table = in_key_order(table)
     train, test = train_test_split(len(table), SEED, held_out=HELD_OUT)
     labels = (table[LABEL] == "bad").astype(np.int64)
     if not np.isin(table[LABEL], ("good", "bad")).all():
@@ -52,6 +56,7 @@ def prepare_bank(table: Table) -> tuple[Features, Features, Labels, Labels]:
 
 def prepare_bureau(table: Table) -> tuple[Features, Features]:
     """Training and held-out features: numbers standardised, categories one-hot, both fitted on the training rows."""
+    table = in_key_order(table)
     train, test = train_test_split(len(table), SEED, held_out=HELD_OUT)
     features = table.drop(KEY)
     numbers = [name for name in features if features[name].dtype.kind in "if"]
@@ -63,18 +68,25 @@ def prepare_bureau(table: Table) -> tuple[Features, Features]:
 
 
 def in_key_order(table: Table) -> Table:
-    """Both parties know the common ids; ordering by them makes every run the same."""
+    """The common rows in the order of their ids, which both parties know."""
     return table.take(np.argsort(table[KEY]))
 
 
 def save_counts(counts: tuple[Any, ...]) -> None:
     """Write what the bank learned to a file of the bank's."""
     named = {name: np.asarray(count).tolist() for name, count in zip(RocCounts._fields, counts, strict=True)}
-    write_atomically("counts.json", msgspec.json.encode(named))
+    write_atomically(COUNTS, msgspec.json.encode(named))
+
+
+def tell(party: str, node: Node, done: float, what: str) -> None:
+    """Print what has been done, once for all parties of a step."""
+    if done == 1.0 and node.operation != "item" and party == node.participants[0]:
+        print(f"{node.stage}: {node.text} {what}".rstrip(), flush=True)
 
 
 def main() -> None:
     """The program."""
+    listeners.add(tell)
     with jali.connect() as fed:
         bank, bureau, mpc = fed.plain("bank"), fed.plain("bureau"), fed.mpc("bank", "bureau")
         with fed.stage("load"):
@@ -82,7 +94,6 @@ def main() -> None:
         with fed.stage("align"):
             loans, people = jali.align(loans, people, on=KEY)
         with fed.stage("prepare"):
-            loans, people = bank(in_key_order)(loans), bureau(in_key_order)(people)
             x_bank, x_bank_test, y, y_test = bank(prepare_bank, returns=4)(loans)
             x_bureau, x_bureau_test = bureau(prepare_bureau, returns=2)(people)
         with fed.stage("train"):
@@ -91,6 +102,7 @@ def main() -> None:
             scores = mpc(MODEL.predict)(weights, (x_bank_test, x_bureau_test))
             counts = jali.reveal(mpc(roc_counts)(scores, y_test, THRESHOLDS), to=bank)
             bank(save_counts)(counts)
+        write_atomically(REPORT, fed.report().to_json())
 
 
 if __name__ == "__main__":

@@ -10,12 +10,14 @@ import msgspec
 from jali.ml import Curve
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Mapping
 
-__all__ = ["Disclosure", "Outcome", "PartyReport", "StageCost", "merge_costs", "size_text"]
+    from jali.devices.report import Report
+
+__all__ = ["Disclosure", "Outcome", "Stage", "disclosures_of", "size_text", "stages_of"]
 
 
-class Disclosure(msgspec.Struct, frozen=True, kw_only=True, order=True):
+class Disclosure(msgspec.Struct, frozen=True, kw_only=True):
     """In `stage`, `to` learned `what`, because of `why`."""
 
     stage: str
@@ -24,10 +26,10 @@ class Disclosure(msgspec.Struct, frozen=True, kw_only=True, order=True):
     why: str
 
 
-class StageCost(msgspec.Struct, frozen=True, kw_only=True):
+class Stage(msgspec.Struct, frozen=True, kw_only=True):
     """What one stage cost: payload bytes that each party sent, the rounds of the party that waited most, seconds."""
 
-    stage: str
+    name: str
     bytes_sent: dict[str, int]
     rounds: int
     seconds: float
@@ -36,14 +38,6 @@ class StageCost(msgspec.Struct, frozen=True, kw_only=True):
     def total_bytes(self) -> int:
         """Bytes that all parties sent together."""
         return sum(self.bytes_sent.values())
-
-
-class PartyReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What one party's process wrote when the job ended."""
-
-    party: str
-    disclosures: tuple[Disclosure, ...]
-    stages: tuple[StageCost, ...]
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,7 +50,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     held_out_rows: int
     features: int
     disclosures: tuple[Disclosure, ...]
-    stages: tuple[StageCost, ...]
+    stages: tuple[Stage, ...]
     seconds: float
 
     @property
@@ -65,18 +59,32 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         return abs(self.joint.auc - self.pooled.auc)
 
 
-def merge_costs(reports: Iterable[PartyReport]) -> tuple[StageCost, ...]:
+def stages_of(reports: Mapping[str, Report]) -> tuple[Stage, ...]:
     """One row a stage, in order: bytes by sender, the most rounds and seconds that any party saw."""
-    merged: dict[str, StageCost] = {}
-    for cost in (cost for report in reports for cost in report.stages):
-        seen = merged.get(cost.stage, StageCost(stage=cost.stage, bytes_sent={}, rounds=0, seconds=0.0))
-        merged[cost.stage] = StageCost(
-            stage=cost.stage,
-            bytes_sent=seen.bytes_sent | cost.bytes_sent,
-            rounds=max(seen.rounds, cost.rounds),
-            seconds=max(seen.seconds, cost.seconds),
+    names = dict.fromkeys(cost.name for report in reports.values() for cost in report.stages)
+    stages = []
+    for name in names:
+        costs = {party: cost for party, report in reports.items() for cost in report.stages if cost.name == name}
+        stages.append(
+            Stage(
+                name=name,
+                bytes_sent={party: cost.bytes_sent for party, cost in costs.items()},
+                rounds=max(cost.rounds for cost in costs.values()),
+                seconds=max(cost.seconds for cost in costs.values()),
+            )
         )
-    return tuple(merged.values())
+    return tuple(stages)
+
+
+def disclosures_of(report: Report) -> tuple[Disclosure, ...]:
+    """Who learned what, in the order of the stages; what one party learned for one reason stands together."""
+    grouped: dict[tuple[str, str, str], dict[str, None]] = {}
+    for row in report.rows:
+        for leak in row.disclosures:
+            grouped.setdefault((row.stage, leak.to, leak.why), {})[leak.what] = None
+    return tuple(
+        Disclosure(stage=stage, to=to, what="; ".join(whats), why=why) for (stage, to, why), whats in grouped.items()
+    )
 
 
 def size_text(size_bytes: float) -> str:

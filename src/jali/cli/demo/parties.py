@@ -1,77 +1,91 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs the demonstration's job as three processes and collects what each of them wrote."""
+"""The demonstration's organisations on this machine: a directory, a certificate and a process each.
+
+::
+
+    demo/job.py                    the program, the same at all
+    demo/federation/               certificates, keys and the federation file
+    demo/bank/bank.csv             only the bank reads it; here it also writes counts.json, what it learned
+    demo/bureau/bureau.csv         only the bureau reads it
+    demo/PARTY/report.json         what the run cost PARTY, and what was disclosed
+    demo/federation/ledger/        each party's hash-chained record
+"""
 
 from __future__ import annotations
 
 import shutil
-import subprocess
 import sys
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from jali.cli.demo import job
-from jali.cli.demo.outcome import PartyReport
+from jali.cli.demo.customers import write_customers
+from jali.cli.launch import Process, launch
 from jali.core.errors import DemoFailed, WriteFailed
+from jali.devices.report import Report
 from jali.ml import RocCounts
+from jali.transport.authority import create_federation
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-__all__ = ["PARTIES", "Results", "collect", "prepare_directory", "run_parties"]
+__all__ = ["PARTIES", "collect", "found", "run_parties"]
 
 PARTIES = ("bank", "bureau", "dealer")
-COUNTS = "counts.json"
+HELPERS = ("dealer",)
 JOB = "job.py"
 
 
-class Results(msgspec.Struct, frozen=True, kw_only=True):
-    """What was revealed to the bank, and every party's report."""
+def found(directory: Path) -> Path:
+    """Make the organisations' directories, files and certificates anew; give the federation file.
 
-    counts: RocCounts
-    reports: tuple[PartyReport, ...]
-
-
-def prepare_directory(directory: Path) -> None:
-    """Make the directory, without results of an earlier run, and put the job there to read and to run again.
-
-    Raises: WriteFailed if it cannot be made, or holds files of somebody else under the names that the demo writes.
+    Raises: WriteFailed if that is not possible, or the directory holds something that the demo did not write.
     """
-    if (directory / "bank.csv").exists() and not (directory / JOB).exists():
-        raise WriteFailed(f"{directory} has a bank.csv that the demo did not write; choose another --dir")
+    if directory.exists() and any(directory.iterdir()) and not (directory / JOB).exists():
+        raise WriteFailed(f"{str(directory)!r} holds files that the demo did not write; choose another --dir")
     try:
-        directory.mkdir(parents=True, exist_ok=True)
-        for name in (COUNTS, *(f"{party}.json" for party in PARTIES)):
-            (directory / name).unlink(missing_ok=True)
+        for name in (*PARTIES, "federation"):
+            shutil.rmtree(directory / name, ignore_errors=True)
+        for name in PARTIES:
+            (directory / name).mkdir(parents=True)
         shutil.copyfile(job.__file__, directory / JOB)
+        write_customers(directory / "bank", directory / "bureau")
+        federation = create_federation(directory / "federation", PARTIES, helpers=HELPERS)
+        with federation.open("a", encoding="utf-8") as file:
+            file.write('\n[ledger]\ndirectory = "ledger"\n')
     except OSError as error:
-        raise WriteFailed(f"cannot use the directory {directory} ({error.strerror}); choose another --dir") from None
+        raise WriteFailed(f"cannot use the directory {str(directory)!r}: {error.strerror}") from None
+    return federation
 
 
-def run_parties(directory: Path, show: Callable[[str], None]) -> int:
-    """Run the job as one process a party, show their lines, and give the exit status (0 if all went well).
+def run_parties(directory: Path, federation: Path, hear: Callable[[str, str, bool], None]) -> int:
+    """Run the job as one process a party and give the first failing exit status, or 0.
 
-    Their errors go to this process's standard error. Each party waits with deadlines of its own.
+    `hear(party, line, error)` gets every line that they print. Each party waits with deadlines of its own.
     """
-    command = [sys.executable, "-m", "jali", "run", JOB, "--parties", ",".join(PARTIES)]
-    with subprocess.Popen(command, cwd=directory, stdout=subprocess.PIPE, text=True, bufsize=1) as process:  # noqa: S603
-        try:
-            for line in process.stdout or ():
-                show(line.rstrip("\n"))
-        except KeyboardInterrupt:
-            process.wait()  # it had the interrupt too, and ends its parties
-            raise
-    return process.returncode
+    program, file = str((directory / JOB).absolute()), str(federation.absolute())
+    return launch(
+        [
+            Process(
+                party=party,
+                command=(sys.executable, "-m", "jali", "run", program, "--as", party, "--federation", file),
+                directory=directory / party,
+            )
+            for party in PARTIES
+        ],
+        hear=hear,
+    )
 
 
-def collect(directory: Path) -> Results:
-    """Read what the parties wrote. Raises: DemoFailed if something is missing or unreadable."""
+def collect(directory: Path) -> tuple[RocCounts, dict[str, Report]]:
+    """What was revealed to the bank, and every party's report. Raises: DemoFailed if something is missing."""
     try:
-        counts = msgspec.json.decode((directory / COUNTS).read_bytes(), type=dict[str, int | list[int]])
-        reports = tuple(
-            msgspec.json.decode((directory / f"{party}.json").read_bytes(), type=PartyReport) for party in PARTIES
-        )
-        return Results(counts=RocCounts(**counts), reports=reports)
+        counts = msgspec.json.decode((directory / "bank" / job.COUNTS).read_bytes(), type=dict[str, int | list[int]])
+        reports = {party: Report.from_json((directory / party / job.REPORT).read_bytes()) for party in PARTIES}
+        return RocCounts(**counts), reports
     except (OSError, msgspec.MsgspecError, TypeError) as error:
-        raise DemoFailed(f"the parties ended, but their results in {directory} are incomplete: {error}") from error
+        raise DemoFailed(
+            f"the parties ended, but their results in {str(directory)!r} are not whole: {error}"
+        ) from error

@@ -35,10 +35,10 @@ class Pooled(NamedTuple):
 
 def pooled_model(directory: Path) -> Pooled:
     """Join ``bank.csv`` and ``bureau.csv`` in clear, train, and evaluate on the held-out customers."""
-    bank, bureau = (read_csv(directory / f"{name}.csv", key=job.KEY) for name in ("bank", "bureau"))
+    bank, bureau = (read_csv(directory / name / f"{name}.csv", key=job.KEY) for name in ("bank", "bureau"))
     _, at_bank, at_bureau = np.intersect1d(bank[job.KEY], bureau[job.KEY], return_indices=True)
-    x_bank, x_bank_test, y, y_test = job.prepare_bank(job.in_key_order(bank.take(at_bank)))
-    x_bureau, x_bureau_test = job.prepare_bureau(job.in_key_order(bureau.take(at_bureau)))
+    x_bank, x_bank_test, y, y_test = job.prepare_bank(bank.take(at_bank))
+    x_bureau, x_bureau_test = job.prepare_bureau(bureau.take(at_bureau))
     weights = in_float64(job.MODEL.fit)((x_bank, x_bureau), y)
     scores = in_float64(job.MODEL.predict)(weights, (x_bank_test, x_bureau_test))
     counts = in_float64(roc_counts)(scores, y_test, job.THRESHOLDS)

@@ -107,7 +107,7 @@ def _costs(outcome: Outcome) -> list[list[str]]:
     rows = [["stage", "seconds", "rounds", "bytes", *(f"from {party}" for party in parties)]]
     for stage in outcome.stages:
         sent = (size_text(stage.bytes_sent.get(party, 0)) for party in parties)
-        rows.append([stage.stage, f"{stage.seconds:.2f}", f"{stage.rounds:,}", size_text(stage.total_bytes), *sent])
+        rows.append([stage.name, f"{stage.seconds:.2f}", f"{stage.rounds:,}", size_text(stage.total_bytes), *sent])
     sums = (size_text(sum(stage.bytes_sent.get(party, 0) for stage in outcome.stages)) for party in parties)
     total = size_text(sum(stage.total_bytes for stage in outcome.stages))
     rounds = sum(stage.rounds for stage in outcome.stages)
