@@ -15,8 +15,8 @@ from tests.kernels.samples import SEEDS, sample_words
 
 WORD = 1 << 64
 INTEGERS = st.integers(0, WORD - 1)
-# NIST FIPS 197, appendix B; SP 800-38A, F.1.1 (ECB-AES128, blocks 1 and 4): key, plaintext, ciphertext. The other vectors
-# lie beyond the last counter that the key stream reaches.
+# NIST FIPS 197, appendix B; SP 800-38A, F.1.1 (ECB-AES128, blocks 1 and 4): key, plaintext, ciphertext. The others
+# of these pages lie beyond the last counter that the key stream reaches.
 VECTORS = [
     ("2b7e151628aed2a6abf7158809cf4f3c", "3243f6a8885a308d313198a2e0370734", "3925841d02dc09fbdc118597196a0b32"),
     ("2b7e151628aed2a6abf7158809cf4f3c", "6bc1bee22e409f96e93d7e117393172a", "3ad77bb40d7a3660a89ecaf32466ef97"),

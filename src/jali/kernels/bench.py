@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Time the kernels beside their numpy twins, and the machine's own limits, on one core.
+
+Rows are plain dictionaries for `jali bench kernels`: a limit gives `gigabytes_per_s`, a kernel `seconds` beside
+`twin_seconds` and their `ratio`. Times are medians.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from jali import kernels
+from jali.kernels import reference
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["kernel_rows", "limit_rows"]
+
+Call = tuple[str, str, int, tuple[object, ...], dict[str, object]]
+
+_KEY = bytes(range(16))
+_LIMIT_BYTES = 1 << 27
+_CACHED_WORDS = 1 << 15
+
+
+def limit_rows(*, repeats: int = 5, size_bytes: int = _LIMIT_BYTES) -> list[dict[str, object]]:
+    """What this machine can do at most: copying memory, a triad over memory, AES in the cache and to memory.
+
+    Units: gigabytes (1e9) a second, all bytes read and written.
+    """
+    n = size_bytes // 8
+    source, target = np.ones(n), np.zeros(n)
+    words = np.zeros(n, np.uint64)
+    cached = np.zeros(_CACHED_WORDS, np.uint64)
+
+    def triad() -> None:
+        np.multiply(source, 3.0, out=target)
+        np.add(target, source, out=target)
+
+    def cached_stream() -> None:
+        for _ in range(64):
+            kernels.xor_prg(cached, _KEY, 0, out=cached)
+
+    cases: list[tuple[str, int, Callable[[], object]]] = [
+        ("memory copy", 16 * n, lambda: np.copyto(target, source)),
+        ("memory triad", 40 * n, triad),
+        ("AES-128 stream in cache", 64 * cached.nbytes, cached_stream),
+        ("AES-128 stream onto memory", 16 * n, lambda: kernels.xor_prg(words, _KEY, 0, out=words)),
+    ]
+    return [
+        {"suite": "limits", "case": case, "n": n, "gigabytes_per_s": size / _median(call, repeats) / 1e9}
+        for case, size, call in cases
+    ]
+
+
+def kernel_rows(*, repeats: int = 5, n: int = 1_000_000, side: int = 1000) -> list[dict[str, object]]:
+    """Every kernel on `n` elements, and matrix products with `side` rows and columns, beside the twins."""
+    level = kernels.report()["level"]
+    rows: list[dict[str, object]] = []
+    for name, case, size, arguments, options in _calls(n, side):
+        native, twin = getattr(kernels, name), getattr(reference, name)
+        seconds = _median(lambda: native(*arguments, **options), repeats)  # noqa: B023 (called within the iteration)
+        twin_seconds = _median(lambda: twin(*arguments, **options), repeats)  # noqa: B023
+        rows.append(
+            {
+                "suite": "kernels",
+                "case": case,
+                "n": size,
+                "level": level,
+                "seconds": seconds,
+                "twin_seconds": twin_seconds,
+                "ratio": twin_seconds / seconds,
+            }
+        )
+    return rows
+
+
+def _calls(n: int, side: int) -> list[Call]:
+    """Kernel, case, elements, arguments and options."""
+    words = [reference.prg_words(_KEY, stream, n) for stream in range(5)]
+    numbers = reference.fixed_decode(words[0], 40)
+    bits = words[0] % np.uint64(2) == 0
+    planes, packed = reference.bit_planes(words[0]), reference.pack_bits(bits)
+    a, b = (reference.prg_words(_KEY, 9 + i, side * side).reshape(side, side) for i in range(2))
+    tall = reference.prg_words(_KEY, 11, 10 * side * 100).reshape(10 * side, 100)
+    lead: dict[str, object] = {"leader": True}
+    order = np.argsort(words[1])
+    return [
+        ("prg_words", "prg_words", n, (_KEY, 1, n), {}),
+        ("add_prg", "add_prg", n, (words[0], _KEY, 1), {}),
+        ("sub_prg", "sub_prg", n, (words[0], _KEY, 1), {}),
+        ("xor_prg", "xor_prg", n, (words[0], _KEY, 1), {}),
+        ("masked_product", "masked_product", n, tuple(words), lead),
+        ("masked_and", "masked_and", n, tuple(words), lead),
+        ("masked_truncate", "masked_truncate", n, (*words[:3], 18), lead),
+        ("replicated_product", "replicated_product", n, tuple(words), {}),
+        ("replicated_and", "replicated_and", n, tuple(words), {}),
+        ("matmul", f"matmul {side}x{side}x{side}", side**3, (a, b), {}),
+        ("matmul", f"matmul {10 * side}x100x1", 1000 * side, (tall, tall[:100, :1].copy()), {}),
+        ("matmul", f"matmul 1x{10 * side}x100", 1000 * side, (tall[:, :1].reshape(1, -1).copy(), tall), {}),
+        ("matmul", f"matmul {10 * side}x100x10", 10_000 * side, (tall, tall[:100, :10].copy()), {}),
+        ("fixed_encode", "fixed_encode", n, (numbers, 18), {}),
+        ("fixed_decode", "fixed_decode", n, (words[0], 18), {}),
+        ("bit_planes", "bit_planes", n, (words[0],), {}),
+        ("from_bit_planes", "from_bit_planes", n, (planes, n), {}),
+        ("pack_bits", "pack_bits", n, (bits,), {}),
+        ("unpack_bits", "unpack_bits", n, (packed, n), {}),
+        ("gather", "gather", n, (words[0], order), {}),
+    ]
+
+
+def _median(call: Callable[[], object], repeats: int) -> float:
+    """Median seconds of a call, after one that is not counted."""
+    call()
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
