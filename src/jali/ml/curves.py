@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ks_svg", "roc_svg"]
 
-WIDTH, HEIGHT, LEFT, TOP, SIDE = 420, 380, 56, 16, 310
+WIDTH, HEIGHT, LEFT, TOP, SIDE = 384, 380, 56, 16, 310
 STYLES = ("stroke:var(--curve-a)", "stroke:var(--curve-b);stroke-dasharray:6 4", "stroke:var(--curve-c)")
 STYLE = """
 .jali-curve{--curve-a:#0b62a4;--curve-b:#b3470c;--curve-c:#3b7a2a;--curve-ink:#222;--curve-grid:#ddd;
@@ -35,20 +35,18 @@ def roc_svg(curves: Mapping[str, Curve], *, title: str = "ROC curve") -> str:
     }
     description = "True positive rate against false positive rate. " + "; ".join(lines) + ". The diagonal is chance."
     diagonal = f'<path class="grid" d="{_path([(0, 0), (1, 1)])}"/>'
-    return _picture(
-        title, description, ("false positive rate", "true positive rate"), [diagonal, *_lines(lines, bottom=True)]
-    )
+    return _picture(title, description, ("false positive rate", "true positive rate"), [diagonal, *_lines(lines)])
 
 
-def ks_svg(curve: Curve, *, title: str = "KS curve") -> str:
-    """Cumulative shares of positives and negatives below each threshold, and the largest gap, as an `<svg>` element."""
+def ks_svg(curve: Curve, *, title: str = "KS curve", names: tuple[str, str] = ("label 1", "label 0")) -> str:
+    """Cumulative shares of positives and negatives (`names`) below each threshold, and the largest gap, as `<svg>`."""
     distance, threshold = curve.ks
     steps = [0.0, *curve.thresholds.tolist(), 1.0]
     below = [[1 - rate for rate in rates] for rates in (curve.true_positive_rate, curve.false_positive_rate)]
     positives, negatives = ([0.0, *shares[1:-1], 1.0] for shares in below)
     lines = {
-        "label 1": list(zip(steps, positives, strict=True)),
-        "label 0": list(zip(steps, negatives, strict=True)),
+        names[0]: list(zip(steps, positives, strict=True)),
+        names[1]: list(zip(steps, negatives, strict=True)),
     }
     at = steps.index(threshold)
     ends = _path([(threshold, positives[at]), (threshold, negatives[at])])
@@ -57,18 +55,17 @@ def ks_svg(curve: Curve, *, title: str = "KS curve") -> str:
         "Share of the rows of each label that score below the threshold. "
         f"The largest gap, KS {distance:.3f}, is at threshold {threshold:.2f}."
     )
-    label = f'<text x="{LEFT + 12}" y="{TOP + 54}">KS {distance:.3f} at {threshold:.2f}</text>'
+    label = f'<text x="{LEFT + SIDE - 190}" y="{TOP + SIDE - 52}">KS {distance:.3f} at {threshold:.2f}</text>'
     axes = ("score threshold", "share of rows below")
-    return _picture(title, description, axes, [gap, label, *_lines(lines, bottom=False)])
+    return _picture(title, description, axes, [gap, label, *_lines(lines)])
 
 
-def _lines(lines: Mapping[str, Sequence[tuple[float, float]]], *, bottom: bool) -> list[str]:
+def _lines(lines: Mapping[str, Sequence[tuple[float, float]]]) -> list[str]:
     if not 1 <= len(lines) <= len(STYLES):
         raise ModelParameterError(f"a picture shows 1 to {len(STYLES)} curves, found {len(lines)}")
     parts = []
     for row, ((name, points), style) in enumerate(zip(lines.items(), STYLES, strict=False)):
-        y = TOP + (SIDE - 16 - 18 * (len(lines) - 1 - row) if bottom else 16 + 18 * row)
-        x = LEFT + (SIDE - 190 if bottom else 12)
+        x, y = LEFT + SIDE - 190, TOP + SIDE - 16 - 18 * (len(lines) - 1 - row)
         parts += [
             f'<path class="line" style="{style}" d="{_path(points)}"/>',
             f'<path class="line" style="{style}" d="M{x} {y - 4}h24"/>',

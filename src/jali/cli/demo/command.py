@@ -42,8 +42,8 @@ def command(directory: Path, report: Path) -> None:
     from jali.cli.demo.report import report_page, summary
     from jali.core.files import write_atomically
 
-    write_atomically(report, "")  # whether it can be written is known before the run
-    report.unlink()
+    write_atomically(report, "")  # that it can be written is known before the run,
+    report.unlink()  # and an earlier run's report does not pass for this one's
     outcome = _run(directory)
     click.echo(summary(outcome))
     write_atomically(report, report_page(outcome))

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["report_page", "summary"]
 
+WIDTH = 110
 STYLE = """
 :root{color-scheme:light dark;--ink:#1c1c1c;--paper:#fff;--rule:#ccc;--soft:#555}
 @media (prefers-color-scheme:dark){:root{--ink:#eaeaea;--paper:#161616;--rule:#444;--soft:#aaa}}
@@ -40,8 +42,15 @@ HIDDEN_NOTE = (
 
 def summary(outcome: Outcome) -> str:
     """The facts of the report as text for a terminal."""
-    lines = ["", "MODEL on held-out customers", *_text(_results(outcome)), f"  {_difference(outcome)}", ""]
-    lines += ["WHO LEARNED WHAT", *_text(_disclosures(outcome)), f"  {HIDDEN_NOTE}", ""]
+    lines = ["", "MODEL on held-out customers", *_text(_results(outcome)), _paragraph(_difference(outcome))]
+    lines += [
+        _paragraph(POOLED_NOTE),
+        "",
+        "WHO LEARNED WHAT",
+        *_text(_disclosures(outcome)),
+        _paragraph(HIDDEN_NOTE),
+        "",
+    ]
     lines += ["COST", *_text(_costs(outcome))]
     return "\n".join(lines)
 
@@ -49,7 +58,7 @@ def summary(outcome: Outcome) -> str:
 def report_page(outcome: Outcome) -> str:
     """The whole report as one HTML page; nothing in it is loaded from elsewhere."""
     pictures = roc_svg({"joint": outcome.joint, "pooled": outcome.pooled}) + ks_svg(
-        outcome.joint, title="KS curve of the joint model"
+        outcome.joint, title="KS curve of the joint model", names=("bad", "good")
     )
     body = (
         "<h1>One credit model from two organisations' data</h1>"
@@ -119,6 +128,10 @@ def _text(rows: Sequence[Sequence[str]]) -> Iterable[str]:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         yield "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def _paragraph(text: str) -> str:
+    return textwrap.fill(text, WIDTH, initial_indent="  ", subsequent_indent="  ")
 
 
 def _table(rows: Sequence[Sequence[str]], caption: str) -> str:
