@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from jali.core.table import Table
     from jali.core.types import Spec
     from jali.devices.connect import connect, reveal, simulate
-    from jali.devices.federation import Federation, explain
+    from jali.devices.explain import explain
+    from jali.devices.federation import Federation
     from jali.psi.join import align
     from jali.tables.csv import read_csv, write_csv
 
@@ -41,7 +42,7 @@ _HOMES = {
     "Table": "jali.core.table",
     "align": "jali.psi.join",
     "connect": "jali.devices.connect",
-    "explain": "jali.devices.federation",
+    "explain": "jali.devices.explain",
     "read_csv": "jali.tables.csv",
     "reveal": "jali.devices.connect",
     "simulate": "jali.devices.connect",
@@ -49,16 +50,18 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    """The public name, from the module that defines it (PEP 562)."""
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module 'jali' has no attribute {name!r}")
-    from importlib import import_module
+if not TYPE_CHECKING:  # so that type checkers know the names above, and no others
 
-    value = getattr(import_module(home), name)
-    globals()[name] = value
-    return value
+    def __getattr__(name: str) -> Any:
+        """The public name, from the module that defines it (PEP 562)."""
+        home = _HOMES.get(name)
+        if home is None:
+            raise AttributeError(f"module 'jali' has no attribute {name!r}")
+        from importlib import import_module
+
+        value = getattr(import_module(home), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -79,6 +80,7 @@ def test_insecure_choices_are_printed_at_the_start(program: Path, tmp_path: Path
         (["--federation", "F", "--as", "bnak"], 3, "no party 'bnak' (did you mean 'bank'?)"),
         (["--federation", "F", "--parties", "bnak"], 3, "no party 'bnak' (did you mean 'bank'?)"),
         (["--federation", "nofile", "--as", "bank"], 3, "J1030"),
+        (["--federation", "G", "--parties", "all"], 3, "no certificate and key of 'bureau'"),
         (["--simulate", "--parties", "a,a"], 3, "lists 'a' twice"),
     ],
 )
@@ -86,7 +88,9 @@ def test_wrong_usage_says_what_to_do(
     program: Path, tmp_path: Path, options: list[str], status: int, words: str
 ) -> None:
     file = write(tmp_path / "f.toml", "[parties.bank]\n[parties.bureau]\n")
-    done = run(program, *(str(file) if option == "F" else option for option in options))
+    real = write(tmp_path / "g.toml", '[parties.bank]\ncertificate = "c"\nkey = "k"\n[parties.bureau]\n')
+    files = {"F": str(file), "G": str(real)}
+    done = run(program, *(files.get(option, option) for option in options))
     assert done.returncode == status
     assert words in done.stderr
     assert "Traceback" not in done.stderr
@@ -188,3 +192,19 @@ def test_signals_reach_every_party_and_nothing_is_left(tmp_path: Path, number: s
     for line in lines:
         with pytest.raises(ProcessLookupError):
             os.kill(int(line.split()[-1]), 0)
+
+
+def test_when_the_launcher_is_killed_the_parties_end(tmp_path: Path) -> None:
+    waiting = "import os, threading\nprint('pid', os.getpid())\nthreading.Event().wait(50)\n"
+    command = [sys.executable, "-m", "jali", "run", str(write(tmp_path / "job.py", waiting)), "--parties", "a,b"]
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    ) as parent:
+        pids = [int(parent.stdout.readline().split()[-1]) for _ in range(3)] if parent.stdout else []
+        watched = [os.pidfd_open(pid) for pid in pids]
+        parent.kill()
+    for descriptor in watched:
+        ready, _, _ = select.select([descriptor], [], [], 20)
+        os.close(descriptor)
+        assert ready, "a party was left behind"

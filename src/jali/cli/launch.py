@@ -20,12 +20,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from types import FrameType
 
-__all__ = ["Process", "launch"]
+__all__ = ["Process", "launch", "tether"]
 
 GRACE_S = 20.0
 TERMINATE_S = 3.0
 POLL_S = 0.05
 SIGNAL_STATUS = 128
+TETHERED = "JALI_TETHERED"
 
 Listener = "Callable[[str, str, bool], None]"
 
@@ -49,7 +50,8 @@ def launch(
 
     `hear(party, line, error)` gets each line they print (`error` for standard error); by default the lines go to this
     process's own outputs with the party in front. `started` gets the process ids. When one fails, the others have 20
-    seconds to notice and end by themselves. Interrupts are passed on; no process is left behind.
+    seconds to notice and end by themselves. Interrupts are passed on; no process is left behind, even if this one is
+    killed (see `tether`).
     """
     listener = hear or _prefixed(max((len(process.party) for process in processes), default=0))
     children: dict[str, subprocess.Popen[str]] = {}
@@ -69,13 +71,28 @@ def launch(
                 ear.join(TERMINATE_S)
 
 
+def tether() -> None:
+    """In a process that `launch` started: end when the launcher is gone, however it went.
+
+    The launcher holds the other end of standard input, and the system closes it with the launcher.
+    """
+    if os.environ.pop(TETHERED, ""):
+        threading.Thread(target=_end_with_launcher, name="tether", daemon=True).start()
+
+
+def _end_with_launcher() -> None:
+    while os.read(0, 1):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
 def _start(process: Process) -> subprocess.Popen[str]:
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1", **process.environment}
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1", TETHERED: "1", **process.environment}
     return subprocess.Popen(  # noqa: S603 - the command is ours
         process.command,
         cwd=process.directory,
         env=environment,
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -134,6 +151,9 @@ def _end(children: Mapping[str, subprocess.Popen[str]]) -> None:
                 child.wait(max(0.0, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
                 break
+    for child in children.values():
+        if child.stdin is not None:
+            child.stdin.close()
 
 
 def _signal(children: Mapping[str, subprocess.Popen[str]], number: int) -> None:

@@ -69,8 +69,10 @@ def run_here(
 
     Raises: UnknownName if the federation has no such party; what the program raised, if it is a JaliError.
     """
+    from jali.cli.launch import tether
     from jali.cli.script import run_script
 
+    tether()
     environment = {"JALI_MODE": "party" if party else "simulate"}
     if federation is not None:
         _announce(_loaded(federation, party))
@@ -124,6 +126,7 @@ def _simulate(program: Path, arguments: tuple[str, ...], *, federation: Path | N
 def _prepared(stack: ExitStack, parties: list[str], federation: Path | None) -> tuple[Path, list[str]]:
     """The file for the run and the parties to start."""
     from jali.core import config
+    from jali.core.errors import ConfigInvalid
     from jali.core.templates import expand_names
 
     if federation is None:
@@ -133,9 +136,14 @@ def _prepared(stack: ExitStack, parties: list[str], federation: Path | None) -> 
     names = list(found.parties) if parties == [EVERYBODY] else list(expand_names(parties, where="--parties"))
     for name in names:
         _require_party(found, name)
-    if all(party.address and party.certificate and party.key for party in found.parties.values()):
-        return federation.absolute(), names
-    return _with_certificates(stack, found), names
+    if not any(party.certificate or party.key for party in found.parties.values()):
+        return _with_certificates(stack, found), names
+    for name in names:
+        if not (found.parties[name].certificate and found.parties[name].key):
+            raise ConfigInvalid(
+                f"{federation} has no certificate and key of {name!r}: run that party where they are, with --as {name}"
+            )
+    return federation.absolute(), names
 
 
 def _with_certificates(stack: ExitStack, federation: Federation) -> Path:
