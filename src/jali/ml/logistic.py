@@ -38,6 +38,14 @@ class LogisticRegression:
     Security: that of the device it runs on; nothing is opened. Shapes and parameters are public.
     Cost: on a joint device, epochs · ceil(n / batch_size) steps of two matrix products and a sigmoid in sequence.
     Raises: ModelParameterError for a parameter out of range, or shapes that do not fit.
+
+    Example:
+    >>> model = LogisticRegression(epochs=50, batch_size=4)
+    >>> x, y = np.array([[-2.0], [-1.0], [1.0], [2.0]]), np.array([0, 0, 1, 1])
+    >>> weights = in_float64(model.fit)((x,), y)
+    >>> in_float64(model.predict)(weights, (x,)).round().tolist()
+    [0.0, 0.0, 1.0, 1.0]
+
     References: B. T. Polyak, Some methods of speeding up the convergence of iteration methods, 1964 (momentum).
     """
 

@@ -42,8 +42,8 @@ def threshold_grid(count: int = 99) -> NDArray[np.float64]:
     """Evenly spaced thresholds inside (0, 1), ascending. Shapes: (count,).
 
     Example:
-        >>> threshold_grid(3)
-        array([0.25, 0.5 , 0.75])
+    >>> threshold_grid(3)
+    array([0.25, 0.5 , 0.75])
     """
     if count < 1:
         raise ModelParameterError(f"a curve needs at least 1 threshold, found {count}")
@@ -127,6 +127,13 @@ class Curve:
 
 def curve(counts: RocCounts, thresholds: NDArray[np.float64], *, rows: int) -> Curve:
     """The curve that revealed counts describe; `rows` is the public number of rows that were counted.
+
+    Example:
+    >>> from jali.ml import in_float64
+    >>> scores, labels, thresholds = np.array([0.1, 0.6, 0.4, 0.9]), np.array([0, 0, 1, 1]), threshold_grid(9)
+    >>> counts = in_float64(roc_counts)(scores, labels, thresholds)
+    >>> curve(counts, thresholds, rows=4).auc
+    0.75
 
     Raises: LabelError if the rows are all of one kind, or the counts cannot be of `rows` rows with labels 0 and 1.
     """

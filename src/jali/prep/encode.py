@@ -30,6 +30,12 @@ class OneHot:
 
     Security: local to the table's owner. The *number* of columns becomes public once they move to a joint device.
     Raises: ColumnTypeError for fractional numbers; UnseenCategoryError (transform).
+
+    Example:
+    >>> from jali.core.table import Table
+    >>> encoded, fitted = OneHot().fit_transform(Table({"job": ["smith", "cook", "smith"]}), ["job"])
+    >>> {name: encoded[name].tolist() for name in encoded}
+    {'job=cook': [0.0, 1.0, 0.0], 'job=smith': [1.0, 0.0, 1.0]}
     """
 
     drop_first: bool = False

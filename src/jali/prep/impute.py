@@ -29,6 +29,12 @@ class Impute:
 
     Security: local to the table's owner; nothing is sent.
     Raises: TrainingRowsError (fit) when a column has no value at all to learn from.
+
+    Example:
+    >>> from jali.core.table import Table
+    >>> filled, fitted = Impute().fit_transform(Table({"age": [20.0, float("nan"), 40.0]}), ["age"])
+    >>> filled["age"].tolist()
+    [20.0, 30.0, 40.0]
     """
 
     numbers: Literal["mean", "median"] = "median"

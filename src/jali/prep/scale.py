@@ -29,6 +29,12 @@ class Standardise:
 
     Security: local to the table's owner; nothing is sent.
     Raises: ColumnTypeError for a column of strings; TrainingRowsError (fit) for one with missing cells.
+
+    Example:
+    >>> from jali.core.table import Table
+    >>> train, later = Table({"age": [20.0, 40.0]}), Table({"age": [50.0]})
+    >>> Standardise().fit(train, ["age"]).transform(later)["age"].tolist()
+    [2.0]
     """
 
     clip: float = 8.0

@@ -23,9 +23,9 @@ def train_test_split(rows: int, seed: int, *, held_out: float = 0.3) -> tuple[ND
     Raises: TrainingRowsError if either part would be empty.
 
     Example:
-        >>> train, test = train_test_split(10, 7, held_out=0.3)
-        >>> len(train), len(test)
-        (7, 3)
+    >>> train, test = train_test_split(10, 7, held_out=0.3)
+    >>> len(train), len(test)
+    (7, 3)
     """
     count = round(rows * held_out)
     if not 0 < count < rows:

@@ -38,6 +38,14 @@ class WeightOfEvidence:
     fit the columns of a party that must not learn them.
     Raises: LabelError (fit) if labels are not 0 and 1, or another number of them; TrainingRowsError if only one kind
     occurs.
+
+    Example:
+    >>> from jali.core.table import Table
+    >>> table, defaults = Table({"job": ["cook", "cook", "smith", "smith"]}), np.array([1, 0, 0, 0])
+    >>> fitted = WeightOfEvidence().fit(table, ["job"], labels=defaults)
+    >>> [round(weight, 2) for weight in fitted.transform(table)["job"].tolist()]
+    [0.69, 0.69, -0.92, -0.92]
+
     References: I. J. Good, Probability and the Weighing of Evidence, 1950, chapter 6; N. Siddiqi, Credit Risk
     Scorecards, 2006, chapter 6.
     """
