@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from jali.core.errors import LowOrderPointError
 from jali.crypto.curve import Scalar, tags
-from jali.crypto.elligator import J, P, expand_message, hash_to_curve, hash_to_field, map_to_curve, on_curve
+from jali.crypto.elligator import J, P, expand_message, hash_to_curve, hash_to_field, map_to_curve, on_curve, on_twist
 
 if TYPE_CHECKING:
     from jali.crypto.curve import Points
@@ -135,6 +135,16 @@ def test_mapping_in_batches_is_the_formula(us: list[int]) -> None:
         assert x in (x1, (-x1 - J) % P)
         assert on_curve(x)
         assert (x == x1) == on_curve(x1)
+
+
+@given(st.integers(0, P - 1))
+def test_the_two_tests_for_the_twist_agree(x: int) -> None:
+    assert on_twist(x) != on_curve(x)
+
+
+@pytest.mark.parametrize("x", [*LOW_ORDER, 2, 9, P - 2, P - 9])
+def test_the_two_tests_for_the_twist_agree_on_special_points(x: int) -> None:
+    assert on_twist(x) != on_curve(x)
 
 
 def test_rfc_7748_vectors() -> None:

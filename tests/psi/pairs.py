@@ -14,7 +14,7 @@ from jali.transport.channel import Counters
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-__all__ = ["Context", "PairStream", "run_both", "stream_pair"]
+__all__ = ["Context", "PairStream", "quiet", "run_both", "stream_pair"]
 
 Tamper = Callable[[int, bytes], bytes]
 
@@ -115,3 +115,7 @@ def run_both(
     for error in sorted((e for e in raised if e is not None), key=lambda e: isinstance(e, PeerError)):
         raise error
     return results[0], results[1]
+
+
+def quiet(done: float, what: str) -> None:
+    """Progress that nobody watches."""

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +12,9 @@ import pytest
 from jali.core.errors import PsiKeysDiffer
 from jali.psi.contract import PSI_PROTOCOLS, Learns
 from jali.psi.keys import Keys
-from tests.psi.pairs import run_both, stream_pair
+from jali.transport.memory import connect_memory
+from jali.transport.settings import Settings
+from tests.psi.pairs import quiet, run_both, stream_pair
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,22 +31,18 @@ def protocol(request: pytest.FixtureRequest) -> PsiProtocol:
     return made
 
 
-def _ignore(done: float, what: str) -> None:
-    pass
-
-
 def intersect(
     protocol: PsiProtocol, ours: Keys, theirs: Keys, *, learns: Learns = "both"
 ) -> tuple[tuple[Any, Any], tuple[PairStream, PairStream]]:
     streams = stream_pair()
 
     def part(keys: Keys, who: Learns) -> Callable[[PairStream], Any]:
-        return lambda stream: protocol.intersect(stream, keys, learns=who, progress=_ignore)
+        return lambda stream: protocol.intersect(stream, keys, learns=who, progress=quiet)
 
     return run_both(streams, part(ours, learns), part(theirs, OPPOSITE[learns])), streams
 
 
-def _check(protocol: PsiProtocol, a: Any, b: Any, *, learns: Learns = "both") -> None:
+def check_exact(protocol: PsiProtocol, a: Any, b: Any, *, learns: Learns = "both") -> None:
     ours, theirs = Keys(a), Keys(b)
     results, streams = intersect(protocol, ours, theirs, learns=learns)
     common = set(ours.distinct) & set(theirs.distinct)
@@ -72,19 +71,19 @@ def _check(protocol: PsiProtocol, a: Any, b: Any, *, learns: Learns = "both") ->
     ("n", "m", "overlap"), [(0, 0, 0), (0, 1, 0), (1, 1, 1), (1, 1, 0), (10, 10, 10), (10, 3, 2), (7, 50, 7)]
 )
 def test_exact(protocol: PsiProtocol, n: int, m: int, overlap: int, learns: Learns) -> None:
-    _check(protocol, np.arange(n), np.arange(n - overlap, n - overlap + m), learns=learns)
+    check_exact(protocol, np.arange(n), np.arange(n - overlap, n - overlap + m), learns=learns)
 
 
 @pytest.mark.parametrize("overlap", [0, 500, 1000])
 def test_exact_for_a_thousand(protocol: PsiProtocol, overlap: int) -> None:
-    _check(protocol, np.arange(1000), np.arange(1000 - overlap, 2000 - overlap)[::-1])
+    check_exact(protocol, np.arange(1000), np.arange(1000 - overlap, 2000 - overlap)[::-1])
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("learns", ["both", "me"])
 def test_exact_over_several_chunks(protocol: PsiProtocol, learns: Learns) -> None:
     """Both sides cross the chunk size, one by one key: 16,385 and 8,192."""
-    _check(protocol, np.arange(16_385), np.arange(16_000, 24_192), learns=learns)
+    check_exact(protocol, np.arange(16_385), np.arange(16_000, 24_192), learns=learns)
 
 
 @pytest.mark.parametrize(
@@ -99,7 +98,7 @@ def test_exact_over_several_chunks(protocol: PsiProtocol, learns: Learns) -> Non
     ids=["duplicates", "unicode", "bytes", "integers", "long"],
 )
 def test_kinds_of_keys(protocol: PsiProtocol, a: Any, b: Any) -> None:
-    _check(protocol, a, b)
+    check_exact(protocol, a, b)
 
 
 def test_keys_that_cannot_match_are_an_error_at_both(protocol: PsiProtocol) -> None:
@@ -111,7 +110,7 @@ def test_keys_that_cannot_match_are_an_error_at_both(protocol: PsiProtocol) -> N
         raised = run_both(
             stream_pair(),
             *[
-                lambda stream, keys=keys: protocol.intersect(stream, keys, learns="both", progress=_ignore)
+                lambda stream, keys=keys: protocol.intersect(stream, keys, learns="both", progress=quiet)
                 for keys in (a, b)
             ],
             errors=True,
@@ -121,8 +120,8 @@ def test_keys_that_cannot_match_are_an_error_at_both(protocol: PsiProtocol) -> N
 
 
 def test_no_rows_match_any_kind(protocol: PsiProtocol) -> None:
-    _check(protocol, np.zeros(0), np.arange(3))
-    _check(protocol, [], [b"x"])
+    check_exact(protocol, np.zeros(0), np.arange(3))
+    check_exact(protocol, [], [b"x"])
 
 
 def test_declared_leaks_name_both_parties(protocol: PsiProtocol) -> None:
@@ -141,7 +140,29 @@ def test_progress_grows_to_one(protocol: PsiProtocol) -> None:
     run_both(
         stream_pair(),
         lambda stream: protocol.intersect(stream, keys, learns="both", progress=lambda done, what: seen.append(done)),
-        lambda stream: protocol.intersect(stream, keys, learns="both", progress=_ignore),
+        lambda stream: protocol.intersect(stream, keys, learns="both", progress=quiet),
     )
     assert seen == sorted(seen)
     assert seen[-1] == 1.0
+
+
+@pytest.mark.parametrize("window_bytes", [1 << 16, 64 << 20])
+def test_over_real_sessions(protocol: PsiProtocol, window_bytes: int) -> None:
+    """The streams that programs use, also with a window that holds no more than a part of what is sent."""
+    ours, theirs = Keys(np.arange(600)), Keys(np.arange(500, 800))
+    sessions = connect_memory(("alice", "bob"), settings=Settings(window_bytes=window_bytes, wait_s=30))
+    try:
+        streams = [sessions[me].channel(peer).stream(bytes(16)) for me, peer in (("alice", "bob"), ("bob", "alice"))]
+        with ThreadPoolExecutor(2) as pool:
+            found = list(
+                pool.map(
+                    lambda stream, keys: protocol.intersect(stream, keys, learns="both", progress=quiet),
+                    streams,
+                    (ours, theirs),
+                )
+            )
+    finally:
+        for session in sessions.values():
+            session.close()
+    assert [len(positions) for positions in found if positions is not None] == [100, 100]
+    assert streams[0].counters.bytes_sent == protocol.cost(600, 300, learns="both").bytes_sent["me"]

@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The benchmark runs, checks its own results, and reports the declared bytes and rounds."""
+
+from __future__ import annotations
+
+from jali.psi.bench import rows
+from jali.psi.ecdh import EcdhPsi
+
+
+def test_rows_of_a_small_run() -> None:
+    found = list(rows(sizes=(20,), repeats=1))
+    assert [row["case"] for row in found] == [
+        "hash to the curve", "multiply", "tag", "canonical keys", "20 x 20, half in common",
+    ]  # fmt: skip
+    keys = {"suite", "case", "n", "protocol", "parties", "seconds", "per_second", "bytes", "rounds"}
+    assert all(set(row) == keys for row in found)
+    assert all(isinstance(row["seconds"], float) and row["seconds"] > 0 for row in found)
+    cost = EcdhPsi().cost(20, 20)
+    assert (found[-1]["bytes"], found[-1]["rounds"]) == (sum(cost.bytes_sent.values()), cost.rounds)

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A peer that lies in an intersection: malformed messages are named errors, well-formed lies never invent a row."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from jali.core.errors import LowOrderPointError, PeerError, ProtocolAbort, PsiFrameInvalid
+from jali.psi.ecdh import EcdhPsi
+from jali.psi.hello import HELLO_BYTES
+from jali.psi.keys import Keys
+from tests.psi.pairs import quiet, run_both, stream_pair
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.psi.pairs import PairStream, Tamper
+
+
+def _part(keys: Keys) -> Callable[[PairStream], object]:
+    return lambda stream: EcdhPsi().intersect(stream, keys, learns="both", progress=quiet)
+
+
+def _swap(message: bytes, start: int, new: bytes) -> bytes:
+    return message[:start] + new + message[start + len(new) :]
+
+
+@pytest.mark.parametrize(
+    ("index", "change", "error", "says"),
+    [
+        (0, lambda m: b"", PsiFrameInvalid, "16 bytes, found 0"),
+        (0, lambda m: m[:15], PsiFrameInvalid, "found 15"),
+        (0, lambda m: m[:-1], PsiFrameInvalid, "4 rows of 32 bytes"),
+        (0, lambda m: m + bytes(32), PsiFrameInvalid, "found 160 bytes"),
+        (0, lambda m: m[:-32], PsiFrameInvalid, "found 96 bytes"),
+        (0, lambda m: b"x" + m[1:], PsiFrameInvalid, "another format"),
+        (0, lambda m: _swap(m, 4, b"\x02"), PsiFrameInvalid, "another format"),
+        (0, lambda m: _swap(m, 5, b"\x09"), PsiFrameInvalid, "another format"),
+        (0, lambda m: _swap(m, 6, b"\x09\x00"), PsiFrameInvalid, "another format"),
+        (0, lambda m: _swap(m, 8, (5).to_bytes(8, "little")), PsiFrameInvalid, "5 rows"),
+        (0, lambda m: _swap(m, 8, (2**40).to_bytes(8, "little")), PsiFrameInvalid, "at most"),
+        (0, lambda m: _swap(m, HELLO_BYTES, bytes(32)), LowOrderPointError, "low order"),
+        (0, lambda m: _swap(m, HELLO_BYTES, b"\x01" + bytes(31)), LowOrderPointError, "low order"),
+        (0, lambda m: _swap(m, HELLO_BYTES, b"\xff" * 32), LowOrderPointError, "below"),
+        (0, lambda m: _swap(m, HELLO_BYTES, m[-32:]), PsiFrameInvalid, "repeated"),
+        (1, lambda m: b"", PsiFrameInvalid, "4 rows of 16 bytes"),
+        (1, lambda m: m[:-16], PsiFrameInvalid, "found 48 bytes"),
+        (1, lambda m: _swap(m, 0, m[-16:]), PsiFrameInvalid, "repeated"),
+    ],
+)
+def test_lies_are_named_errors(
+    index: int, change: Callable[[bytes], bytes], error: type[ProtocolAbort], says: str
+) -> None:
+    streams = stream_pair()
+    tamper: Tamper = lambda i, message: change(message) if i == index else message  # noqa: E731 - one of two hooks
+    streams[1].tamper = tamper
+    keys = Keys(["a", "b", "c", "d"])
+    raised, _ = run_both(streams, _part(keys), _part(keys), errors=True)
+    assert isinstance(raised, error)
+    assert isinstance(raised, ProtocolAbort)
+    assert says in str(raised)
+
+
+def test_a_changed_point_or_tag_loses_a_row_and_never_invents_one() -> None:
+    """A semi-honest protocol cannot notice a well-formed lie; what it costs is the changed key only."""
+    for index, start in ((0, HELLO_BYTES), (1, 0)):
+        streams = stream_pair()
+        streams[1].tamper = lambda i, m, index=index, start=start: (  # type: ignore[misc]
+            _swap(m, start, bytes([m[start] ^ 1])) if i == index else m
+        )
+        keys = Keys(np.arange(5))
+        found, _ = run_both(streams, _part(keys), _part(keys))
+        assert len(found) == 4
+
+
+def test_a_peer_that_stops_is_an_error() -> None:
+    raised, _ = run_both(stream_pair(), _part(Keys(["a"])), lambda stream: stream.close(), errors=True)
+    assert isinstance(raised, PeerError)
