@@ -6,13 +6,15 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
 from jali.devices.report import Report
 from jali.graph.ledger import verify
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class Run(NamedTuple):
@@ -83,11 +85,11 @@ PARTIES = ("bank", "bureau", "dealer")
 
 def test_it_runs_again_over_its_own_directory_only(tmp_path: Path) -> None:
     (tmp_path / "demo").mkdir()
-    (tmp_path / "demo" / "bank.csv").write_text("mine")
+    (tmp_path / "demo" / "job.py").write_text("print('mine')")
     done = jali("demo", cwd=tmp_path)
     assert done.returncode == 8
     assert "holds files that the demo did not write" in done.stderr
-    assert [path.name for path in (tmp_path / "demo").iterdir()] == ["bank.csv"]
+    assert [path.name for path in (tmp_path / "demo").iterdir()] == ["job.py"]
 
 
 def test_report_that_cannot_be_written_is_known_at_the_start(tmp_path: Path) -> None:

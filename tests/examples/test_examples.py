@@ -24,7 +24,7 @@ MODES = {
     },
     "processes": {
         "alice": ["--parties", "alice,bob"],
-        "client": ["--parties", "client[0],client[1],client[2],server[0],server[1],dealer", "--federation", str(TOML)],
+        "client": ["--parties", "all", "--federation", str(TOML)],
     },
 }
 

@@ -53,11 +53,11 @@ def command(directory: Path, report: Path) -> None:
 def _run(directory: Path) -> Outcome:
     from jali.cli.demo.job import THRESHOLDS
     from jali.cli.demo.outcome import Outcome, disclosures_of, stages_of
-    from jali.cli.demo.parties import PARTIES, collect, found, run_parties
+    from jali.cli.demo.parties import PARTIES, collect, run_parties, set_up
     from jali.cli.demo.pooled import pooled_model
     from jali.ml import curve
 
-    federation = found(directory)
+    federation = set_up(directory)
     started = time.monotonic()
     with shown(f"{', '.join(PARTIES)}: a process each, TLS between them") as show:
         status = run_parties(directory, federation, lambda party, line, _: show(f"{party:6} | {line}"))

@@ -31,19 +31,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-__all__ = ["PARTIES", "collect", "found", "run_parties"]
+__all__ = ["PARTIES", "collect", "run_parties", "set_up"]
 
 PARTIES = ("bank", "bureau", "dealer")
 HELPERS = ("dealer",)
 JOB = "job.py"
 
 
-def found(directory: Path) -> Path:
+def set_up(directory: Path) -> Path:
     """Make the organisations' directories, files and certificates anew; give the federation file.
 
     Raises: WriteFailed if that is not possible, or the directory holds something that the demo did not write.
     """
-    if directory.exists() and any(directory.iterdir()) and not (directory / JOB).exists():
+    if not _ours(directory):
         raise WriteFailed(f"{str(directory)!r} holds files that the demo did not write; choose another --dir")
     try:
         for name in (*PARTIES, "federation"):
@@ -58,6 +58,14 @@ def found(directory: Path) -> Path:
     except OSError as error:
         raise WriteFailed(f"cannot use the directory {str(directory)!r}: {error.strerror}") from None
     return federation
+
+
+def _ours(directory: Path) -> bool:
+    """Whether the directory is missing, empty, or holds the demonstration's job."""
+    if not directory.exists() or not any(directory.iterdir()):
+        return True
+    place, first_line = directory / JOB, (job.__doc__ or "").splitlines()[0]
+    return place.is_file() and first_line in place.read_text(encoding="utf-8", errors="replace")
 
 
 def run_parties(directory: Path, federation: Path, hear: Callable[[str, str, bool], None]) -> int:
