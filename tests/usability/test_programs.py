@@ -126,8 +126,3 @@ def test_connecting_without_saying_who(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(JaliError, match=r"jali run PROGRAM\.py.*jali\.connect\('federation\.toml', me="):
         jali.connect()
-
-
-def test_a_name_that_jali_does_not_have() -> None:
-    with pytest.raises(AttributeError, match="simulat"):
-        _ = jali.simulat
