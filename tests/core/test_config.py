@@ -216,3 +216,12 @@ def test_a_program_can_make_a_federation() -> None:
 def test_a_federation_can_be_written_and_read_again() -> None:
     federation = read(CREDIT)
     assert parse(to_toml(federation), directory=Path("/elsewhere")) == federation
+
+
+def test_the_file_knows_the_protocols_and_devices_that_there_are() -> None:
+    from jali.devices.mpc import MpcDevice
+    from jali.devices.plain import PlainDevice
+    from jali.mpc.registry import PROTOCOLS
+
+    assert set(config.PROTOCOLS) == set(PROTOCOLS.names())
+    assert set(config.DEVICE_KINDS) == {PlainDevice.kind, MpcDevice.kind}

@@ -10,7 +10,7 @@ import pytest
 
 from jali.core.errors import ExtraMissing, UnknownName
 from jali.core.extras import need
-from jali.core.registry import Registry
+from jali.core.registry import Registry, installed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,6 +41,7 @@ def test_installed_packages_add_names_but_cannot_replace_ours(tmp_path: Path, mo
     assert registry.get("log")(1) == 0
     assert registry.get("root")(4) == 2
     assert registry.names() == ("root", "log")
+    assert installed("jali.numbers") == ("log", "root")
 
 
 def test_a_missing_library_gives_the_install_line() -> None:

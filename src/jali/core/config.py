@@ -31,8 +31,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from jali.core.registry import Registry
-
 if TYPE_CHECKING:
     import os
     from collections.abc import Sequence
@@ -50,13 +48,8 @@ __all__ = [
     "local",
 ]
 
-DEVICE_KINDS = Registry(
-    "jali.devices", builtin={"plain": "jali.devices.plain:PlainDevice", "mpc": "jali.devices.mpc:MpcDevice"}
-)
-PROTOCOLS = Registry(
-    "jali.protocols",
-    builtin={"m2k": "jali.mpc.m2k:M2k", "rep3": "jali.mpc.rep3:Rep3", "plain": "jali.mpc.plain:Plain"},
-)
+DEVICE_KINDS = ("plain", "mpc")
+PROTOCOLS = ("m2k", "rep3", "plain")
 
 Seconds = Annotated[float, Meta(gt=0)]
 

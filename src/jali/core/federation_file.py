@@ -14,6 +14,7 @@ from jali.core.config import DEVICE_KINDS, PROTOCOLS, Device, Federation, Ledger
 from jali.core.errors import ConfigInvalid, DealerMissing, InputError, UnknownKey, UnknownName
 from jali.core.files import read_text
 from jali.core.nearmiss import suggest
+from jali.core.registry import installed
 from jali.core.templates import expand_names, expand_tables
 
 if TYPE_CHECKING:
@@ -108,8 +109,7 @@ def _device(name: str, table: dict[str, Any], text: str, parties: dict[str, Part
     _require_known(table, Device, where, text)
     device = _convert({**table, "name": name}, Device, where)
     device = msgspec.structs.replace(device, parties=expand_names(device.parties, where=f"{where}.parties"))
-    if device.kind not in DEVICE_KINDS:
-        raise UnknownName(f"{where}.kind is {device.kind!r}{suggest(device.kind, DEVICE_KINDS.names())}")
+    _require_choice(device.kind, f"{where}.kind", DEVICE_KINDS, "jali.devices")
     for party in (device.party, *device.parties, device.dealer, device.insecure_dealer):
         if party and party not in parties:
             raise UnknownName(f"{where} names a party {party!r} that has no table{suggest(party, parties)}")
@@ -134,12 +134,13 @@ def _mpc(device: Device, where: str, parties: dict[str, Party]) -> Device:
     protocol = device.protocol or DEFAULT_PROTOCOLS.get(count)
     if protocol is None:
         raise ConfigInvalid(f"{where} has {count} parties; expected 2 (protocol m2k) or 3 (protocol rep3)")
-    if protocol not in PROTOCOLS:
-        raise UnknownName(f"{where}.protocol is {protocol!r}{suggest(protocol, PROTOCOLS.names())}")
+    _require_choice(protocol, f"{where}.protocol", PROTOCOLS, "jali.protocols")
     if count != EVALUATORS.get(protocol, count):
         raise ConfigInvalid(f"{where} runs {protocol} with {EVALUATORS[protocol]} parties, found {count}")
     device = msgspec.structs.replace(device, protocol=protocol)
-    return _with_dealer(device, where, parties) if protocol == "m2k" else _without_dealer(device, where)
+    if protocol == "m2k":
+        return _with_dealer(device, where, parties)
+    return _without_dealer(device, where) if protocol in PROTOCOLS else device
 
 
 def _with_dealer(device: Device, where: str, parties: dict[str, Party]) -> Device:
@@ -169,6 +170,12 @@ def _without_dealer(device: Device, where: str) -> Device:
     if device.dealer or device.insecure_dealer:
         raise ConfigInvalid(f"{where} runs {device.protocol}, which has no dealer: remove it")
     return device
+
+
+def _require_choice(name: str, where: str, builtin: tuple[str, ...], group: str) -> None:
+    """Refuse a name that is neither ours nor an installed package's."""
+    if name not in builtin and name not in installed(group):
+        raise UnknownName(f"{where} is {name!r}{suggest(name, (*builtin, *installed(group)))}")
 
 
 def _require_known(table: dict[str, Any], schema: type[msgspec.Struct], where: str, text: str) -> None:

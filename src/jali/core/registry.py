@@ -15,7 +15,7 @@ from jali.core.nearmiss import suggest
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Registry", "load"]
+__all__ = ["Registry", "installed", "load"]
 
 
 class Registry:
@@ -39,14 +39,14 @@ class Registry:
         target = self._builtin.get(name)
         if target is not None:
             return load(target)
-        for entry in self._entry_points():
+        for entry in _entry_points(self.group):
             if entry.name == name:
                 return entry.load()
         raise self.unknown(name)
 
     def names(self) -> tuple[str, ...]:
         """All names: built-in ones in their order, then those of installed packages."""
-        return tuple(dict.fromkeys([*self._builtin, *sorted(entry.name for entry in self._entry_points())]))
+        return tuple(dict.fromkeys([*self._builtin, *installed(self.group)]))
 
     def __contains__(self, name: object) -> bool:
         """Whether the name exists; looks into the installed packages only when it is not built in."""
@@ -57,10 +57,10 @@ class Registry:
         kind = self.group.removeprefix("jali.").replace("_", " ").removesuffix("s")
         return UnknownName(f"there is no {kind} {name!r}{suggest(name, self.names())}")
 
-    def _entry_points(self) -> Any:
-        from importlib.metadata import entry_points
 
-        return entry_points(group=self.group)
+def installed(group: str) -> tuple[str, ...]:
+    """The names that installed packages add to a group."""
+    return tuple(sorted({entry.name for entry in _entry_points(group)}))
 
 
 def load(target: str) -> Any:
@@ -70,3 +70,9 @@ def load(target: str) -> Any:
     for part in attribute.split("."):
         found = getattr(found, part)
     return found
+
+
+def _entry_points(group: str) -> Any:
+    from importlib.metadata import entry_points
+
+    return entry_points(group=group)
