@@ -1,0 +1,303 @@
+# SPDX-License-Identifier: Apache-2.0
+"""rep3: three parties, each holding two of the three parts of every value; no dealer and no preprocessing.
+
+x = x_0 + x_1 + x_2 (xor for bits), and role i holds x_i and x_(i+1). Roles i and i+1 share a generator, so that they
+draw a common part, and all three a sharing of 0, without a message. A product is one word from each role to the one
+before it. Truncation makes role 2 the dealer of the two others for a moment; comparisons add x_0 + x_1, which role 0
+knows, and x_2, which roles 1 and 2 know, bit by bit.
+
+References: Araki, Furukawa, Lindell, Nof, Ohara 2016 (ePrint 2016/768); Mohassel, Rindal 2018, ABY3 (ePrint
+2018/403). The docs page "explanation/protocols/rep3" has the formulas and the security argument.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from jali import kernels
+from jali.core.errors import ProtocolUseError
+from jali.core.threat import Threat
+from jali.mpc import rep3_compare as compare
+from jali.mpc.contract import Outline
+from jali.mpc.rep3_truncate import truncate, truncate_product
+from jali.mpc.rep3_wires import NOTHING, Replicated, Wires, layout, plus, whole
+from jali.mpc.rounds import Round, parallel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from jali.crypto.prg import Prg
+    from jali.transport.channel import Stream
+
+__all__ = ["Rep3"]
+
+GUEST = 3
+
+
+class Rep3:
+    """One role's side of rep3; see `jali.mpc.contract.MpcProtocol` for the operations.
+
+    Security: semi-honest, one of the three parties corrupted.
+    Cost: as each operation says, in bytes for each element (B) and in rounds; nothing is sent ahead of time.
+    """
+
+    name: ClassVar[str] = "rep3"
+    roles: ClassVar[tuple[str, ...]] = ("party0", "party1", "party2")
+    threat: ClassVar[Threat] = Threat(
+        parties=3,
+        corrupt=1,
+        adversary="semi-honest",
+        abort="a message of the wrong length ends the program; wrong words are not noticed",
+        assumptions=(
+            "no two of the three parties collude",
+            "AES-128 is a pseudo-random function",
+            "truncated numbers lie within -2^62 and 2^62",
+        ),
+        paper="Araki et al. 2016 (ePrint 2016/768), Mohassel and Rindal 2018 (ePrint 2018/403)",
+    )
+
+    def __init__(self, role: int, *, prgs: Mapping[int, Prg], streams: Mapping[int, Stream]) -> None:
+        """The side of `role`; all messages are in rounds, so `streams` are not used here."""
+        del streams
+        self._set_up(role, prgs, empty=False)
+
+    @classmethod
+    def sizes(cls, role: int) -> Rep3:
+        """The same control flow without data, for the estimator."""
+        protocol = cls.__new__(cls)
+        protocol._set_up(role, {}, empty=True)  # noqa: SLF001 - a second constructor
+        return protocol
+
+    def _set_up(self, role: int, prgs: Mapping[int, Prg], *, empty: bool) -> None:
+        self.role = role
+        self._wires = Wires(role, prgs, empty=empty)
+        self._prgs = prgs
+        self._guest_nonces = itertools.count()
+
+    @property
+    def dealt_bytes(self) -> int:
+        """Nothing is dealt ahead of time."""
+        return 0
+
+    def prefetch(self) -> None:
+        """Nothing comes ahead of time."""
+
+    def finish(self) -> None:
+        """Nothing is held back."""
+
+    # -- in and out ---------------------------------------------------------------------------------------------
+    def input(
+        self, value: NDArray[np.uint64] | None, owner: int, shape: tuple[int, ...]
+    ) -> Generator[Round, Any, Replicated]:
+        """Share an array.
+
+        Security: the roles after and before the owner see one uniform part.
+        Cost: 1 round, 8 B one way; from the guest 32 B.
+        Raises: ProtocolUseError if the owner cannot be one, or has no array of that shape.
+        """
+        if not 0 <= owner <= GUEST:
+            raise ProtocolUseError(f"rep3 takes inputs of roles 0 to 2 and of the guest, not of role {owner}")
+        given = NOTHING
+        if owner == self.role and not self._wires.empty:
+            if value is None or value.shape != shape:
+                found = "none" if value is None else f"the shape {value.shape}"
+                raise ProtocolUseError(f"expected an array of shape {shape} to share, found {found}")
+            given = value
+        if owner == GUEST:
+            return (yield from self._input_of_guest(given, shape))
+        if self.role == GUEST:
+            yield Round({}, {})
+            return Replicated(shape, NOTHING, NOTHING)
+        return (yield from self._wires.shared(lambda: given, owner, shape))
+
+    def _input_of_guest(self, value: NDArray[np.uint64], shape: tuple[int, ...]) -> Generator[Round, Any, Replicated]:
+        """The guest draws x_0 with role 0 and x_1 with role 1, and sends everybody what else it must hold."""
+        nonce = next(self._guest_nonces)
+        size = math.prod(shape)
+        if self.role == GUEST:
+            x0, x1 = (self._wires.drawn(shape, role, nonce) for role in (0, 1))
+            x2 = self._wires.compute(shape, lambda: value - x0 - x1)
+            yield Round({0: [x1], 1: [x2], 2: [x2, x0]}, {})
+            return Replicated(shape, NOTHING, NOTHING)
+        replies = yield Round({}, {GUEST: 2 * size if self.role == 2 else size})
+        received = replies[GUEST]
+        if self.role == 2:
+            return Replicated(shape, received[:size].reshape(shape), received[size:].reshape(shape))
+        return Replicated(shape, self._wires.drawn(shape, GUEST, nonce), received.reshape(shape))
+
+    def reveal(self, x: Any, to: Sequence[int]) -> Generator[Round, Any, NDArray[np.uint64] | None]:
+        """Open to roles or the guest.
+
+        Security: a role sees the part that it lacks, which x and its own parts determine; the guest sees two parts
+        that are made fresh.
+        Cost: 1 round, 8 B to each role, 16 B to the guest.
+        """
+        return (yield from self._reveal(x, to, bits=False))
+
+    def reveal_bits(self, x: Any, to: Sequence[int]) -> Generator[Round, Any, NDArray[np.bool_] | None]:
+        """Open bits; like `reveal` with 1/8 B for 8 B."""
+        words = yield from self._reveal(x, to, bits=True)
+        return None if words is None else _unpacked(words, x.shape)
+
+    def _reveal(
+        self, x: Replicated | Outline, to: Sequence[int], *, bits: bool
+    ) -> Generator[Round, Any, NDArray[np.uint64] | None]:
+        if not set(to) <= {0, 1, 2, GUEST}:
+            raise ProtocolUseError(f"rep3 reveals to roles 0 to 2 and to the guest, not to the roles {list(to)}")
+        wires, words = self._wires, layout(x.shape, bits=bits)
+        size = math.prod(words)
+        nonce = wires.nonce() if GUEST in to else 0
+        if self.role == GUEST or isinstance(x, Outline):
+            replies = yield Round({}, {0: size, 1: size} if GUEST in to else {})
+            return plus(replies[0], replies[1], bits=bits).reshape(words) if GUEST in to else None
+        send = {}
+        if wires.behind in to:
+            send[wires.behind] = [x.second]
+        if GUEST in to and self.role < 2:
+            send[GUEST] = [wires.compute(words, lambda: self._refreshed(x, nonce))]
+        replies = yield Round(send, {wires.ahead: size} if self.role in to else {})
+        if self.role not in to:
+            return None
+        return plus(plus(x.first, x.second, bits=bits), replies[wires.ahead].reshape(words), bits=bits)
+
+    def _refreshed(self, x: Replicated, nonce: int) -> NDArray[np.uint64]:
+        """x_0 + x_1 + u at role 0 and x_2 - u at role 1, for a u that both draw."""
+        if self.role == 0:
+            both = plus(x.first, x.second, bits=x.bits)
+            return self._prgs[1].xor(both, nonce) if x.bits else self._prgs[1].add(both, nonce)
+        return self._prgs[0].xor(x.second, nonce) if x.bits else self._prgs[0].sub(x.second, nonce)
+
+    # -- linear, local ------------------------------------------------------------------------------------------
+    def public(self, value: NDArray[np.uint64]) -> Replicated:
+        """A known value, as the part x_0."""
+        return self._wires.known(whole(value, value.shape), value.shape, bits=False)
+
+    def linear(
+        self, function: Callable[..., NDArray[np.uint64]], *shares: Replicated, shape: tuple[int, ...]
+    ) -> Replicated:
+        """Apply a linear map to each part. No communication."""
+        return self._wires.mapped(lambda *arrays: whole(function(*arrays), shape), shares, shape, bits=False)
+
+    def add_public(self, x: Replicated, value: NDArray[np.uint64]) -> Replicated:
+        """Add to the part x_0. No communication."""
+        return self._wires.with_part_0(x, lambda part: whole(part + value, x.shape))
+
+    # -- products -----------------------------------------------------------------------------------------------
+    def mul(self, x: Replicated, y: Replicated, *, shift: int = 0) -> Generator[Round, Any, Replicated]:
+        """Elementwise product: z_i = x_i y_i + x_i y_(i+1) + x_(i+1) y_i + (a sharing of 0).
+
+        Security: what a role receives is masked by a part of the sharing of 0 that it does not know.
+        Cost: 1 round, 8 B from each role; with `shift` 2 rounds, 16 B from roles 0 and 1 and 32 B from role 2.
+        References: Araki et al. 2016, section 2.2.
+        """
+        if x.shape != y.shape:
+            raise ProtocolUseError(f"mul: the shapes {x.shape} and {y.shape} must be equal")
+        return self._finished(self._wires.product(x, y), x.shape, shift)
+
+    def dot(self, x: Replicated, y: Replicated, *, shift: int = 0) -> Generator[Round, Any, Replicated]:
+        """Matrix product: z_i = x_i (y_i + y_(i+1)) + x_(i+1) y_i + (a sharing of 0).
+
+        Cost: that of `mul` for each element of the result.
+        """
+        if len(x.shape) < 2 or len(y.shape) < 2 or x.shape[-1] != y.shape[-2] or x.shape[:-2] != y.shape[:-2]:
+            raise ProtocolUseError(f"dot: the shapes {x.shape} and {y.shape} do not fit")
+        shape = (*x.shape[:-1], y.shape[-1])
+        zero = self._wires.sharing_of_zero(shape)
+
+        def product() -> NDArray[np.uint64]:
+            first = kernels.matmul(x.first, y.first + y.second, add=zero)
+            return kernels.matmul(x.second, y.first, add=first)
+
+        return self._finished(self._wires.compute(shape, product), shape, shift)
+
+    def _finished(self, z: NDArray[np.uint64], shape: tuple[int, ...], shift: int) -> Generator[Round, Any, Replicated]:
+        return truncate_product(self._wires, z, shape, bits=shift) if shift else self._wires.reshared(z, shape)
+
+    def truncate(self, x: Replicated, bits: int) -> Generator[Round, Any, Replicated]:
+        """floor(x / 2^bits) + e, e in {0, 1}, for -2^62 <= x < 2^62.
+
+        Security: see `jali.mpc.rep3_truncate`; the docs page says what to know before revealing many truncations.
+        Cost: 2 rounds, 8 B from roles 0 and 1 and 32 B from role 2.
+        """
+        return truncate(self._wires, x, bits)
+
+    # -- bits ---------------------------------------------------------------------------------------------------
+    def public_bits(self, value: NDArray[np.bool_]) -> Replicated:
+        """Known bits, as the part x_0."""
+        return self._wires.known(kernels.pack_bits(value.reshape(-1)), value.shape, bits=True)
+
+    def permute_bits(
+        self, function: Callable[..., NDArray[np.bool_]], *bits: Replicated, shape: tuple[int, ...]
+    ) -> Replicated:
+        """Rearrange bits. No communication."""
+
+        def on_words(*arrays: NDArray[np.uint64]) -> NDArray[np.uint64]:
+            unpacked = [_unpacked(words, part.shape) for words, part in zip(arrays, bits, strict=True)]
+            return kernels.pack_bits(np.asarray(function(*unpacked), np.bool_).reshape(-1))
+
+        return self._wires.mapped(on_words, bits, shape, bits=True)
+
+    def xor(self, a: Replicated, b: Replicated) -> Replicated:
+        """Exclusive or; local."""
+        if a.shape != b.shape:
+            raise ProtocolUseError(f"xor: the shapes {a.shape} and {b.shape} must be equal")
+        return self._wires.mapped(np.bitwise_xor, (a, b), a.shape, bits=True)
+
+    def invert(self, a: Replicated) -> Replicated:
+        """Not; local."""
+        return self._wires.with_part_0(a, np.bitwise_not)
+
+    def conjunction(self, a: Replicated, b: Replicated) -> Generator[Round, Any, Replicated]:
+        """And: the product over Z_2. Cost: 1 round, 1/8 B from each role."""
+        if a.shape != b.shape:
+            raise ProtocolUseError(f"conjunction: the shapes {a.shape} and {b.shape} must be equal")
+        return self._wires.conjunction(a, b)
+
+    def sign(self, x: Replicated) -> Generator[Round, Any, Replicated]:
+        """The top bit. Cost: 8 rounds, 23.6 B from each role and 8 B more from role 0."""
+        return compare.sign(self._wires, x)
+
+    def is_zero(self, x: Replicated) -> Generator[Round, Any, Replicated]:
+        """Whether x = 0. Cost: 7 rounds, 7.9 B from each role and 8 B more from role 0."""
+        return compare.is_zero(self._wires, x)
+
+    def to_arithmetic(self, b: Replicated) -> Generator[Round, Any, Replicated]:
+        """b = u + v - 2 u v, with u = b_0 ^ b_1 known to role 0 and v = b_2 known to roles 1 and 2.
+
+        Cost: 2 rounds, 8 B from each role and 8 B more from role 0.
+        """
+        u = yield from self._wires.sum_01(b, lambda words: _as_words(words, b.shape), b.shape, bits=False)
+        v = self._wires.part_2(b, lambda words: _as_words(words, b.shape), b.shape, bits=False)
+        both = yield from self._wires.reshared(self._wires.product(u, v), b.shape)
+        return self.linear(lambda p, q, pq: p + q - pq - pq, u, v, both, shape=b.shape)
+
+    def select(self, b: Replicated, x: Replicated) -> Generator[Round, Any, Replicated]:
+        """b x = u (x - 2 v x) + v x, with u and v as for `to_arithmetic`.
+
+        Cost: 2 rounds, 16 B from each role and 8 B more from role 0.
+        """
+        if b.shape != x.shape:
+            raise ProtocolUseError(f"select: the shapes {b.shape} and {x.shape} must be equal")
+        wires, shape = self._wires, b.shape
+        v = wires.part_2(b, lambda words: _as_words(words, shape), shape, bits=False)
+        u, chosen = yield from parallel(
+            wires.sum_01(b, lambda words: _as_words(words, shape), shape, bits=False),
+            wires.reshared(wires.product(v, x), shape),
+        )
+        rest = self.linear(lambda p, q: p - q - q, x, chosen, shape=shape)
+        both = yield from wires.reshared(wires.product(u, rest), shape)
+        return self.linear(np.add, both, chosen, shape=shape)
+
+
+def _unpacked(packed: NDArray[np.uint64], shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    return kernels.unpack_bits(packed, math.prod(shape)).reshape(shape)
+
+
+def _as_words(packed: NDArray[np.uint64], shape: tuple[int, ...]) -> NDArray[np.uint64]:
+    return _unpacked(packed, shape).astype(np.uint64)

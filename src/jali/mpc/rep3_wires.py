@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Replicated shares, and the steps that all rep3 operations are made of.
+
+x = x_0 + x_1 + x_2 (xor for bits); role i holds x_i as `first` and x_(i+1) as `second`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from jali import kernels
+from jali.crypto.secret import Secret
+from jali.mpc.rounds import Round
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from jali.crypto.prg import Prg
+
+__all__ = ["NOTHING", "Replicated", "Wires", "layout", "minus", "plus", "whole"]
+
+NOTHING = np.empty(0, np.uint64)
+"""What the guest holds of a share."""
+
+
+class Replicated(Secret):
+    """One role's two parts of a secret array, over Z_2^64 or packed bits.
+
+    Shapes: both parts have `shape`, or for bits one word for 64 of them.
+    """
+
+    __slots__ = ("__weakref__", "bits", "first", "second", "shape")
+
+    def __init__(
+        self, shape: tuple[int, ...], first: NDArray[np.uint64], second: NDArray[np.uint64], *, bits: bool = False
+    ) -> None:
+        """Hold x_i and x_(i+1)."""
+        self.shape = shape
+        self.first = first
+        self.second = second
+        self.bits = bits
+
+
+class Wires:
+    """One role's generators, and the names of the masks that it used."""
+
+    def __init__(self, role: int, prgs: Mapping[int, Prg], *, empty: bool) -> None:
+        """With `empty`, arrays have a shape and neither memory nor content (for the estimator)."""
+        self.role = role
+        self.ahead = (role + 1) % 3
+        self.behind = (role + 2) % 3
+        self.prgs = prgs
+        self.empty = empty
+        self._nonces = itertools.count()
+
+    def nonce(self) -> int:
+        """A new name for a mask, the same at every role."""
+        return next(self._nonces)
+
+    def compute(self, words: tuple[int, ...], formula: Callable[[], NDArray[np.uint64]]) -> NDArray[np.uint64]:
+        """The formula, which gives an array of the shape `words`."""
+        return np.broadcast_to(np.uint64(0), words) if self.empty else formula()
+
+    def zeros(self, words: tuple[int, ...]) -> NDArray[np.uint64]:
+        """A part that is 0."""
+        return self.compute(words, lambda: np.zeros(words, np.uint64))
+
+    def drawn(self, words: tuple[int, ...], role: int, nonce: int) -> NDArray[np.uint64]:
+        """Words that this role and `role` draw alike."""
+        return self.compute(words, lambda: self.prgs[role].words(nonce, words))
+
+    def sharing_of_zero(self, words: tuple[int, ...], *, bits: bool = False) -> NDArray[np.uint64]:
+        """This role's part of a fresh additive sharing of 0: drawn with the role ahead, minus that with the one behind.
+
+        References: Araki et al. 2016, section 2.2.
+        """
+        nonce = self.nonce()
+
+        def difference() -> NDArray[np.uint64]:
+            ahead, behind = self.prgs[self.ahead].words(nonce, words), self.prgs[self.behind]
+            return behind.xor(ahead, nonce) if bits else behind.sub(ahead, nonce)
+
+        return self.compute(words, difference)
+
+    def reshared(
+        self, part: NDArray[np.uint64], shape: tuple[int, ...], *, bits: bool = False
+    ) -> Generator[Round, Any, Replicated]:
+        """From z = z_0 + z_1 + z_2, masked by a sharing of 0: role i sends z_i to the role before it."""
+        replies = yield Round({self.behind: [part]}, {self.ahead: part.size})
+        return Replicated(shape, part, replies[self.ahead].reshape(part.shape), bits=bits)
+
+    def conjunction(self, a: Replicated, b: Replicated) -> Generator[Round, Any, Replicated]:
+        """And of bits. Cost: 1 round, 1/8 B from each role."""
+        words = a.first.shape
+        zero = self.sharing_of_zero(words, bits=True)
+        z = self.compute(words, lambda: kernels.replicated_and(a.first, a.second, b.first, b.second, zero))
+        return (yield from self.reshared(z, a.shape, bits=True))
+
+    def product(self, x: Replicated, y: Replicated) -> NDArray[np.uint64]:
+        """This role's part z_i of x y = z_0 + z_1 + z_2, elementwise. No communication."""
+        zero = self.sharing_of_zero(x.shape)
+        return self.compute(x.shape, lambda: kernels.replicated_product(x.first, x.second, y.first, y.second, zero))
+
+    def shared(
+        self, value: Callable[[], NDArray[np.uint64]], owner: int, shape: tuple[int, ...], *, bits: bool = False
+    ) -> Generator[Round, Any, Replicated]:
+        """What `owner` knows: it draws its first part with the role behind it, and sends the second to that ahead."""
+        words = layout(shape, bits=bits)
+        nonce = self.nonce()
+        if self.role == owner:
+            first = self.drawn(words, self.behind, nonce)
+            second = self.compute(words, lambda: minus(value(), first, bits=bits))
+            yield Round({self.ahead: [second]}, {})
+            return Replicated(shape, first, second, bits=bits)
+        if self.role == (owner + 1) % 3:
+            replies = yield Round({}, {owner: math.prod(words)})
+            return Replicated(shape, replies[owner].reshape(words), self.zeros(words), bits=bits)
+        yield Round({}, {})
+        return Replicated(shape, self.zeros(words), self.drawn(words, self.ahead, nonce), bits=bits)
+
+    def sum_01(
+        self,
+        x: Replicated,
+        function: Callable[[NDArray[np.uint64]], NDArray[np.uint64]],
+        shape: tuple[int, ...],
+        *,
+        bits: bool,
+    ) -> Generator[Round, Any, Replicated]:
+        """function(x_0 + x_1), which role 0 knows."""
+        return self.shared(lambda: function(plus(x.first, x.second, bits=x.bits)), 0, shape, bits=bits)
+
+    def part_2(
+        self,
+        x: Replicated,
+        function: Callable[[NDArray[np.uint64]], NDArray[np.uint64]],
+        shape: tuple[int, ...],
+        *,
+        bits: bool,
+    ) -> Replicated:
+        """function(x_2), which roles 1 and 2 know. No communication."""
+        words = layout(shape, bits=bits)
+        first = self.compute(words, lambda: function(x.first)) if self.role == 2 else self.zeros(words)
+        second = self.compute(words, lambda: function(x.second)) if self.role == 1 else self.zeros(words)
+        return Replicated(shape, first, second, bits=bits)
+
+    def known(self, words: NDArray[np.uint64], shape: tuple[int, ...], *, bits: bool) -> Replicated:
+        """A public value, as x_0."""
+        zero = self.zeros(words.shape)
+        return Replicated(shape, words if self.role == 0 else zero, words if self.role == 2 else zero, bits=bits)
+
+    def mapped(
+        self,
+        function: Callable[..., NDArray[np.uint64]],
+        shares: Sequence[Replicated],
+        shape: tuple[int, ...],
+        *,
+        bits: bool,
+    ) -> Replicated:
+        """A linear function of the words of shares."""
+        words = layout(shape, bits=bits)
+        first = self.compute(words, lambda: function(*(x.first for x in shares)))
+        second = self.compute(words, lambda: function(*(x.second for x in shares)))
+        return Replicated(shape, first, second, bits=bits)
+
+    def with_part_0(self, x: Replicated, function: Callable[[NDArray[np.uint64]], NDArray[np.uint64]]) -> Replicated:
+        """Change x_0, wherever it is held."""
+        first = self.compute(x.first.shape, lambda: function(x.first)) if self.role == 0 else x.first
+        second = self.compute(x.second.shape, lambda: function(x.second)) if self.role == 2 else x.second
+        return Replicated(x.shape, first, second, bits=x.bits)
+
+
+def layout(shape: tuple[int, ...], *, bits: bool) -> tuple[int, ...]:
+    """The shape of the words that hold an array: its own, or (ceil(n / 64),) for n bits."""
+    return (-(-math.prod(shape) // 64),) if bits else shape
+
+
+def plus(x: NDArray[np.uint64], y: NDArray[np.uint64], *, bits: bool) -> NDArray[np.uint64]:
+    """x + y, or the exclusive or of bits."""
+    return x ^ y if bits else x + y
+
+
+def minus(x: NDArray[np.uint64], y: NDArray[np.uint64], *, bits: bool) -> NDArray[np.uint64]:
+    """x - y, or the exclusive or of bits."""
+    return x ^ y if bits else x - y
+
+
+def whole(array: NDArray[np.uint64], shape: tuple[int, ...]) -> NDArray[np.uint64]:
+    """In one piece, as kernels and messages need it."""
+    return np.ascontiguousarray(array).reshape(shape)
