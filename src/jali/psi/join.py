@@ -12,7 +12,7 @@ from jali.core.threat import Cost, Leak
 from jali.crypto.hashing import digest
 from jali.graph.operation import ABSENT
 from jali.psi.contract import PSI_PROTOCOLS
-from jali.psi.keys import NORMALISATIONS, Keys
+from jali.psi.keys import Keys, normaliser
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,7 +31,7 @@ _CHUNK = 32768
 
 
 def align(
-    left: Any, right: Any, *, on: str, learns: str = "both", protocol: str = "ecdh", normalise: str = "trimmed"
+    left: Any, right: Any, *, on: str, learns: Any = "both", protocol: str = "ecdh", normalise: str = "trimmed"
 ) -> tuple[Any, Any]:
     """Inner join of two parties' tables that stay where they are: handles to both, row-aligned on the common keys.
 
@@ -39,32 +39,35 @@ def align(
     of a hash of the key: the same at both parties and in every run, and unrelated to the order of either file or of
     the keys. Within a key, left rows in their order, and for each the right rows in theirs.
 
-    `learns` is "both" or a party. Rows can only be aligned by who knows which they are, so if one party learns, only
-    it gets a table: its own rows whose key the other has too, in the same order; the other handle is None.
+    `learns` is "both", a party or its plain device. Rows can only be aligned by who knows which they are, so if one
+    party learns, only it gets a table: its own rows whose key the other has too, in the same order; the other handle
+    is None.
 
     Security: what each party learns beyond its rows are the `leaks` of the operation, listed by `jali.explain`.
-    Raises: ProgramError family if the tables are not of two parties, or a name is unknown.
+    Raises: ProgramError if the tables are not of two parties, or `learns` is neither; UnknownName for a protocol or
+    normalisation that does not exist.
     """
     from jali.devices.handle import Handle
 
-    federation = left._federation  # noqa: SLF001 - handles show their federation to operations only
     owners = (_owner(left), _owner(right))
     if owners[0] == owners[1]:
         raise ProgramError(f"expected tables of two parties, but both are at {owners[0]!r}: join them there")
-    learners = owners if learns == "both" else (learns,)
+    learners = owners if learns == "both" else (learns if isinstance(learns, str) else str(learns.party),)
     if not set(learners) <= set(owners):
-        raise ProgramError(f'expected learns = "both", "{owners[0]}" or "{owners[1]}", found "{learns}"')
-    attributes = {"on": on, "learns": learns, "protocol": protocol, "normalise": normalise, "to": learners}
-    for name, known in ((protocol, PSI_PROTOCOLS.names()), (normalise, tuple(NORMALISATIONS))):
-        if name not in known:
-            raise ProgramError(f"there is no {name!r}; known are {', '.join(known)}")
+        raise ProgramError(f'expected learns = "both", "{owners[0]}" or "{owners[1]}", found "{learners[0]}"')
+    if protocol not in PSI_PROTOCOLS:
+        raise PSI_PROTOCOLS.unknown(protocol)
+    normaliser(normalise)
+    who = "both" if len(learners) == 2 else learners[0]
+    attributes = {"on": on, "learns": who, "protocol": protocol, "normalise": normalise, "to": learners}
+    federation = left._federation  # noqa: SLF001 - handles show their federation to operations only
     node = federation.align_node(
         operation=AlignOperation.name,
         device=", ".join(owners),
         participants=owners,
         inputs=(left.node, right.node),
         attributes=attributes,
-        fingerprint=digest("psi.align", on, learns, protocol, normalise),
+        fingerprint=digest("psi.align", on, who, protocol, normalise),
         visibility=_private(learners[0]),
         text=f"align on {on!r}",
         leaks=AlignOperation().leaks(attributes, owners),
@@ -184,6 +187,10 @@ def _exchange_counts(stream: Stream, mine: NDArray[np.int64]) -> NDArray[np.int6
 
 
 def _owner(handle: Any) -> str:
+    from jali.devices.handle import Handle
+
+    if not isinstance(handle, Handle):
+        raise ProgramError(f"expected a handle to a table at a party, found {type(handle).__name__}")
     seen = handle.node.visibility
     if seen.kind != "private":
         raise ProgramError(f"expected a table at one party, found {handle.node.text!r}, which is {seen}")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["KINDS", "NORMALISATIONS", "Keys"]
+__all__ = ["KINDS", "NORMALISATIONS", "Keys", "normaliser"]
 
 KINDS = ("whole numbers", "text", "bytes")
 
@@ -38,6 +38,13 @@ NORMALISATIONS: dict[str, Callable[[str], str]] = {
     "exact": lambda text: text,
     "folded": _fold,  # compatibility characters and case do not matter either
 }
+
+
+def normaliser(name: str) -> Callable[[str], str]:
+    """The normalisation of that name. Raises: UnknownName, with the near misses."""
+    if name not in NORMALISATIONS:
+        raise UnknownName(f"there is no normalisation {name!r}{suggest(name, NORMALISATIONS)}")
+    return NORMALISATIONS[name]
 
 
 class Keys:
@@ -64,11 +71,9 @@ class Keys:
         Raises: KeyTypeWrong unless they are whole numbers, text or bytes; KeyInvalid if one is empty; UnknownName
         for a normalisation that does not exist.
         """
-        if normalise not in NORMALISATIONS:
-            raise UnknownName(f"there is no normalisation {normalise!r}{suggest(normalise, NORMALISATIONS)}")
         cells = np.asarray(column)
         self.normalise = normalise
-        self.kind, encoded = _encode(cells, column, name, NORMALISATIONS[normalise])
+        self.kind, encoded = _encode(cells, column, name, normaliser(normalise))
         positions: dict[bytes, int] = {}
         of_row = np.fromiter((positions.setdefault(key, len(positions)) for key in encoded), np.int64, len(encoded))
         self.distinct: list[bytes] = list(positions)
