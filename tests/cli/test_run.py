@@ -96,6 +96,12 @@ def test_wrong_usage_says_what_to_do(
     assert "Traceback" not in done.stderr
 
 
+def test_a_launched_program_has_no_standard_input(tmp_path: Path) -> None:
+    text = "import sys\nprint('input', repr(sys.stdin.read()))\n"
+    done = run(write(tmp_path / "job.py", text), "--parties", "dealer", TMPDIR=str(tmp_path))
+    assert done.stdout == "dealer | input ''\n"
+
+
 def test_a_missing_program_is_wrong_usage(tmp_path: Path) -> None:
     done = run(tmp_path / "job.py")
     assert done.returncode == 2

@@ -16,6 +16,7 @@ from hypothesis.extra import numpy as hnp
 from jali.core import codec
 from jali.core.errors import CodecVersionUnknown, MalformedMessage, UnsupportedValue
 from jali.core.table import Table
+from jali.core.tree import named_tuple_type
 
 Point = namedtuple("Point", "x y")  # noqa: PYI024 - the untyped kind is what users have
 
@@ -255,6 +256,15 @@ def framed(body: Any, *buffers: bytes, sizes: list[Any] | None = None) -> bytes:
 def test_forged_headers_are_malformed(message: bytes) -> None:
     with pytest.raises(MalformedMessage):
         codec.decode(message)
+
+
+def test_kinds_of_namedtuples_are_bounded() -> None:
+    kinds = [[codec.NAMED, f"P{n}", ["a"], [n]] for n in range(65)]
+    assert len(codec.decode(framed([codec.LIST, kinds[:64]]))) == 64
+    with pytest.raises(MalformedMessage, match="more than 64"):
+        codec.decode(framed([codec.LIST, kinds]))
+    with pytest.raises(UnsupportedValue, match="at most 64"):
+        codec.encode([named_tuple_type(f"P{n}", ("a",))(n) for n in range(65)])
 
 
 def test_forged_nesting_is_malformed() -> None:

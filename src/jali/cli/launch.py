@@ -74,14 +74,20 @@ def launch(
 def tether() -> None:
     """In a process that `launch` started: end when the launcher is gone, however it went.
 
-    The launcher holds the other end of standard input, and the system closes it with the launcher.
+    The launcher holds the other end of standard input, and the system closes it with the launcher. For the program
+    standard input is empty.
     """
-    if os.environ.pop(TETHERED, ""):
-        threading.Thread(target=_end_with_launcher, name="tether", daemon=True).start()
+    if not os.environ.pop(TETHERED, ""):
+        return
+    line = os.dup(0)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    threading.Thread(target=_end_with_launcher, args=(line,), name="tether", daemon=True).start()
 
 
-def _end_with_launcher() -> None:
-    while os.read(0, 1):
+def _end_with_launcher(line: int) -> None:
+    while os.read(line, 1):
         pass
     os.kill(os.getpid(), signal.SIGTERM)
 

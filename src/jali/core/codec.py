@@ -17,8 +17,9 @@ as the lengths of their strings in characters (uint32) and the UTF-8 of all of t
 What changes on the way: numpy scalars become arrays of shape (); bytearrays become bytes; arrays in another order or
 byte order are copied into C order and little-endian. Decoded arrays are read-only views of the message.
 
-Security: decoding never executes anything, allocates no more than a small multiple of what was received, and raises
-nothing but the errors named here.
+Security: decoding never executes anything and raises nothing but the errors named here. What it allocates is bounded
+by what was received: nothing for arrays, up to 64 times the size for text arrays beyond 64 MiB, and Python's cost of
+small objects (about 60 times) for the header, which has at most 16 MiB.
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ MAX_DEPTH = 64
 MAX_HEADER_BYTES = 16 << 20
 MAX_BUFFERS = 1 << 16
 MAX_DIMENSIONS = 32
+MAX_NAMED_TYPES = 64
 MAX_INTEGER_BYTES = 1 << 16
 MAX_LENGTH = 1 << 48
 INLINE_BYTES = 256
@@ -98,6 +100,7 @@ class _Encoder:
 
     def __init__(self) -> None:
         self.buffers: list[memoryview] = []
+        self.named_types: set[type[Any]] = set()
 
     def message(self, value: object) -> list[Buffer]:
         body = self.value(value, "the value", 0)
@@ -151,6 +154,9 @@ class _Encoder:
             return [DICT, [self.value(key, where, depth) for key in value], items]
         items = [self.value(item, f"{where}[{index}]", depth) for index, item in enumerate(value)]
         if is_named_tuple(value):
+            self.named_types.add(type(value))
+            if len(self.named_types) > MAX_NAMED_TYPES:
+                raise UnsupportedValue(f"expected at most {MAX_NAMED_TYPES} kinds of namedtuples, found more")
             return [NAMED, type(value).__name__, list(type(value)._fields), items]
         if type(value) not in {list, tuple}:
             raise UnsupportedValue(f"{where} is of type {type(value).__qualname__!r}: make it a list or a tuple")
@@ -191,6 +197,7 @@ class _Decoder:
         self.sizes = sizes
         self.offset = start
         self.next = 0
+        self.named_types: set[tuple[str, ...]] = set()
         self.forms: dict[int, Callable[[list[Any], int], Any]] = {
             LIST: self.sequence,
             TUPLE: self.sequence,
@@ -243,6 +250,9 @@ class _Decoder:
         _, name, fields, items = _fields(body, int, str, list, list)
         if len(fields) != len(items) or not all(type(field) is str for field in fields):
             raise MalformedMessage("a namedtuple in a message has not one value for each field")
+        self.named_types.add((name, *fields))
+        if len(self.named_types) > MAX_NAMED_TYPES:
+            raise MalformedMessage(f"a message has more than {MAX_NAMED_TYPES} kinds of namedtuples")
         factory = named_tuple_type(name, tuple(fields))
         return factory(*(self.value(item, depth) for item in items))
 
