@@ -14,7 +14,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import ipaddress
 import socket
 from contextlib import ExitStack
@@ -40,18 +40,18 @@ __all__ = ["FEDERATION_FILE", "Authority", "create_federation", "folder_of", "fr
 
 FEDERATION_FILE = "federation.toml"
 AUTHORITY_DAYS, PARTY_DAYS = 3650, 365
-HOUR, DAY = datetime.timedelta(hours=1), datetime.timedelta(days=1)
+HOUR, DAY = dt.timedelta(hours=1), dt.timedelta(days=1)
 LOOPBACK = "127.0.0.1"
 
 
 class Authority:
     """A certificate authority of its own for one federation (ECDSA on P-256)."""
 
-    def __init__(self, name: str, *, now: datetime.datetime | None = None) -> None:
+    def __init__(self, name: str, *, now: dt.datetime | None = None) -> None:
         """Draw its key and sign its certificate."""
         self._key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"jali federation {name}"[:64])])
-        start = (now or datetime.datetime.now(datetime.UTC)) - HOUR
+        start = (now or dt.datetime.now(dt.UTC)) - HOUR
         self.certificate = (
             x509.CertificateBuilder()
             .subject_name(subject)
@@ -67,11 +67,11 @@ class Authority:
         )
 
     def issue(
-        self, party: str, *, host: str = LOOPBACK, start: datetime.datetime | None = None, days: float = PARTY_DAYS
+        self, party: str, *, host: str = LOOPBACK, start: dt.datetime | None = None, days: float = PARTY_DAYS
     ) -> tuple[bytes, bytes]:
         """A certificate and a new key for `party`, in PEM; valid for `days` from `start` (an hour ago by default)."""
         key = ec.generate_private_key(ec.SECP256R1())
-        start = start or datetime.datetime.now(datetime.UTC) - HOUR
+        start = start or dt.datetime.now(dt.UTC) - HOUR
         if len(party) > 64:
             raise PartyNameInvalid(f"a party's name has at most 64 characters in a certificate, found {len(party)}")
         certificate = (
@@ -90,9 +90,7 @@ class Authority:
             )
             .add_extension(x509.SubjectAlternativeName(_names(party, host)), critical=False)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-            .add_extension(
-                x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False
-            )
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
             .sign(self._key, SHA256())
         )
         return certificate.public_bytes(Encoding.PEM), _pem(key)
@@ -133,7 +131,9 @@ def create_federation(
     for party in names:
         folder = Path(folder_of(party))
         own_certificate, own_key = authority.issue(party, host=split_address(where[party])[0])
-        files[folder / FEDERATION_FILE] = _toml(title, where, assistants, owner=party, authority="authority.pem").encode()
+        files[folder / FEDERATION_FILE] = _toml(
+            title, where, assistants, owner=party, authority="authority.pem"
+        ).encode()
         files[folder / "authority.pem"] = certificate
         files[folder / "certificate.pem"] = own_certificate
         files[folder / "key.pem"] = own_key

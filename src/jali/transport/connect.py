@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import threading
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -111,7 +112,7 @@ class _Joining:
                 )
                 self._sides[peer] = side
                 listener.expect(peer, side.arrive)
-                session.at_close(lambda peer=peer: listener.forget(peer))
+                session.at_close(partial(listener.forget, peer))
 
     def run(self, deadline: float) -> None:
         """Wait until all links stand and all parties have confirmed the session."""

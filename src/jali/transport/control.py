@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The control thread of a session: it runs the graph layer's callbacks, so that no transport thread ever waits for them."""
+"""The control thread of a session: runs the graph layer's callbacks, so that no transport thread waits for them."""
 
 from __future__ import annotations
 

@@ -3,9 +3,8 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import ssl
-from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
@@ -17,6 +16,7 @@ from jali.core.errors import CertificateExpired, CertificateMissing, Certificate
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
 __all__ = ["check_own_certificate", "load_certificate", "party_of", "party_uri", "tls_problem"]
 
@@ -68,7 +68,7 @@ def check_own_certificate(party: str, certificate: Path, authority: Path) -> x50
     Raises: CertificateMissing, CertificateExpired, CertificateWrong.
     """
     mine, issuer = load_certificate(certificate), load_certificate(authority)
-    now = datetime.datetime.now(datetime.UTC)
+    now = dt.datetime.now(dt.UTC)
     where = f"this party's certificate {str(certificate)!r}"
     if now > mine.not_valid_after_utc:
         raise CertificateExpired(
@@ -76,7 +76,7 @@ def check_own_certificate(party: str, certificate: Path, authority: Path) -> x50
         )
     if now < mine.not_valid_before_utc:
         raise CertificateWrong(
-            f"{where} is valid from {mine.not_valid_before_utc:%Y-%m-%d %H:%M} UTC only; is this machine's clock right?",
+            f"{where} is valid from {mine.not_valid_before_utc:%Y-%m-%d %H:%M} UTC only; is the clock here right?",
             party=party,
         )
     if party_of(mine) != party:
@@ -101,25 +101,30 @@ def tls_problem(error: OSError, peer: str) -> PeerError | None:
         return _bad_certificate(error, peer)
     if not isinstance(error, ssl.SSLError) or isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
         return None
-    reason = error.reason or ""
+    return _failure(error.reason or "", peer)
+
+
+def _failure(reason: str, peer: str) -> PeerError:
+    words = reason.rpartition("ALERT_")[2].lower().replace("_", " ") or "no reason given"
     if "ALERT" in reason and "EXPIRED" in reason:
         return CertificateExpired(f"{peer} refused this party's certificate: it has expired, by the clock there")
     if "ALERT" in reason and ("CERTIFICATE" in reason or "UNKNOWN_CA" in reason):
-        what = reason.split("ALERT_")[-1].lower().replace("_", " ")
         return CertificateWrong(
-            f"{peer} refused this party's certificate ({what}); "
+            f"{peer} refused this party's certificate ({words}); "
             "do both federation files name the same authority, and are both clocks right?"
         )
     if "NO_CERTIFICATE" in reason or "PEER_DID_NOT_RETURN" in reason:
         return CertificateWrong(f"{peer} showed no certificate; expected one of the federation's authority")
     if "VERSION" in reason or "PROTOCOL" in reason or "HTTP" in reason:
-        return HandshakeFailed(f"{peer} does not speak TLS 1.3 ({reason.lower().replace('_', ' ')})")
-    return HandshakeFailed(f"TLS with {peer} failed ({reason.lower().replace('_', ' ') or 'no reason given'})")
+        return HandshakeFailed(f"{peer} does not speak TLS 1.3 ({words})")
+    return HandshakeFailed(f"TLS with {peer} failed ({words})")
 
 
 def _bad_certificate(error: ssl.SSLCertVerificationError, peer: str) -> PeerError:
     if error.verify_code == EXPIRED:
-        return CertificateExpired(f"the certificate of {peer} has expired; it needs a new one (is the clock here right?)")
+        return CertificateExpired(
+            f"the certificate of {peer} has expired; it needs a new one (or the clock here is wrong)"
+        )
     if error.verify_code == NOT_YET_VALID:
         return CertificateWrong(f"the certificate of {peer} is not valid yet; compare the clocks of both machines")
     if error.verify_code in OTHER_AUTHORITY:

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING
 
 from jali.core.errors import FrameInvalid, JaliError, PeerClosed, PeerLate, SessionClosed, StreamFlood
 from jali.transport.channel import STREAM_ID_BYTES, Counters
-from jali.transport.frames import Kind
 from jali.transport.messages import Abort, Bye, Message
 from jali.transport.streams import LinkStream
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from jali.transport.frames import Frame
+    from jali.transport.frames import Frame, Kind
     from jali.transport.settings import Settings
 
 __all__ = ["Link"]
@@ -74,9 +73,7 @@ class Link(ABC):
 
     # -- for streams --------------------------------------------------------------------------------------------
     @abstractmethod
-    def transmit(
-        self, kind: Kind, parts: Sequence[memoryview], *, stream: bytes, total: int, length: int
-    ) -> None:
+    def transmit(self, kind: Kind, parts: Sequence[memoryview], *, stream: bytes, total: int, length: int) -> None:
         """Send one numbered frame, on the caller's thread."""
 
     @abstractmethod
@@ -159,7 +156,11 @@ class Link(ABC):
         return len(self._streams)
 
     # -- for carriers: what came --------------------------------------------------------------------------------
-    def _space(self, frame: Frame) -> tuple[LinkStream, memoryview]:
+    def arriving(self, frame: Frame) -> tuple[LinkStream, memoryview]:
+        """Where the payload of a DATA frame goes.
+
+        Raises: FrameInvalid, StreamFlood.
+        """
         with self._lock:
             stream = self._streams.get(frame.stream)
             if stream is None:
@@ -168,19 +169,22 @@ class Link(ABC):
                 self._check_flood()
         return stream, stream.space(frame)
 
-    def _commit(self, stream: LinkStream, length: int) -> None:
+    def arrived(self, stream: LinkStream, length: int) -> None:
+        """The payload is there."""
         limit = stream.commit(length)
         if limit:
             self.grant(stream.stream_id, limit)
 
-    def _credited(self, frame: Frame) -> None:
+    def credited(self, frame: Frame) -> None:
+        """The peer grants more on a stream."""
         stream = self._streams.get(frame.stream)
         if stream is not None:
             stream.credited(frame.total)
             with self._credit:
                 self._credit.notify_all()
 
-    def _told(self, message: Message) -> None:
+    def told(self, message: Message) -> None:
+        """A control message came."""
         if isinstance(message, Bye):
             with self._lock:
                 self._departed = True

@@ -73,14 +73,17 @@ class Listener:
             thread.join(HANDSHAKE_S)
 
     def _accept(self) -> None:
-        while not self._closed:
+        while True:
             try:
                 raw, _ = self._socket.accept()
             except TimeoutError:
+                if self._closed:
+                    return
                 continue
             except OSError as error:
-                if self._closed or error.errno not in {errno.EMFILE, errno.ENFILE, errno.ECONNABORTED}:
+                if error.errno not in {errno.EMFILE, errno.ENFILE, errno.ECONNABORTED}:
                     return
+                threading.Event().wait(0.1)  # out of files: until some are closed
                 continue
             thread = threading.Thread(
                 target=self._admit, args=(raw,), name=f"jali-{self._credentials.party}-admit", daemon=True

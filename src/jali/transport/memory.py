@@ -31,28 +31,26 @@ class MemoryLink(Link):
     other: MemoryLink
     _cut = False
 
-    def transmit(
-        self, kind: Kind, parts: Sequence[memoryview], *, stream: bytes, total: int, length: int
-    ) -> None:
+    def transmit(self, kind: Kind, parts: Sequence[memoryview], *, stream: bytes, total: int, length: int) -> None:
         """Copy the payload into the peer's memory."""
         if self._cut:
             return
-        target, space = self.other._space(Frame(kind, length, 0, total, stream))
+        target, space = self.other.arriving(Frame(kind, length, 0, total, stream))
         done = 0
         for part in parts:
             space[done : done + part.nbytes] = part
             done += part.nbytes
-        self.other._commit(target, length)
+        self.other.arrived(target, length)
 
     def grant(self, stream_id: bytes, limit: int) -> None:
         """Tell the peer."""
         if not self._cut:
-            self.other._credited(Frame(Kind.CREDIT, 0, 0, limit, stream_id))
+            self.other.credited(Frame(Kind.CREDIT, 0, 0, limit, stream_id))
 
     def post(self, message: Message) -> None:
         """Hand the message over, by way of its encoding."""
         if not (self._cut or self._departed):
-            self.other._told(decode(encode(message)))
+            self.other.told(decode(encode(message)))
 
     def finish(self, deadline: float) -> None:
         """Nothing is under way."""
@@ -62,9 +60,13 @@ class MemoryLink(Link):
 
     def sever(self) -> None:
         """Both sides lose each other, as when a process is killed (for tests)."""
-        for side, peer in ((self, self.peer), (self.other, self.other.peer)):
-            side._cut = True
-            side._lost(peer, PeerLost(f"party {peer!r} is gone: the connection was severed", party=peer))
+        for side in (self, self.other):
+            side.lose()
+
+    def lose(self) -> None:
+        """This side sees that the peer is gone."""
+        self._cut = True
+        self._lost(self.peer, PeerLost(f"party {self.peer!r} is gone: the connection was severed", party=self.peer))
 
 
 def connect_memory(

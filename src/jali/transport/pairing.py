@@ -13,7 +13,7 @@ import os
 import threading
 import time
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from jali.core.errors import FrameInvalid, HandshakeFailed, JaliError, PeerError, PeerLost, PeerMissing, error_class
 from jali.crypto.hashing import digest
@@ -31,6 +31,10 @@ __all__ = ["Accepting", "Dialling", "Side"]
 ATTEMPT_S = 10.0
 FIRST_DELAY_S, LAST_DELAY_S = 0.02, 0.5
 REFUSED_GRACE_S = 1.0
+
+
+Reply = TypeVar("Reply", bound=Message)
+Opening = TypeVar("Opening", Hello, Resumed)
 
 
 class Side(Protocol):
@@ -70,17 +74,20 @@ class Dialling:
         while time.monotonic() < deadline and not self._cancelled.is_set():
             sent = time.time()
             try:
-                reply, outgoing, incoming = self._open(self._proposal.hello(self._peer), deadline)
+                reply, outgoing, incoming = self._open(self._proposal.hello(self._peer), deadline, expected=Hello)
             except PeerMissing as error:  # it is there, but not in a session yet
                 problem = error.message
             except OSError as error:
                 problem = error.strerror or "the connection ended" if not isinstance(error, TimeoutError) else problem
             else:
-                if isinstance(reply, Hello):
+                try:
                     introduction = check_hello(self._proposal, reply, peer=self._peer, sent=sent)
-                    self._pair_id = pair_id(self._proposal, reply)
-                    return introduction, Pair(outgoing, incoming, 0)
-                raise _unexpected(reply, self._peer)
+                except JaliError:
+                    outgoing.close()
+                    incoming.close()
+                    raise
+                self._pair_id = pair_id(self._proposal, reply)
+                return introduction, Pair(outgoing, incoming, 0)
             self._cancelled.wait(min(delay, max(0.0, deadline - time.monotonic())))
             delay = min(2 * delay, LAST_DELAY_S)
         raise missing(self._peer, self._address, problem)
@@ -90,18 +97,19 @@ class Dialling:
         delay, refused = FIRST_DELAY_S, False
         while time.monotonic() < deadline and not self._cancelled.is_set():
             try:
-                reply, outgoing, incoming = self._open(Resume(pair=self._pair_id, received=received), deadline)
+                resume = Resume(pair=self._pair_id, received=received)
+                reply, outgoing, incoming = self._open(resume, deadline, expected=Resumed)
             except ConnectionRefusedError:
                 if not refused:
                     refused, deadline = True, min(deadline, time.monotonic() + REFUSED_GRACE_S)
             except PeerMissing as error:
-                raise PeerLost(f"party {self._peer!r} was started again or has ended its session", party=self._peer) from error
+                raise PeerLost(
+                    f"party {self._peer!r} was started again or has ended its session", party=self._peer
+                ) from error
             except OSError:
                 pass
             else:
-                if isinstance(reply, Resumed):
-                    return Pair(outgoing, incoming, reply.received)
-                raise _unexpected(reply, self._peer)
+                return Pair(outgoing, incoming, reply.received)
             self._cancelled.wait(min(delay, max(0.0, deadline - time.monotonic())))
             delay = min(2 * delay, LAST_DELAY_S)
         return None
@@ -110,23 +118,21 @@ class Dialling:
         """Stop dialling."""
         self._cancelled.set()
 
-    def _open(self, first: Hello | Resume, deadline: float) -> tuple[Hello | Resumed, Connection, Connection]:
+    def _open(
+        self, first: Hello | Resume, deadline: float, *, expected: type[Opening]
+    ) -> tuple[Opening, Connection, Connection]:
         deadline = min(deadline, time.monotonic() + ATTEMPT_S)
         opened: list[Connection] = []
         try:
-            reply = self._ask(first, deadline, opened)
-            if not isinstance(reply, Hello | Resumed):
-                raise _unexpected(reply, self._peer)
-            second = self._ask(Attach(token=reply.token), deadline, opened)
-            if not isinstance(second, Attached):
-                raise _unexpected(second, self._peer)
+            reply = self._ask(first, deadline, opened, expected=expected)
+            self._ask(Attach(token=reply.token), deadline, opened, expected=Attached)
         except BaseException:
             for connection in opened:
                 connection.close()
             raise
         return reply, opened[0], opened[1]
 
-    def _ask(self, message: Message, deadline: float, opened: list[Connection]) -> Message:
+    def _ask(self, message: Message, deadline: float, opened: list[Connection], *, expected: type[Reply]) -> Reply:
         connection = dial_tls(self._credentials, self._address, peer=self._peer, deadline=deadline)
         opened.append(connection)
         try:
@@ -139,6 +145,8 @@ class Dialling:
             raise problem from error
         if isinstance(reply, Refusal):
             raise error_class(reply.code)(reply.message, party=self._peer)
+        if not isinstance(reply, expected):
+            raise _unexpected(reply, self._peer)
         return reply
 
 

@@ -130,7 +130,9 @@ class Session:
         """The session itself."""
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """Close; an error of ours reaches the peers, any other as an internal error without its text."""
         if error is None or isinstance(error, JaliError):
             self.close(error)

@@ -176,7 +176,9 @@ class LinkStream:
         head_end = 0
         if self._incoming is not None and self._received - self._filled == self._consumed:
             head_end = self._consumed + self._incoming.nbytes
-        low = self._granted - self._received <= self._threshold and limit - self._granted >= min(EARLY_BYTES, window) // 4
+        low = (
+            self._granted - self._received <= self._threshold and limit - self._granted >= min(EARLY_BYTES, window) // 4
+        )
         if not low and head_end <= self._granted:
             return 0
         self._granted = max(limit, head_end)

@@ -13,7 +13,6 @@ import contextlib
 import socket
 import ssl
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from cryptography import x509
@@ -25,6 +24,7 @@ from jali.transport.messages import Message, decode, encode
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
 __all__ = ["Connection", "Credentials", "accept_tls", "dial_tls", "probe", "split_address"]
 
@@ -52,14 +52,14 @@ class Credentials(NamedTuple):
         for context in (server, client):
             context.minimum_version = ssl.TLSVersion.TLSv1_3
             context.verify_mode = ssl.CERT_REQUIRED
-            for path, load in (
-                (authority, lambda context=context: context.load_verify_locations(authority)),
-                (key, lambda context=context: context.load_cert_chain(certificate, key, password=bytes)),
-            ):
-                try:
-                    load()
-                except OSError as error:
-                    raise _unusable(path, certificate, key, error) from None
+            try:
+                context.load_verify_locations(authority)
+            except OSError as error:
+                raise _unusable(authority, error) from None
+            try:
+                context.load_cert_chain(certificate, key, password=lambda: b"")
+            except OSError as error:
+                raise _unusable(key if certificate.is_file() else certificate, error) from None
         return cls(party, server, client)
 
 
@@ -235,9 +235,6 @@ def _left(deadline: float) -> float:
     return left
 
 
-def _unusable(path: Path, certificate: Path, key: Path, error: OSError) -> CertificateMissing:
-    missing = [str(p) for p in dict.fromkeys((path, certificate, key)) if not p.is_file()]
-    if missing:
-        return CertificateMissing(f"there is no file {missing[0]!r}")
+def _unusable(path: Path, error: OSError) -> CertificateMissing:
     reason = getattr(error, "reason", None) or error.strerror or type(error).__name__
-    return CertificateMissing(f"cannot use {str(path)!r} with {str(certificate)!r}: {reason}")
+    return CertificateMissing(f"cannot use {str(path)!r}: {reason}")

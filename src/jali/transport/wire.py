@@ -93,9 +93,7 @@ class WireLink(Link):
             thread.start()
 
     # -- out ----------------------------------------------------------------------------------------------------
-    def transmit(
-        self, kind: Kind, parts: Sequence[memoryview], *, stream: bytes, total: int, length: int
-    ) -> None:
+    def transmit(self, kind: Kind, parts: Sequence[memoryview], *, stream: bytes, total: int, length: int) -> None:
         """Send one numbered frame; while the connection is down it is kept for when it is back."""
         with self._sending:
             entry = self._append(kind, parts, stream=stream, total=total, length=length)
@@ -139,9 +137,7 @@ class WireLink(Link):
         """Whether the connections are down at the moment."""
         return self._out is None
 
-    def _append(
-        self, kind: Kind, parts: Sequence[memoryview], *, stream: bytes, total: int, length: int
-    ) -> _Sent:
+    def _append(self, kind: Kind, parts: Sequence[memoryview], *, stream: bytes, total: int, length: int) -> _Sent:
         self._trim()
         header = pack(kind, stream=stream, sequence=self._next, total=total, length=length)
         entry = _Sent(self._next, header, parts, length)
@@ -268,13 +264,13 @@ class WireLink(Link):
             if frame.sequence != self._received + 1:
                 raise FrameInvalid(f"expected frame {self._received + 1} of {self.peer!r}, found {frame.sequence}")
             if frame.kind is Kind.DATA:
-                stream, space = self._space(frame)
+                stream, space = self.arriving(frame)
                 connection.read_into(space)
                 self._received = frame.sequence
-                self._commit(stream, frame.length)
+                self.arrived(stream, frame.length)
             elif frame.kind is Kind.CREDIT:
                 self._received = frame.sequence
-                self._credited(frame)
+                self.credited(frame)
             else:
                 self._control(connection, frame.length, frame.sequence)
             self._unacknowledged_bytes += frame.length
@@ -287,7 +283,7 @@ class WireLink(Link):
         connection.read_into(payload)
         self._received = sequence
         message = decode(payload)
-        self._told(message)
+        self.told(message)
         if isinstance(message, Abort | Bye):
             self._wake.set()
 
@@ -305,4 +301,3 @@ class WireLink(Link):
     def _close_connections(self) -> None:
         self._pair.outgoing.close()
         self._pair.incoming.close()
-
