@@ -44,8 +44,8 @@ message; the words of a message may change.
 | status | family of errors | means |
 |---|---|---|
 | 0 | | success |
-| 1 | [J0000 JaliError](errors/J0000.md) | the program that `jali run` ran raised an exception of its own; or a newer peer \
-has an error that we lack a name for |
+| 1 | [J0000 JaliError](errors/J0000.md) | the program raised an exception of its own; or a newer peer has an error \
+that has no name here |
 | 2 | | the command line itself is wrong: an unknown option, a missing argument |
 """
 
@@ -138,7 +138,7 @@ def exit_page() -> str:
         f"| {cls.exit_status} | [{cls.code} {cls.__name__}](errors/{cls.code}.md) | {_first(cls)} |"
         for cls in sorted(_families()[1:], key=lambda cls: cls.exit_status)
     ]
-    return NOTE + EXIT + "\n".join(rows) + "\n| 128 + n | | ended by signal n, such as 130: interrupted from the keyboard |\n"
+    return NOTE + EXIT + "\n".join(rows) + "\n| 128 + n | | ended by signal n; 130: interrupted from the keyboard |\n"
 
 
 def errors_page() -> str:
