@@ -134,7 +134,7 @@ def test_declared_leaks_name_both_parties(protocol: PsiProtocol) -> None:
     assert protocol.threat.assumptions
 
 
-def test_progress_grows_to_one(protocol: PsiProtocol) -> None:
+def test_progress_grows_and_leaves_the_end_to_the_caller(protocol: PsiProtocol) -> None:
     seen: list[float] = []
     keys = Keys(np.arange(20))
     run_both(
@@ -142,8 +142,9 @@ def test_progress_grows_to_one(protocol: PsiProtocol) -> None:
         lambda stream: protocol.intersect(stream, keys, learns="both", progress=lambda done, what: seen.append(done)),
         lambda stream: protocol.intersect(stream, keys, learns="both", progress=quiet),
     )
+    assert seen
     assert seen == sorted(seen)
-    assert seen[-1] == 1.0
+    assert 0 <= seen[0] <= seen[-1] < 1.0
 
 
 @pytest.mark.parametrize("window_bytes", [1 << 16, 64 << 20])

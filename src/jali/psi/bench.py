@@ -1,34 +1,39 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rows of `jali bench psi`: the parts of the Diffie-Hellman intersection, and the whole of every protocol.
 
-Both parties run as threads of one process over memory sessions. Their Python holds one interpreter lock, so the
-whole takes about what one core needs for both sides' work; two machines need about half.
+The whole runs as users run it: two processes with certificates of their own, talking TLS on loopback.
 """
 
 from __future__ import annotations
 
+import multiprocessing
 import statistics
+import tempfile
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from jali.core.config import load
 from jali.crypto.curve import Scalar, tags
 from jali.crypto.elligator import hash_to_curve
 from jali.psi.contract import PSI_PROTOCOLS
 from jali.psi.keys import Keys
-from jali.transport.memory import connect_memory
+from jali.transport.authority import create_federation
+from jali.transport.connect import connect_tls
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
     from jali.psi.contract import PsiProtocol
-    from jali.transport.channel import Counters, Stream
 
 __all__ = ["rows"]
 
 Row = dict[str, object]
+
+PARTIES = ("alice", "bob")
 
 
 def rows(*, sizes: Sequence[int] = (1_000, 10_000), repeats: int = 3) -> Iterator[Row]:
@@ -38,19 +43,10 @@ def rows(*, sizes: Sequence[int] = (1_000, 10_000), repeats: int = 3) -> Iterato
     """
     yield from _parts(2_000, repeats)
     for name in PSI_PROTOCOLS.names():
-        protocol: PsiProtocol = PSI_PROTOCOLS.get(name)()
         for n in sizes:
-            runs = [_intersect(protocol, n) for _ in range(repeats)]
-            counters = runs[0][1]
-            yield _row(
-                f"{n} x {n}, half in common",
-                n,
-                statistics.median(seconds for seconds, _ in runs),
-                protocol=name,
-                parties=2,
-                bytes=counters.bytes_sent + counters.bytes_received,
-                rounds=counters.rounds,
-            )
+            seconds, size_bytes, rounds = _two_processes(name, n, repeats)
+            case = f"{n} x {n}, half in common"
+            yield _row(case, n, seconds, protocol=name, parties=2, bytes=size_bytes, rounds=rounds)
 
 
 def _parts(n: int, repeats: int) -> Iterator[Row]:
@@ -67,28 +63,35 @@ def _parts(n: int, repeats: int) -> Iterator[Row]:
         yield _row(case, n, statistics.median(_seconds(part) for _ in range(repeats)), protocol="ecdh", parties=1)
 
 
-def _intersect(protocol: PsiProtocol, n: int) -> tuple[float, Counters]:
-    """Seconds from tables' columns to positions at both, and one side's counters."""
-    columns = (np.arange(n), np.arange(n // 2, n // 2 + n))
-    sessions = connect_memory(("alice", "bob"))
+def _two_processes(name: str, n: int, repeats: int) -> tuple[float, int, int]:
+    """Median seconds of the slower side, bytes both ways, and rounds."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = create_federation(folder, PARTIES, helpers=())
+        with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
+            runs = [pool.submit(_side, path, me, name=name, n=n, repeats=repeats) for me in PARTIES]
+            sides = [run.result() for run in runs]
+    seconds = statistics.median(max(pair) for pair in zip(*(side[0] for side in sides), strict=True))
+    return seconds, sides[0][1], sides[0][2]
+
+
+def _side(path: Path, me: str, *, name: str, n: int, repeats: int) -> tuple[list[float], int, int]:
+    """One party's process: seconds of each run from column to positions, bytes of one run both ways, rounds."""
+    column = np.arange(n) if me == PARTIES[0] else np.arange(n // 2, n // 2 + n)
+    protocol: PsiProtocol = PSI_PROTOCOLS.get(name)()
+    session = connect_tls(load(path), me)
     try:
-        streams = [sessions[a].channel(b).stream(bytes(16)) for a, b in (("alice", "bob"), ("bob", "alice"))]
-
-        def side(stream: Stream, column: np.ndarray[tuple[int], np.dtype[np.int64]]) -> int:
+        times = []
+        for run in range(repeats):
+            stream = session.channel(PARTIES[me == PARTIES[0]]).stream(run.to_bytes(16, "little"))
+            start = time.perf_counter()
             found = protocol.intersect(stream, Keys(column), learns="both", progress=_quiet)
-            return -1 if found is None else len(found)
-
-        start = time.perf_counter()
-        with ThreadPoolExecutor(2) as pool:
-            results = list(pool.map(side, streams, columns))
-        seconds = time.perf_counter() - start
+            times.append(time.perf_counter() - start)
+            if found is None or len(found) != n - n // 2:
+                message = f"{name} did not find the {n - n // 2} common keys"
+                raise ArithmeticError(message)
+        return times, stream.counters.bytes_sent + stream.counters.bytes_received, stream.counters.rounds
     finally:
-        for session in sessions.values():
-            session.close()
-    if results != [n - n // 2] * 2:
-        message = f"the intersection is wrong: {results} keys of {n - n // 2}"
-        raise ArithmeticError(message)
-    return seconds, streams[0].counters
+        session.close()
 
 
 def _quiet(done: float, what: str) -> None:

@@ -34,6 +34,7 @@ class PsiProtocol(Protocol):
     ) -> NDArray[np.int64] | None:
         """The positions in `keys.distinct` of those that the peer has too, ascending; None if only the peer learns.
 
+        `progress` is told the fraction done, from 0 to below 1 (the end is the caller's to tell), and what it is of.
         Raises: PsiKeysDiffer if the two sides' keys cannot be compared; ProtocolAbort family for a peer that sends
         anything but what the protocol prescribes.
         """

@@ -74,6 +74,7 @@ class EcdhPsi:
         n_theirs, points = run.greet()
         chunks = (_chunks(len(keys)), _chunks(n_theirs))
         for step, i in _schedule(*chunks, receive_tags=learns != "peer"):
+            progress(i / (max(*chunks) + 1), "keys masked and compared")
             if step == "send points":
                 stream.send(run.mask(i).tobytes())
             elif step == "multiply":
@@ -84,7 +85,6 @@ class EcdhPsi:
                 run.returned += run.receive(TAG_BYTES, _chunk_length(len(keys), i)).tobytes()
             else:
                 points = run.receive(POINT_BYTES, _chunk_length(n_theirs, i))
-            progress((i + 1) / max(*chunks), "intersect")
         run.check_distinct(run.products, n_theirs)
         return None if learns == "peer" else run.common()
 
