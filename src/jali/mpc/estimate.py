@@ -33,13 +33,11 @@ def estimate(
     operation: Callable[[MpcProtocol], Generator[Round, Any, Any]],
     *,
     guest: Callable[[MpcProtocol], Generator[Round, Any, Any]] | None = None,
-    given: Sequence[Callable[[MpcProtocol], Generator[Round, Any, Any]]] = (),
 ) -> Cost:
     """The cost of what `operation` does under a protocol.
 
-    `operation(side)` is called once for each role. What it does with shares of an earlier node is priced by naming
-    how those were made: each of `given` runs first, unpriced, and its result is passed on:
-    `operation(side, share, ...)`. `guest(side)` is the part of an owner of data who is no role.
+    `operation(side)` is called once for each role; shares that it keeps for later are priced as used there (they
+    remember in which state they are). `guest(side)` is the part of an owner of data who is no role.
 
     Example:
     >>> def product(side):
@@ -52,9 +50,7 @@ def estimate(
     kind = PROTOCOLS.get(protocol)
     sides: dict[int, Any] = {role: kind.sizes(role) for role in range(len(kind.roles))}
     names = dict(enumerate(kind.roles))
-    shares = [lockstep({role: make(side) for role, side in sides.items()}, join=_outline) for make in given]
-    dealt_before = sides[len(kind.roles) - 1].dealt_bytes
-    running = {role: operation(side, *(made[role] for made in shares)) for role, side in sides.items()}
+    running = {role: operation(side) for role, side in sides.items()}
     if guest is not None:
         role = len(kind.roles)
         running[role] = guest(kind.sizes(role))
@@ -64,7 +60,7 @@ def estimate(
     return Cost(
         rounds=tally.rounds,
         bytes_sent={names[role]: 8 * words for role, words in tally.words.items()},
-        offline_bytes=sides[len(kind.roles) - 1].dealt_bytes - dealt_before,
+        offline_bytes=sides[len(kind.roles) - 1].dealt_bytes,
     )
 
 

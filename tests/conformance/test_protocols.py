@@ -1,0 +1,261 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every registered protocol computes every operation of the contract as numpy does, on random and boundary values."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from jali.mpc.estimate import estimate
+from jali.mpc.registry import PROTOCOLS
+from tests.mpc.roles import SECURE, run_lockstep, run_threads
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    from numpy.typing import NDArray
+
+    from jali.mpc.rounds import Round
+
+    Words = NDArray[np.uint64]
+    Body = Callable[[Any, Any, Any], Generator[Round, Any, Any]]
+
+SIZES = (0, 1, 63, 64, 65, 1000)
+NAMES = PROTOCOLS.names()
+
+# Anything: all carry chains, signs and both ends.
+EDGES = [0, 1, -1, 2, -2, 2**62 - 1, -(2**62), 2**62, -(2**63), 2**63 - 1, 0x5555555555555555, -0x5555555555555556]
+EDGES += [sign * 2**k + d for k in (3, 4, 31, 32, 60) for d in (-1, 0, 1) for sign in (1, -1)]
+
+
+def values(size: int, *, seed: int, bits: int = 64) -> Words:
+    """Random words, the first of which are boundary values; with `bits`, of magnitude below 2^bits."""
+    words = np.random.default_rng(seed).integers(0, 2**64, size, dtype=np.uint64)
+    edges = np.array(EDGES, np.int64).view(np.uint64)
+    words[: min(size, edges.size)] = edges[: min(size, edges.size)]
+    shift = np.int64(63 - bits)
+    return words if bits == 64 else (words.view(np.int64) >> shift).view(np.uint64)
+
+
+def second_owner(protocol: str) -> int:
+    return 1 if protocol in SECURE else 0
+
+
+def run(protocol: str, body: Body, x: Words, y: Words, *, bits: bool = False) -> list[Any]:
+    """What each evaluating role sees of `body` on inputs of two owners, revealed to all who may."""
+    to = [0] if protocol == "plain" else [0, 1]
+
+    def operation(side: Any) -> Generator[Round, Any, Any]:
+        other = second_owner(protocol)
+        a = yield from side.input(x if side.role == 0 else None, 0, x.shape)
+        b = yield from side.input(y if side.role == other else None, other, y.shape)
+        result = yield from body(side, a, b)
+        return (yield from (side.reveal_bits if bits else side.reveal)(result, to))
+
+    results = run_lockstep(protocol, operation, seed=x.size)
+    return [results[role] for role in to]
+
+
+def agree(results: list[Any], expected: NDArray[Any]) -> None:
+    for result in results:
+        assert result.dtype == expected.dtype
+        np.testing.assert_array_equal(result, expected)
+
+
+def off_by_one_at_most(results: list[Any], exact: NDArray[np.int64]) -> None:
+    for result in results:
+        carry = result.view(np.int64) - exact
+        assert set(np.unique(carry)) <= {0, 1}
+
+
+@pytest.fixture(params=NAMES)
+def protocol(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_input_and_reveal(protocol: str, size: int) -> None:
+    x = values(size, seed=1)
+
+    def body(side: Any, a: Any, b: Any) -> Generator[Round, Any, Any]:
+        yield from ()
+        return a
+
+    agree(run(protocol, body, x, x), x)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_linear_maps_and_public_values(protocol: str, size: int) -> None:
+    x, y = values(size, seed=1), values(size, seed=2)
+
+    def body(side: Any, a: Any, b: Any) -> Generator[Round, Any, Any]:
+        yield from ()
+        known = side.public(x)
+        total = side.linear(lambda p, q, r: p * np.uint64(3) - q + r[::-1], a, b, known, shape=(size,))
+        return side.add_public(total, np.uint64(2**63 + 5))
+
+    agree(run(protocol, body, x, y), x * np.uint64(3) - y + x[::-1] + np.uint64(2**63 + 5))
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_products_wrap_around(protocol: str, size: int) -> None:
+    x, y = values(size, seed=3), values(size, seed=4)
+    if protocol == "plain":
+        x, y = (values(size, seed=seed, bits=30) for seed in (3, 4))
+
+    def body(side: Any, a: Any, b: Any) -> Generator[Round, Any, Any]:
+        first = yield from side.mul(a, b)
+        return side.linear(np.add, first, (yield from side.mul(b, b)), shape=(size,))
+
+    agree(run(protocol, body, x, y), x * y + y * y)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_fixed_point_products(protocol: str, size: int) -> None:
+    x, y = values(size, seed=5, bits=30), values(size, seed=6, bits=31)
+
+    def body(side: Any, a: Any, b: Any) -> Generator[Round, Any, Any]:
+        return (yield from side.mul(a, b, shift=18))
+
+    off_by_one_at_most(run(protocol, body, x, y), (x * y).view(np.int64) >> 18)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("bits", [1, 18, 36, 61])
+def test_truncation_up_to_its_limits(protocol: str, size: int, bits: int) -> None:
+    if protocol == "plain":  # its range check rounds to float64
+        x = values(size, seed=7, bits=61)
+    else:
+        x = values(size, seed=7, bits=62)
+        x[: min(size, 4)] = np.array([2**62 - 1, -(2**62), 0, -1], np.int64).view(np.uint64)[:size]
+
+    def body(side: Any, a: Any, b: Any) -> Generator[Round, Any, Any]:
+        masked = yield from side.truncate(a, bits)
+        other = side.linear(
+            lambda p: p, (yield from side.mul(a, side.public(np.ones(x.shape, np.uint64)))), shape=x.shape
+        )
+        again = yield from side.truncate(other, bits)
+        return side.linear(lambda p, q: np.stack([p, q]), masked, again, shape=(2, size))
+
+    exact = x.view(np.int64) >> bits
+    off_by_one_at_most(run(protocol, body, x, x), np.stack([exact, exact]))
+
+
+SHAPES = [
+    ((2, 3), (3, 4)),
+    ((1, 1), (1, 1)),
+    ((5, 7), (7, 1)),
+    ((1, 9), (9, 3)),
+    ((2, 0), (0, 3)),
+    ((3, 2, 4), (3, 4, 5)),
+]
+
+
+@pytest.mark.parametrize(("left", "right"), SHAPES)
+@pytest.mark.parametrize("shift", [0, 18])
+def test_matrix_products(protocol: str, left: tuple[int, ...], right: tuple[int, ...], shift: int) -> None:
+    x = values(int(np.prod(left)), seed=8, bits=28).reshape(left)
+    y = values(int(np.prod(right)), seed=9, bits=28).reshape(right)
+
+    def body(side: Any, a: Any, b: Any) -> Generator[Round, Any, Any]:
+        return (yield from side.dot(a, b, shift=shift))
+
+    if shift:
+        off_by_one_at_most(run(protocol, body, x, y), (x @ y).view(np.int64) >> shift)
+    else:
+        agree(run(protocol, body, x, y), x @ y)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("opened", [True, False])
+def test_sign_of_every_ring_element(protocol: str, size: int, *, opened: bool) -> None:
+    x, y = values(size, seed=10), values(size, seed=11)
+    if protocol == "plain":
+        x, y = (values(size, seed=seed, bits=30) for seed in (10, 11))
+
+    def body(side: Any, a: Any, b: Any) -> Generator[Round, Any, Any]:
+        return (yield from side.sign(a if opened else (yield from side.mul(a, b))))
+
+    agree(run(protocol, body, x, y, bits=True), (x if opened else x * y) >> np.uint64(63) != 0)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_equality(protocol: str, size: int) -> None:
+    x, y = values(size, seed=12), values(size, seed=12)
+    y[::3] ^= np.uint64(1) << (np.arange(y[::3].size, dtype=np.uint64) % np.uint64(64))
+
+    def body(side: Any, a: Any, b: Any) -> Generator[Round, Any, Any]:
+        return (yield from side.is_zero(side.linear(np.subtract, a, b, shape=x.shape)))
+
+    agree(run(protocol, body, x, y, bits=True), x == y)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_logic_of_bits(protocol: str, size: int) -> None:
+    x, y = values(size, seed=13), values(size, seed=14)
+    p, q, r = x >> np.uint64(63) != 0, y >> np.uint64(63) != 0, x & np.uint64(1) != 0
+
+    def body(side: Any, a: Any, b: Any) -> Generator[Round, Any, Any]:
+        s, t = (yield from side.sign(a)), (yield from side.sign(b))
+        known = side.public_bits(r)
+        both = yield from side.conjunction(s, side.invert(t))
+        first = side.xor(side.xor(both, known), t)
+        return side.permute_bits(lambda u, v: np.concatenate([u[::-1], v]), first, known, shape=(2 * size,))
+
+    expected = (p & ~q) ^ r ^ q
+    agree(run(protocol, body, x, y, bits=True), np.concatenate([expected[::-1], r]))
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_bits_become_numbers_and_choose(protocol: str, size: int) -> None:
+    x, y = values(size, seed=15), values(size, seed=16)
+    p = x >> np.uint64(63) != 0
+
+    def body(side: Any, a: Any, b: Any) -> Generator[Round, Any, Any]:
+        s = yield from side.sign(a)
+        known = side.public_bits(p)
+        numbers = yield from side.to_arithmetic(s)
+        chosen = yield from side.select(s, b)
+        public = yield from side.select(known, side.add_public(b, np.uint64(1)))
+        other = yield from side.to_arithmetic(side.invert(known))
+        return side.linear(lambda *parts: np.stack(parts), numbers, chosen, public, other, shape=(4, size))
+
+    one = np.uint64(1)
+    expected = [p.astype(np.uint64), np.where(p, y, 0), np.where(p, y + one, 0), (~p).astype(np.uint64)]
+    agree(run(protocol, body, x, y), np.stack(expected).astype(np.uint64))
+
+
+def test_scalars_and_higher_axes(protocol: str) -> None:
+    x = values(24, seed=17, bits=20).reshape(2, 3, 4)
+
+    def body(side: Any, a: Any, b: Any) -> Generator[Round, Any, Any]:
+        total = side.linear(lambda p: p.sum(), a, shape=())
+        square = yield from side.mul(total, total)
+        negative = yield from side.sign(side.linear(np.negative, square, shape=()))
+        return (yield from side.select(negative, square))
+
+    agree(run(protocol, body, x, x), x.sum() * x.sum())
+
+
+@pytest.mark.parametrize("name", SECURE)
+def test_threads_over_streams_give_the_same(name: str) -> None:
+    x, y = values(500, seed=18, bits=30), values(500, seed=19, bits=30)
+
+    def operation(side: Any) -> Generator[Round, Any, Any]:
+        a = yield from side.input(x if side.role == 0 else None, 0, x.shape)
+        b = yield from side.input(y if side.role == 1 else None, 1, y.shape)
+        product = yield from side.mul(a, b, shift=10)
+        positive = side.invert((yield from side.sign(product)))
+        return (yield from side.reveal((yield from side.select(positive, product)), [0, 1]))
+
+    results, _ = run_threads(name, operation)
+    np.testing.assert_array_equal(results[0], results[1])
+    off_by_one_at_most([results[0]], np.maximum((x * y).view(np.int64) >> 10, 0))
+    assert results[2] is None
+
+
+def test_every_secure_protocol_is_covered_here() -> None:
+    assert set(NAMES) == {"plain", *SECURE}, "add a new protocol to tests/mpc/roles.py"
+    assert estimate("m2k", lambda side: side.input(None, 0, (3,))).rounds == 1
