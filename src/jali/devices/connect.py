@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from jali.devices.handle import Handle, Placeholder
     from jali.transport.session import Session
 
-__all__ = ["abandon_all", "close_all", "connect", "reveal", "simulate"]
+__all__ = ["abandon_all", "close_all", "connect", "reveal", "simulate", "with_helper"]
 
 HELPER = "dealer"
 
@@ -41,7 +41,7 @@ def simulate(*parties: str) -> Federation:
     ...     print(jali.reveal(fed.mpc("alice", "bob")(lambda a, b: a + b)(x, y), to="all"))
     7
     """
-    return _simulation(config.local(parties if HELPER in parties else (*parties, HELPER), helpers=(HELPER,)))
+    return _simulation(with_helper(parties))
 
 
 def connect(path: str | Path | None = None, *, me: str | None = None) -> Federation:
@@ -64,7 +64,7 @@ def connect(path: str | Path | None = None, *, me: str | None = None) -> Federat
     settings = config.load(Path(os.environ.get("JALI_FEDERATION") or found))
     if party is None:
         return _simulation(settings)
-    from jali.transport.tls import connect_tls
+    from jali.transport.connect import connect_tls
 
     return _federation(settings, {party: connect_tls(settings, party, program_digest=_script_digest())})
 
@@ -79,6 +79,11 @@ def reveal(x: Handle | Placeholder, *, to: Any) -> Any:
     Raises: what ended the run, if it failed; JaliError of any kind.
     """
     return x._federation.reveal(x, to)  # noqa: SLF001 - one concept in two files
+
+
+def with_helper(parties: tuple[str, ...]) -> config.Federation:
+    """Settings of a federation on this machine, with a helper party unless one of that name is given."""
+    return config.local(parties if HELPER in parties else (*parties, HELPER), helpers=(HELPER,))
 
 
 def close_all() -> None:

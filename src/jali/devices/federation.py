@@ -18,7 +18,6 @@ from jali.devices.arguments import bind
 from jali.devices.handle import Handle, ObjectHandle, Placeholder
 from jali.devices.mpc import MpcDevice
 from jali.devices.plain import PlainDevice
-from jali.devices.predict import predict, trust
 from jali.devices.report import Report, merge_rows
 from jali.devices.revealed import Revealed
 from jali.devices.roles import RoleParts
@@ -288,15 +287,22 @@ class Federation:
         )
 
     # -- what it does and what it cost --------------------------------------------------------------------------
-    def report(self) -> Report:
-        """What ran so far: nodes, who learned what, bytes, rounds and seconds of the parties hosted here."""
+    def report(self, *, predicted: bool = True) -> Report:
+        """What ran so far: nodes, who learned what, bytes, rounds and seconds of the parties hosted here.
+
+        With `predicted`, what MPC nodes should have cost stands beside it (the program is priced again: that takes
+        about as long as its Python did).
+        """
+        from jali.devices.predict import predict, trust
+
         for runtime in self._runtimes.values():
             runtime.settle()
         records = [runtime.records for runtime in self._runtimes.values()]
+        outlines = {i: r.outline for records_ in records for i, r in records_.items() if r.outline is not None}
         return Report(
             title=f"Program of {len(self.graph.nodes)} nodes at {', '.join(self._runtimes) or 'nobody'}",
             parties=self.parties,
-            rows=merge_rows(self.graph.nodes, records, predict(self.graph.nodes)),
+            rows=merge_rows(self.graph.nodes, records, predict(self.graph.nodes, outlines) if predicted else {}),
             trust=trust(self.graph.nodes),
         )
 

@@ -10,6 +10,7 @@ import numpy as np
 from jali.core import codec
 from jali.core.errors import UnsupportedValue
 from jali.core.tree import Structure, flatten, unflatten
+from jali.core.types import Spec
 from jali.devices.roles import RoleParts, each_role, guest_role
 from jali.mpc import fixed
 from jali.mpc.contract import Outline
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from jali.mpc.contract import MpcProtocol
     from jali.mpc.rounds import Round
 
-__all__ = ["RevealMove", "ShareMove"]
+__all__ = ["RevealMove", "ShareMove", "open_secrets", "share_arrays", "types_of"]
 
 OUTLINE = "~outline"
 
@@ -47,18 +48,20 @@ class ShareMove:
         owner: str = attributes["owner"]
         arrays: list[NDArray[Any]] = []
         if context.party == owner:
-            structure, types, arrays = _outline(inputs[0], context.node.inputs[0].text)
+            leaves, structure = flatten(inputs[0])
+            arrays = [np.asarray(leaf) for leaf in leaves]
+            types = types_of([Spec.of(array) for array in arrays], context.node.inputs[0].text)
             _announce(context, [p for p in context.participants if p != owner], structure, types)
         else:
             structure, types = _hear(context, owner)
+        context.outline = (structure, types)
         first = layout.played_by(owner)[:1]
 
+        source = first[0] if first else len(layout.roles)
+
         def operation(protocol: MpcProtocol) -> Generator[Round, Any, list[SecretArray]]:
-            source = first[0] if first else len(layout.roles)
-            mine = arrays if protocol.role == source else [None] * len(types)
-            inputs_ = [protocol.input(_words(a, t), source, t.shape) for a, t in zip(mine, types, strict=True)]
-            shares = yield from parallel(*inputs_)
-            return [SecretArray(s, t) for s, t in zip(shares, types, strict=True)]
+            mine: Sequence[NDArray[Any] | None] = arrays if protocol.role == source else [None] * len(types)
+            return share_arrays(protocol, mine, types, source)
 
         if not layout.played_by(context.party):
             guest_role(context, layout, operation)
@@ -88,7 +91,7 @@ class RevealMove:
 
         def operation(protocol: MpcProtocol) -> Generator[Round, Any, list[Any]]:
             outlines = [SecretArray(Outline(t.shape), t) for t in types]
-            return (yield from _open(protocol, outlines, [protocol.role]))
+            return (yield from open_secrets(protocol, outlines, [protocol.role]))
 
         opened = guest_role(context, layout, operation, label=f"guest {context.party}")
         return unflatten(structure, opened)
@@ -105,7 +108,7 @@ def _open_here(context: Context, parts: RoleParts, layout: Layout, *, roles: Seq
             continue
 
         def operation(protocol: MpcProtocol, to: Sequence[int] = to) -> Generator[Round, Any, list[Any]]:
-            return (yield from _open(protocol, flatten(parts[protocol.role])[0], to))
+            return (yield from open_secrets(protocol, flatten(parts[protocol.role])[0], to))
 
         label = f"guest {guest}" if guest else ""
         opened = each_role(context, layout, operation, guest=guest, label=label, only=own)[own]
@@ -114,7 +117,19 @@ def _open_here(context: Context, parts: RoleParts, layout: Layout, *, roles: Seq
     return result
 
 
-def _open(protocol: MpcProtocol, secrets: Sequence[SecretArray], to: Sequence[int]) -> Generator[Round, Any, list[Any]]:
+def share_arrays(
+    protocol: MpcProtocol, arrays: Sequence[NDArray[Any] | None], types: Sequence[ValueType], source: int
+) -> Generator[Round, Any, list[SecretArray]]:
+    """Share arrays that role (or guest) `source` has; the others pass None for each. Cost: 1 round for all."""
+    inputs = [protocol.input(_words(a, t), source, t.shape) for a, t in zip(arrays, types, strict=True)]
+    shares = yield from parallel(*inputs)
+    return [SecretArray(share, kind) for share, kind in zip(shares, types, strict=True)]
+
+
+def open_secrets(
+    protocol: MpcProtocol, secrets: Sequence[SecretArray], to: Sequence[int]
+) -> Generator[Round, Any, list[Any]]:
+    """Open arrays to the roles (or the guest) in `to`; they get numbers, the others an empty list. Cost: 1 round."""
     operations = [
         protocol.reveal_bits(s.share, to) if s.type.kind == "bool" else protocol.reveal(s.share, to) for s in secrets
     ]
@@ -124,25 +139,22 @@ def _open(protocol: MpcProtocol, secrets: Sequence[SecretArray], to: Sequence[in
     return [fixed.decode(w, kind=s.type.kind, fraction=s.type.fraction) for w, s in zip(words, secrets, strict=True)]
 
 
-def _outline(value: Any, text: str) -> tuple[Structure, list[ValueType], list[NDArray[Any]]]:
-    leaves, structure = flatten(value)
-    arrays = [np.asarray(leaf) for leaf in leaves]
+def types_of(specs: Sequence[Spec], text: str) -> list[ValueType]:
+    """How arrays are represented on an mpc device.
+
+    Raises: UnsupportedValue if one is not made of numbers or booleans.
+    """
     kinds = {"f": "fixed", "i": "int", "u": "int", "b": "int"}
-    for array in arrays:
-        if array.dtype.kind not in kinds:
+    types = []
+    for spec in specs:
+        kind = kinds.get(np.dtype(spec.dtype).kind)
+        if kind is None:
             raise UnsupportedValue(
-                f"{text!r} holds {array.dtype} of shape {array.shape}; an mpc device takes numbers and booleans: "
-                "encode strings and dates as numbers at the owner first"
+                f"{text!r} holds {spec}; an mpc device takes numbers and booleans: encode strings and dates as numbers "
+                "at the owner first"
             )
-    types = [
-        ValueType(
-            shape=array.shape,
-            kind=kinds[array.dtype.kind],
-            fraction=DEFAULT_FRACTION if array.dtype.kind == "f" else 0,
-        )
-        for array in arrays
-    ]
-    return structure, types, arrays
+        types.append(ValueType(shape=spec.shape, kind=kind, fraction=DEFAULT_FRACTION if kind == "fixed" else 0))
+    return types
 
 
 def _words(array: NDArray[Any] | None, kind: ValueType) -> NDArray[np.uint64] | None:

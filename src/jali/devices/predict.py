@@ -1,25 +1,54 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a program will cost and whom it trusts, before it runs, from shapes alone."""
+"""What a program will cost and whom it trusts, before it runs, from shapes alone.
+
+Rounds and bytes are exact: the roles of every MPC node are run on arrays that have shapes and no content, in program
+order, so that what an earlier node has opened costs a later one nothing, as in the real run.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from jali.core.threat import Cost
+from jali.core.tree import flatten, map_leaves, unflatten
+from jali.core.types import Spec
+from jali.devices.moves import open_secrets, share_arrays, types_of
+from jali.devices.roles import RoleParts
+from jali.mpc.contract import Outline
+from jali.mpc.engine import SecretArray, compile_program, execute
+from jali.mpc.estimate import estimate
 from jali.mpc.registry import PROTOCOLS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Generator, Mapping, Sequence
 
-    from jali.core.threat import Cost
+    from jali.devices.roles import Layout
     from jali.graph.node import Node
+    from jali.mpc.contract import MpcProtocol
+    from jali.mpc.rounds import Round
 
 __all__ = ["predict", "trust"]
 
 
-def predict(nodes: Sequence[Node]) -> dict[int, Cost | None]:
-    """Exact rounds and bytes of the nodes whose inputs' shapes are known."""
-    del nodes
-    return {}
+def predict(nodes: Sequence[Node], outlines: Mapping[int, Any]) -> dict[int, Cost]:
+    """Exact rounds and bytes of the MPC nodes whose inputs' shapes are known.
+
+    Shapes are known where `device(f, returns=...)` pins them, and from `outlines` of a run: (structure, types) of
+    what was shared, by node index.
+    """
+    values: dict[int, Any] = {}
+    costs: dict[int, Cost] = {}
+    for node in nodes:
+        handler = _HANDLERS.get(node.operation)
+        inputs = [values.get(used.index) for used in node.inputs]
+        if node.operation == "mpc.share" and node.index in outlines:
+            inputs = [unflatten(*outlines[node.index])]
+        if handler is None or any(value is None for value in inputs):
+            continue
+        values[node.index], cost = handler(node, inputs)
+        if cost is not None:
+            costs[node.index] = cost
+    return costs
 
 
 def trust(nodes: Sequence[Node]) -> tuple[str, ...]:
@@ -32,7 +61,100 @@ def trust(nodes: Sequence[Node]) -> tuple[str, ...]:
         players = ", ".join(f"{party} ({name})" for name, party in zip(protocol.roles, layout.roles, strict=True))
         assumed = "; ".join(threat.assumptions)
         lines.append(
-            f"{layout.protocol} of {players}: {threat.adversary}, {threat.corrupt} of {threat.parties} corrupt; {assumed} "
-            f"({threat.paper})"
+            f"{layout.protocol} of {players}: {threat.adversary}, {threat.corrupt} of {threat.parties} may be corrupt; "
+            f"{assumed} ({threat.paper})"
         )
     return tuple(lines)
+
+
+def _plain_call(node: Node, inputs: list[Any]) -> tuple[Any, None]:
+    del inputs
+    returns = node.attributes["returns"]
+    if returns is None or isinstance(returns, int):
+        return None, None
+    leaves, structure = flatten(returns)
+    if not all(isinstance(leaf, Spec) for leaf in leaves):
+        return None, None
+    return unflatten(structure, types_of(leaves, node.text)), None
+
+
+def _item(node: Node, inputs: list[Any]) -> tuple[Any, None]:
+    value = inputs[0]
+    for key in node.attributes["path"]:
+        value = RoleParts({r: v[key] for r, v in value.items()}) if isinstance(value, RoleParts) else value[key]
+    return value, None
+
+
+def _share(node: Node, inputs: list[Any]) -> tuple[RoleParts, Cost]:
+    layout: Layout = node.attributes["device"]
+    types, structure = flatten(inputs[0])
+    first = layout.played_by(node.attributes["owner"])[:1]
+    source = first[0] if first else len(layout.roles)
+
+    def operation(side: MpcProtocol) -> Generator[Round, Any, list[SecretArray]]:
+        return share_arrays(side, [None] * len(types), types, source)
+
+    parts, cost = _priced(layout, operation, guest=None if first else operation)
+    return RoleParts({role: unflatten(structure, secrets) for role, secrets in parts.items()}), cost
+
+
+def _mpc_call(node: Node, inputs: list[Any]) -> tuple[RoleParts, Cost]:
+    layout: Layout = node.attributes["device"]
+    arguments = node.attributes["arguments"]
+    args, kwargs = arguments.fill(tuple(parts[0] for parts in inputs))
+    program = compile_program(node.attributes["function"], args, kwargs)
+
+    def operation(side: MpcProtocol) -> Generator[Round, Any, Any]:
+        own_args, own_kwargs = arguments.fill(tuple(parts[side.role] for parts in inputs))
+        return execute(program, side, own_args, own_kwargs)
+
+    return _priced(layout, operation)
+
+
+def _reveal(node: Node, inputs: list[Any]) -> tuple[Any, Cost]:
+    layout: Layout = node.attributes["layout"]
+    parts: RoleParts = inputs[0]
+    secrets = {role: flatten(tree)[0] for role, tree in parts.items()}
+    roles = [role for role, party in enumerate(layout.evaluators) if party in node.attributes["to"]]
+    guests = [party for party in node.attributes["to"] if party not in layout.evaluators]
+    costs = []
+    for to, outside in [(roles, False), *(([len(layout.roles)], True) for _ in guests)]:
+        if not to:
+            continue
+
+        def operation(side: MpcProtocol, to: Sequence[int] = to) -> Generator[Round, Any, Any]:
+            return open_secrets(side, secrets[side.role], to)
+
+        def guest(side: MpcProtocol, to: Sequence[int] = to) -> Generator[Round, Any, Any]:
+            return open_secrets(side, [SecretArray(Outline(s.type.shape), s.type) for s in secrets[0]], to)
+
+        costs.append(_priced(layout, operation, guest=guest if outside else None)[1])
+    total: dict[str, int] = {}
+    for cost in costs:
+        for role, size in cost.bytes_sent.items():
+            total[role] = total.get(role, 0) + size
+    types = map_leaves(lambda secret: secret.type, parts[0])
+    return types, Cost(rounds=max(cost.rounds for cost in costs), bytes_sent=total)
+
+
+def _priced(
+    layout: Layout,
+    operation: Callable[[MpcProtocol], Generator[Round, Any, Any]],
+    *,
+    guest: Callable[[MpcProtocol], Generator[Round, Any, Any]] | None = None,
+) -> tuple[RoleParts, Cost]:
+    parts = RoleParts()
+
+    def keeping(side: MpcProtocol) -> Generator[Round, Any, None]:
+        parts[side.role] = yield from operation(side)
+
+    return parts, estimate(layout.protocol, keeping, guest=guest)
+
+
+_HANDLERS: dict[str, Callable[[Node, list[Any]], tuple[Any, Cost | None]]] = {
+    "plain.call": _plain_call,
+    "item": _item,
+    "mpc.share": _share,
+    "mpc.call": _mpc_call,
+    "mpc.reveal": _reveal,
+}

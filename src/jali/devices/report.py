@@ -98,12 +98,16 @@ def merge_rows(
     rows = []
     for node in nodes:
         ran = [party[node.index] for party in records if node.index in party]
-        cost = {
-            "bytes_sent": sum(r.bytes_sent for r in ran),
-            "rounds": max(r.rounds for r in ran),
-            "seconds": max(r.seconds for r in ran),
-            "started": min(r.started for r in ran),
-        } if ran else {}
+        cost = (
+            {
+                "bytes_sent": sum(r.bytes_sent for r in ran),
+                "rounds": max(r.rounds for r in ran),
+                "seconds": max(r.seconds for r in ran),
+                "started": min(r.started for r in ran),
+            }
+            if ran
+            else {}
+        )
         rows.append(
             Row(
                 index=node.index,
@@ -148,7 +152,9 @@ def _aligned(table: list[tuple[str, ...]]) -> list[str]:
     widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))]
     right = {0, 4, 5, 6, 7, 8}
     return [
-        "  ".join(c.rjust(w) if i in right else c.ljust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))).rstrip()
+        "  ".join(
+            c.rjust(w) if i in right else c.ljust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
         for row in table
     ]
 

@@ -56,7 +56,7 @@ def each_role(
     label: str = "",
     only: int | None = None,
 ) -> RoleParts:
-    """Run an operation in every role of this party (in `only` one of them if given), side by side.
+    """Run an operation in every role of this party, side by side; or in `only` one, where no dealer takes part.
 
     `guest` is a party outside the device that takes part; `label` tells several operations of one node apart.
     """
@@ -67,7 +67,9 @@ def each_role(
 
     def play(role: int) -> None:
         try:
-            results[role] = _play(context, layout, role, operation, guest=guest, label=label, inner=inner)
+            results[role] = _play(
+                context, layout, role, operation, guest=guest, label=label, inner=inner, dealt=only is None
+            )
         except BaseException as error:  # noqa: BLE001 - carried to the caller's thread
             errors.append(error)
 
@@ -85,7 +87,7 @@ def each_role(
 def guest_role(context: Context, layout: Layout, operation: Operation, *, label: str = "") -> Any:
     """Run an operation as the guest: the owner of an input, or the target of a reveal, outside the device."""
     role = len(layout.roles)
-    return _play(context, layout, role, operation, guest=context.party, label=label, inner={})
+    return _play(context, layout, role, operation, guest=context.party, label=label, inner={}, dealt=False)
 
 
 def _play(
@@ -97,6 +99,7 @@ def _play(
     guest: str | None,
     label: str,
     inner: Mapping[tuple[int, int], Stream],
+    dealt: bool,
 ) -> Any:
     streams: dict[int, Stream] = {}
     prgs = {}
@@ -111,7 +114,8 @@ def _play(
         prgs[other] = context.prg(context.party, party, label=name)
     protocol: MpcProtocol = PROTOCOLS.get(layout.protocol)(role, prgs=prgs, streams=streams)
     result = drive(operation(protocol), streams)
-    protocol.finish()
+    if dealt:
+        protocol.finish()
     return result
 
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from jali.core.errors import InternalError
 from jali.crypto.hashing import digest
@@ -30,6 +30,7 @@ class Context:
         self.node = node
         self.party = session.party
         self.participants = node.participants
+        self.outline: Any = None
         self._session = session
         self._report = report
         self._streams: dict[tuple[str, str], tuple[bytes, Stream]] = {}

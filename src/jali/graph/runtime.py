@@ -40,6 +40,7 @@ class NodeRecord(msgspec.Struct, frozen=True, kw_only=True):
     rounds: int
     started: float
     seconds: float
+    outline: Any = None
 
 
 Progress = "Callable[[str, Node, float, str], None]"
@@ -203,6 +204,7 @@ class Runtime:
             rounds=counters.rounds,
             started=started,
             seconds=seconds,
+            outline=context.outline,
         )
         if len(node.participants) > 1:
             body = {
