@@ -71,6 +71,7 @@ def test_a_byte_order_mark_and_windows_lines_are_fine(tmp_path: Path) -> None:
     [
         (b"", {}, errors.FileEmpty, "is empty"),
         (b"a,b\n", {}, errors.FileEmpty, "a header and no row"),
+        (b"a,b\n", {"columns": []}, errors.FileEmpty, "a header and no row"),
         (b"a,b\n\n\n", {}, errors.FileEmpty, "a header and no row"),
         (b"a,a\n1,2\n", {}, errors.TableInvalid, "line 1.*'a' twice"),
         (b"a,\n1,2\n", {}, errors.TableInvalid, "none for column 2"),
@@ -106,6 +107,16 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
         read_csv(tmp_path / "nobody.csv")
     with pytest.raises(errors.FileMissing, match="directory"):
         read_csv(tmp_path)
+
+
+def test_a_type_that_changes_late_in_a_long_file_is_found(tmp_path: Path) -> None:
+    path = tmp_path / "long.csv"
+    rows = [f"{n},{n},true,{n}" for n in range(5000)]
+    rows[4500] = "4500,0.5,maybe,x"
+    path.write_text("a,b,c,d\n" + "\n".join(rows))
+    assert read_csv(path).dtypes == {"a": "int64", "b": "float64", "c": "<U5", "d": "<U4"}
+    with pytest.raises(errors.CellTypeWrong, match=r"column 'd', line 4502: .*\(1 cells\)"):
+        read_csv(path, dtypes={"d": int})
 
 
 words = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=6)
