@@ -107,7 +107,7 @@ class WireLink(Link):
 
     def post(self, message: Message) -> None:
         """Have the pulse thread send a control message."""
-        if not (self._departed or self._ended):
+        if not self._ended and (not self._departed or isinstance(message, Bye)):
             self._posted.append(message)
             self._wake.set()
 
