@@ -121,7 +121,7 @@ def test_a_file_is_checked(tmp_path: Any, capsys: pytest.CaptureFixture[str]) ->
     )
     assert app.status_of(["config", "check", str(file)]) == 0
     out, err = capsys.readouterr()
-    assert "local: 2 parties, 1 devices" in out
+    assert "local: 2 parties, 1 device\n" in out
     assert "p[1]" in out
     assert "h:7001" in out
     assert "m2k" in out

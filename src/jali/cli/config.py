@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from collections.abc import Sized
+
     from jali.core.config import Federation
 
 __all__ = ["command"]
@@ -59,15 +61,20 @@ def _described(federation: Federation) -> str:
         members = ", ".join(device.parties) or device.party
         dealer = device.dealer or device.insecure_dealer or "-"
         devices.append((device.name, device.kind, members, device.protocol or "-", dealer))
+    members = f"{_counted(federation.parties, 'party', 'parties')}, {_counted(federation.devices, 'device', 'devices')}"
     return "\n".join(
         [
-            f"{federation.name}: {len(parties) - 1} parties, {len(devices) - 1} devices",
+            f"{federation.name}: {members}",
             f"digest {federation.digest().hex()[:DIGEST_SHOWN]} (the same at every party)",
             "",
             columns(parties),
             *(["", columns(devices)] if federation.devices else []),
         ]
     )
+
+
+def _counted(things: Sized, one: str, many: str) -> str:
+    return f"{len(things)} {one if len(things) == 1 else many}"
 
 
 def _missing_files(federation: Federation) -> list[str]:

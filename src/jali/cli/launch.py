@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -140,11 +140,10 @@ def _wait(children: Mapping[str, subprocess.Popen[str]]) -> int:
 
 
 def _wait_a_little(children: Mapping[str, subprocess.Popen[str]]) -> None:
-    running = next(child for child in children.values() if child.poll() is None)
-    try:
-        running.wait(POLL_S)
-    except subprocess.TimeoutExpired:
-        return
+    running = next((child for child in children.values() if child.poll() is None), None)
+    if running is not None:
+        with suppress(subprocess.TimeoutExpired):
+            running.wait(POLL_S)
 
 
 def _end(children: Mapping[str, subprocess.Popen[str]]) -> None:
