@@ -64,6 +64,7 @@ __all__ = [
     "ModeUnknown",
     "ModelParameterError",
     "NotRevealedHere",
+    "NotTraceable",
     "OutputError",
     "PartyNameInvalid",
     "PartyStalled",
@@ -84,6 +85,8 @@ __all__ = [
     "RowRagged",
     "SealBroken",
     "SealVersionUnknown",
+    "SecretControl",
+    "SecretIndex",
     "SecretUse",
     "SessionClosed",
     "SharesInvalid",
@@ -96,6 +99,7 @@ __all__ = [
     "UnknownName",
     "UnknownParty",
     "UnseenCategoryError",
+    "UnsupportedOperation",
     "UnsupportedValue",
     "VersionError",
     "WireVersionMismatch",
@@ -611,6 +615,30 @@ class ProtocolUseError(ProgramError):
     """An operation of an MPC protocol was called with roles, shapes or sizes that it does not take."""
 
     code = "J2401"
+
+
+class UnsupportedOperation(ProgramError):
+    """The program computes something on secrets that no rule covers."""
+
+    code = "J2101"
+
+
+class SecretControl(ProgramError):
+    """The program would take another path depending on a secret."""
+
+    code = "J2102"
+
+
+class SecretIndex(ProgramError):
+    """The program uses a secret as an index."""
+
+    code = "J2103"
+
+
+class NotTraceable(ProgramError):
+    """The function cannot be turned into a program for secrets."""
+
+    code = "J2104"
 
 
 def error_class(code: str) -> type[JaliError]:

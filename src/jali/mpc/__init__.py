@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TODO-DOC."""
+"""The engine of the mpc device: programs, protocols and the scheduler that runs one on the other."""

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rules: functions that are approximated, and the named jax functions that have a better form than their parts."""
+
+from __future__ import annotations
+
+from math import log
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from jali.core.errors import UnsupportedOperation
+from jali.mpc.lower import Builder, Operand, Public, Secret, rule
+from jali.mpc.lower_arithmetic import add, function, mul, power, sub
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["HOOKS"]
+
+
+@rule("exp")
+def _exp(build: Builder, params: Any, x: Secret) -> Operand:
+    # jax differentiates softplus as exp(z - softplus(z)), which is sigmoid(z): one function instead of two
+    difference = build.made_by(x, "sub")
+    if difference is not None:
+        z, y = difference.inputs
+        plus = build.defining.get(y)
+        if plus is not None and plus.attributes.get("name") == "softplus" and plus.inputs == (z,):
+            return function(build, "sigmoid", build.operand(z))
+    return function(build, "exp", x)
+
+
+@rule("log")
+def _log(build: Builder, params: Any, x: Secret) -> Operand:
+    return function(build, "log", x)
+
+
+@rule("sqrt")
+def _sqrt(build: Builder, params: Any, x: Secret) -> Operand:
+    return function(build, "sqrt", x)
+
+
+@rule("rsqrt")
+def _rsqrt(build: Builder, params: Any, x: Secret) -> Operand:
+    return function(build, "rsqrt", x)
+
+
+@rule("logistic")
+def _logistic(build: Builder, params: Any, x: Secret) -> Operand:
+    return function(build, "sigmoid", x)
+
+
+@rule("tanh")
+def _tanh(build: Builder, params: Any, x: Secret) -> Operand:
+    return function(build, "tanh", x)
+
+
+@rule("log1p")
+def _log1p(build: Builder, params: Any, x: Secret) -> Operand:
+    return _of(build, "log", add(build, x, build.public(1.0)))
+
+
+@rule("expm1")
+def _expm1(build: Builder, params: Any, x: Secret) -> Operand:
+    return sub(build, function(build, "exp", x), build.public(1.0))
+
+
+@rule("exp2")
+def _exp2(build: Builder, params: Any, x: Secret) -> Operand:
+    return _of(build, "exp", mul(build, x, build.public(log(2))))
+
+
+@rule("log2")
+def _log2(build: Builder, params: Any, x: Secret) -> Operand:
+    return mul(build, function(build, "log", x), build.public(1 / log(2)))
+
+
+@rule("pow")
+def _pow(build: Builder, params: Any, x: Operand, y: Operand) -> Operand:
+    if isinstance(y, Public) and isinstance(x, Secret) and y.only is not None:
+        if float(y.only).is_integer() and abs(y.only) <= 64:
+            return power(build, x, int(y.only))
+        if y.only == 0.5:
+            return function(build, "sqrt", x)
+        if y.only == -0.5:
+            return function(build, "rsqrt", x)
+    if isinstance(x, Public):
+        if not np.all(x.array > 0):
+            raise UnsupportedOperation("a public base of a secret power must be positive")
+        return _of(build, "exp", mul(build, y, Public(np.log(x.array), x.depth)))
+    return _of(build, "exp", mul(build, y, function(build, "log", x)))
+
+
+@rule("stop_gradient", "copy", "copy_p", "optimization_barrier", "reduce_precision", "device_put")
+def _itself(build: Builder, params: Any, *x: Operand) -> Operand | list[Operand]:
+    return list(x) if len(x) > 1 else x[0]
+
+
+def _of(build: Builder, name: str, x: Operand) -> Operand:
+    if isinstance(x, Public):
+        raise UnsupportedOperation(f"{name} of a secret that turned out to be public")
+    return function(build, name, x)
+
+
+def _logaddexp(build: Builder, x: Operand, y: Operand) -> Operand | None:
+    """log(e^x + e^y) = x + softplus(y - x)."""
+    first, second = (y, x) if isinstance(y, Public) else (x, y)
+    difference = sub(build, second, first)
+    if not isinstance(difference, Secret):
+        return None
+    return add(build, first, _softplus(build, difference))
+
+
+def _softplus(build: Builder, x: Operand) -> Secret:
+    if not isinstance(x, Secret):
+        raise UnsupportedOperation("softplus of a secret that turned out to be public")
+    return function(build, "softplus", x)
+
+
+# By the name of a jitted or custom-gradient function of jax; a result of None means that its parts are taken.
+HOOKS: dict[str, Callable[..., Operand | None]] = {"logaddexp": _logaddexp}

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Equations whose operands everybody knows: evaluated while the program is built, for all iterations at once.
+
+Common elementwise primitives are evaluated by numpy (correctly rounded, so that all parties fold to the same
+constants and no compilation is needed); the rest by jax itself.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from jali.core.extras import need
+from jali.mpc.lower import Builder, Public
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+__all__ = ["fold"]
+
+
+def _select(which: NDArray[Any], *cases: NDArray[Any]) -> NDArray[Any]:
+    return np.asarray(np.choose(which.astype(np.int64), cases))
+
+
+_ELEMENTWISE: dict[str, Callable[..., Any]] = {
+    "add": np.add,
+    "add_any": np.add,
+    "and": np.bitwise_and,
+    "eq": np.equal,
+    "ge": np.greater_equal,
+    "gt": np.greater,
+    "le": np.less_equal,
+    "lt": np.less,
+    "max": np.maximum,
+    "min": np.minimum,
+    "mul": np.multiply,
+    "ne": np.not_equal,
+    "neg": np.negative,
+    "not": np.invert,
+    "or": np.bitwise_or,
+    "select_n": _select,
+    "sqrt": np.sqrt,
+    "square": np.square,
+    "stop_gradient": np.asarray,
+    "copy": np.asarray,
+    "convert_element_type": np.asarray,
+    "sub": np.subtract,
+}
+
+
+def fold(build: Builder, equation: Any, operands: Sequence[Public]) -> list[Public]:
+    """The results of an equation, as public values.
+
+    Shapes: leading axes (iterations) are broadcast against each other.
+    """
+    name = equation.primitive.name
+    outputs = [v.aval for v in equation.outvars]
+    if name in _ELEMENTWISE:
+        return [_elementwise(build, _ELEMENTWISE[name], operands, aval=outputs[0])]
+    if name == "div" and outputs[0].dtype.kind == "f":
+        return [_elementwise(build, np.divide, operands, aval=outputs[0])]
+    if name == "broadcast_in_dim":
+        return [_broadcast(operands[0], equation.params, aval=outputs[0], depth=build.depth)]
+    if name in {"reshape", "squeeze", "expand_dims"}:
+        lead = operands[0].array.shape[: build.depth]
+        return [Public(operands[0].array.reshape((*lead, *outputs[0].shape)), build.depth)]
+    return _by_jax(build, equation, operands)
+
+
+def _elementwise(build: Builder, function: Callable[..., Any], operands: Sequence[Public], *, aval: Any) -> Public:
+    rank = len(aval.shape)
+    wide = [x.array.reshape((*x.array.shape[: build.depth], *(1,) * (rank - len(x.shape)), *x.shape)) for x in operands]
+    with np.errstate(all="ignore"):  # jax is silent, too
+        result = np.asarray(function(*wide))
+    lead = result.shape[: build.depth]
+    return Public(np.broadcast_to(result, (*lead, *aval.shape)).astype(aval.dtype), build.depth)
+
+
+def _broadcast(x: Public, params: Any, *, aval: Any, depth: int) -> Public:
+    wide = [1] * len(aval.shape)
+    for dim, size in zip(params["broadcast_dimensions"], x.shape, strict=True):
+        wide[dim] = size
+    lead = x.array.shape[:depth]
+    return Public(np.broadcast_to(x.array.reshape((*lead, *wide)), (*lead, *aval.shape)), depth)
+
+
+def _by_jax(build: Builder, equation: Any, operands: Sequence[Public]) -> list[Public]:
+    jax = need("jax", extra="jax")
+    evaluate = _evaluator(equation)
+    lead = np.broadcast_shapes(*(x.array.shape[: build.depth] for x in operands)) if operands else (1,) * build.depth
+    count = int(np.prod(lead, dtype=np.int64))
+    arrays: list[Any] = []
+    axes: list[int | None] = []
+    for x, variable in zip(operands, equation.invars, strict=True):
+        if count > 1 and x.varies:
+            stacked = np.broadcast_to(x.array, (*lead, *x.shape)).reshape((count, *x.shape))
+            arrays.append(_typed(stacked, variable))
+            axes.append(0)
+        else:
+            arrays.append(_typed(x.array.reshape(x.shape), variable))
+            axes.append(None)
+    mapped = 0 in axes
+    results = jax.vmap(evaluate, in_axes=axes)(*arrays) if mapped else evaluate(*arrays)
+    front = lead if mapped else (1,) * build.depth
+    return [
+        Public(_array(result).reshape((*front, *variable.aval.shape)), build.depth)
+        for result, variable in zip(results, equation.outvars, strict=True)
+    ]
+
+
+def _typed(array: Any, variable: Any) -> Any:
+    return array.astype(variable.aval.dtype) if isinstance(array, np.ndarray) else array
+
+
+def _array(result: Any) -> Any:
+    """As numpy, but for the keys of jax.random, which only jax can hold."""
+    return result if not hasattr(result.dtype, "kind") or result.dtype.kind == "O" else np.asarray(result)
+
+
+def _evaluator(equation: Any) -> Callable[..., list[Any]]:
+    """The equation as a function of arrays, with fresh variables for literals and for results that nobody uses."""
+    core = need("jax.extend.core", extra="jax")
+    invars = [core.Var(v.aval) for v in equation.invars]
+    outvars = [core.Var(v.aval) for v in equation.outvars]
+    jaxpr = core.Jaxpr([], invars, outvars, [equation.replace(invars=invars, outvars=outvars)])
+    function: Callable[..., list[Any]] = core.jaxpr_as_fun(core.ClosedJaxpr(jaxpr, []))
+    return function

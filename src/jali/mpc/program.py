@@ -1,0 +1,433 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Running a program: every operation of the IR as a step over the contract of the protocols.
+
+`run_program` is a generator of rounds, so programs nest (a loop's body is one) and several can run side by side.
+"""
+
+from __future__ import annotations
+
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from jali import kernels
+from jali.core.errors import InternalError
+from jali.mpc.functions import call
+from jali.mpc.schedule import Plan, Step, run_steps
+from jali.mpc.views import rows_of, view_function, window_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Sequence
+
+    from numpy.typing import NDArray
+
+    from jali.mpc.contract import Boolean, MpcProtocol
+    from jali.mpc.ir import Op, Program, ValueType
+    from jali.mpc.rounds import Round
+
+    Start = Callable[[MpcProtocol, list[Any]], Any]
+    Talk = Generator[Round, Any, Any]
+
+__all__ = ["plan_of", "run_program"]
+
+_PLANS: WeakKeyDictionary[Program, Plan] = WeakKeyDictionary()
+_LOCK = Lock()
+
+
+def run_program(program: Program, protocol: MpcProtocol, inputs: Sequence[Any]) -> Generator[Round, Any, list[Any]]:
+    """Run a program at one role: shares (or arrays in clear, where a type is public) in and out.
+
+    Security: what the protocol's operations show, and nothing else; the order of messages depends on the program only.
+    Cost: rounds of the longest chain of interactive operations.
+    Raises: InternalError if the number of inputs is wrong.
+    """
+    if len(inputs) != program.inputs:
+        raise InternalError(f"program {program.name!r} takes {program.inputs} inputs, found {len(inputs)}")
+    return (yield from run_steps(plan_of(program), protocol, inputs))
+
+
+def plan_of(program: Program) -> Plan:
+    """The steps of a program, made once in a process."""
+    with _LOCK:
+        plan = _PLANS.get(program)
+    if plan is None:
+        plan = _plan(program)
+        with _LOCK:
+            _PLANS[program] = plan
+    return plan
+
+
+class _Node:
+    """An operation with the types around it; `result` is that of its first output."""
+
+    __slots__ = ("op", "result", "types")
+
+    def __init__(self, op: Op, types: list[ValueType], *, result: ValueType) -> None:
+        self.op = op
+        self.types = types
+        self.result = result
+
+
+def _plan(program: Program) -> Plan:
+    steps: list[Step] = []
+    initial: dict[int, Any] = {}
+    for op in program.ops:
+        if op.constant is not None:
+            initial[op.outputs[0]] = op.constant.array
+            continue
+        types = [program.types[value] for value in op.inputs]
+        node = _Node(op, types, result=program.types[op.outputs[0]])
+        builder = _BUILDERS.get(op.kind)
+        if builder is None:
+            raise InternalError(f"no step for an operation of kind {op.kind!r}")
+        start, interactive = builder(node)
+        step = Step(start, op.inputs, outputs=op.outputs, interactive=interactive, many=op.kind == "loop")
+        steps.append(step)
+    return Plan(steps, size=len(program.types), given=program.inputs, outputs=program.outputs, initial=initial)
+
+
+# -- arithmetic ---------------------------------------------------------------------------------------------------
+
+
+def _add(node: _Node) -> tuple[Start, bool]:
+    shape = node.result.shape
+    if node.types[0].secret and node.types[1].secret:
+        return lambda p, v: p.linear(np.add, v[0], v[1], shape=shape), False
+    if node.types[0].secret:
+        return lambda p, v: p.add_public(v[0], v[1]), False
+    return lambda p, v: p.add_public(v[1], v[0]), False
+
+
+def _sub(node: _Node) -> tuple[Start, bool]:
+    shape = node.result.shape
+    if node.types[0].secret and node.types[1].secret:
+        return lambda p, v: p.linear(np.subtract, v[0], v[1], shape=shape), False
+    if node.types[0].secret:
+        return lambda p, v: p.add_public(v[0], np.negative(v[1])), False
+    return lambda p, v: p.add_public(p.linear(np.negative, v[1], shape=shape), v[0]), False
+
+
+def _neg(node: _Node) -> tuple[Start, bool]:
+    shape = node.result.shape
+    return lambda p, v: p.linear(np.negative, v[0], shape=shape), False
+
+
+def _mul(node: _Node) -> tuple[Start, bool]:
+    shift, shape = _integer(node.op, "shift"), node.result.shape
+    if node.types[0].secret and node.types[1].secret:
+        return lambda p, v: p.mul(v[0], v[1], shift=shift), True
+    secret, public = (0, 1) if node.types[0].secret else (1, 0)
+
+    def start(p: MpcProtocol, v: list[Any]) -> Any:
+        factor = v[public]
+        return p.linear(lambda a: np.multiply(a, factor), v[secret], shape=shape)
+
+    return start, False
+
+
+def _dot(node: _Node) -> tuple[Start, bool]:
+    shift, shape = _integer(node.op, "shift"), node.result.shape
+    if node.types[0].secret and node.types[1].secret:
+        return lambda p, v: p.dot(v[0], v[1], shift=shift), True
+
+    def start(p: MpcProtocol, v: list[Any]) -> Any:
+        if node.types[0].secret:
+            right = np.ascontiguousarray(v[1])
+            return p.linear(lambda a: kernels.matmul(np.ascontiguousarray(a), right), v[0], shape=shape)
+        left = np.ascontiguousarray(v[0])
+        return p.linear(lambda a: kernels.matmul(left, np.ascontiguousarray(a)), v[1], shape=shape)
+
+    return start, False
+
+
+def _truncate(node: _Node) -> tuple[Start, bool]:
+    bits = _integer(node.op, "bits")
+    return lambda p, v: p.truncate(v[0], bits), True
+
+
+def _rescale(_: _Node) -> tuple[Start, bool]:
+    return lambda _, v: v[0], False
+
+
+def _sum(node: _Node) -> tuple[Start, bool]:
+    axes: Any = node.op.attributes["axes"]
+    shape = node.result.shape
+
+    def total(a: NDArray[np.uint64]) -> NDArray[np.uint64]:
+        return np.asarray(np.add.reduce(a, axis=axes))
+
+    return lambda p, v: p.linear(total, v[0], shape=shape), False
+
+
+def _cumsum(node: _Node) -> tuple[Start, bool]:
+    axis, backwards, shape = _integer(node.op, "axis"), _integer(node.op, "reverse"), node.result.shape
+
+    def total(a: NDArray[np.uint64]) -> NDArray[np.uint64]:
+        return np.flip(np.cumsum(np.flip(a, axis), axis), axis) if backwards else np.cumsum(a, axis)
+
+    return lambda p, v: p.linear(total, v[0], shape=shape), False
+
+
+# -- rearrangements -----------------------------------------------------------------------------------------------
+
+
+def _rearranged(
+    function: Callable[..., NDArray[Any]], types: list[ValueType], result: ValueType, *, operands: int = 1
+) -> Start:
+    """The same rearrangement of shares, of bits or of arrays in clear."""
+    shape = result.shape
+    if not types[0].secret:
+        return lambda _, v: function(*v)
+    if result.kind == "bool":
+        if len(types) == operands:
+            return lambda p, v: p.permute_bits(function, *v, shape=shape)
+        return lambda p, v: p.permute_bits(lambda *a: function(*a, *v[operands:]), *v[:operands], shape=shape)
+    if len(types) == operands:
+        return lambda p, v: p.linear(function, *v, shape=shape)
+    return lambda p, v: p.linear(lambda *a: function(*a, *v[operands:]), *v[:operands], shape=shape)
+
+
+def _view(node: _Node) -> tuple[Start, bool]:
+    return _rearranged(view_function(node.op.attributes, node.result.shape), node.types, node.result), False
+
+
+def _window(node: _Node) -> tuple[Start, bool]:
+    return _rearranged(window_of(node.result.shape), node.types, node.result), False
+
+
+def _rows(node: _Node) -> tuple[Start, bool]:
+    return _rearranged(rows_of(_integer(node.op, "row"), node.result.shape), node.types, node.result), False
+
+
+def _concatenate(node: _Node) -> tuple[Start, bool]:
+    axis = _integer(node.op, "axis")
+    return _rearranged(
+        lambda *a: np.concatenate(a, axis=axis), node.types, node.result, operands=len(node.types)
+    ), False
+
+
+def _share(node: _Node) -> tuple[Start, bool]:
+    shape = node.result.shape
+    if node.result.kind == "bool":
+        return lambda p, v: p.public_bits(_filled(v[0], shape)), False
+    return lambda p, v: p.public(_filled(v[0], shape)), False
+
+
+# -- bits ---------------------------------------------------------------------------------------------------------
+
+
+def _compare(node: _Node) -> tuple[Start, bool]:
+    difference, _ = _sub(node)
+    if node.op.kind == "less":
+        return lambda p, v: p.sign(difference(p, v)), True
+    return lambda p, v: p.is_zero(difference(p, v)), True
+
+
+def _not(_: _Node) -> tuple[Start, bool]:
+    return lambda p, v: p.invert(v[0]), False
+
+
+def _xor(node: _Node) -> tuple[Start, bool]:
+    shape = node.result.shape
+
+    def bits(p: MpcProtocol, value: Any, kind: ValueType) -> Boolean:
+        if kind.secret:
+            return value  # type: ignore[no-any-return]
+        return p.public_bits(_filled(value, shape))
+
+    return lambda p, v: p.xor(bits(p, v[0], node.types[0]), bits(p, v[1], node.types[1])), False
+
+
+def _and(node: _Node) -> tuple[Start, bool]:
+    shape = node.result.shape
+    if node.types[0].secret and node.types[1].secret:
+        return lambda p, v: p.conjunction(v[0], v[1]), True
+    secret, public = (0, 1) if node.types[0].secret else (1, 0)
+
+    def start(p: MpcProtocol, v: list[Any]) -> Any:
+        mask = v[public]
+        zeros = p.public_bits(np.zeros(shape, np.bool_))
+        return p.permute_bits(lambda a, z: _where(mask, a, z), v[secret], zeros, shape=shape)
+
+    return start, False
+
+
+def _select(node: _Node) -> tuple[Start, bool]:
+    if not node.types[0].secret:
+        return _select_public(node.result), False
+    return (_select_bits() if node.result.kind == "bool" else _select_number(node.types, node.result)), True
+
+
+def _select_public(result: ValueType) -> Start:
+    shape = result.shape
+
+    def start(p: MpcProtocol, v: list[Any]) -> Any:
+        mask = v[0]
+        combine = p.permute_bits if result.kind == "bool" else p.linear
+        return combine(lambda a, b: _where(mask, a, b), v[1], v[2], shape=shape)
+
+    return start
+
+
+def _select_number(types: list[ValueType], result: ValueType) -> Start:
+    """y + b (x - y)."""
+    first, second = types[1], types[2]
+    shape = result.shape
+
+    def start(p: MpcProtocol, v: list[Any]) -> Talk:
+        bit, x, y = v
+        if not first.secret and not second.secret:
+            weight = np.subtract(x, y)
+            number = yield from p.to_arithmetic(bit)
+            return p.add_public(p.linear(lambda a: np.multiply(a, weight), number, shape=shape), y)
+        if first.secret and second.secret:
+            chosen = yield from p.select(bit, p.linear(np.subtract, x, y, shape=shape))
+            return p.linear(np.add, chosen, y, shape=shape)
+        if first.secret:
+            shifted = x if not np.any(y) else p.add_public(x, np.negative(y))
+            chosen = yield from p.select(bit, shifted)
+            return chosen if shifted is x else p.add_public(chosen, y)
+        chosen = yield from p.select(bit, p.add_public(p.linear(np.negative, y, shape=shape), x))
+        return p.linear(np.add, chosen, y, shape=shape)
+
+    return start
+
+
+def _select_bits() -> Start:
+    """y xor (b and (x xor y)), for shared x and y."""
+
+    def start(p: MpcProtocol, v: list[Any]) -> Talk:
+        bit, x, y = v
+        chosen = yield from p.conjunction(bit, p.xor(x, y))
+        return p.xor(chosen, y)
+
+    return start
+
+
+def _convert(node: _Node) -> tuple[Start, bool]:
+    shape = node.result.shape
+    if node.types[0].kind == "bool":
+        unit = np.uint64(1 << node.result.fraction)
+
+        def start(p: MpcProtocol, v: list[Any]) -> Talk:
+            number = yield from p.to_arithmetic(v[0])
+            return (
+                number if node.result.fraction == 0 else p.linear(lambda a: np.multiply(a, unit), number, shape=shape)
+            )
+
+        return start, True
+    factor = np.uint64(1 << (node.result.fraction - node.types[0].fraction))
+    return lambda p, v: p.linear(lambda a: np.multiply(a, factor), v[0], shape=shape), False
+
+
+# -- composites ---------------------------------------------------------------------------------------------------
+
+
+def _function(node: _Node) -> tuple[Start, bool]:
+    name, fraction = str(node.op.attributes["name"]), node.result.fraction
+    return lambda p, v: call(name, p, v[0], fraction=fraction), True
+
+
+def _maximum(node: _Node) -> tuple[Start, bool]:
+    """A tournament along an axis: log2(n) rounds of a comparison and a choice."""
+    axis, shape = _integer(node.op, "axis"), node.result.shape
+
+    def start(p: MpcProtocol, v: list[Any]) -> Talk:
+        x = p.linear(lambda a: np.moveaxis(a, axis, 0), v[0], shape=(node.types[0].shape[axis], *shape))
+        while (count := x.shape[0]) > 1:
+            half = count // 2
+            part = (half, *shape)
+            gap = p.linear(lambda a, h=half: a[h : 2 * h] - a[:h], x, shape=part)
+            smaller = p.linear(np.negative, gap, shape=part)
+            larger = yield from p.sign(smaller)
+            rise = yield from p.select(larger, gap)
+            x = p.linear(
+                lambda a, r, h=half: np.concatenate([a[:h] + r, a[2 * h :]]), x, rise, shape=(count - half, *shape)
+            )
+        return p.linear(lambda a: a[0], x, shape=shape)
+
+    return start, True
+
+
+def _loop(node: _Node) -> tuple[Start, bool]:
+    if node.op.body is None:
+        raise InternalError("a loop without a body")
+    body, plan = node.op.body, plan_of(node.op.body)
+    count, constants, carries = (_integer(node.op, key) for key in ("count", "constants", "carries"))
+    order = range(count - 1, -1, -1) if _integer(node.op, "reverse") else range(count)
+    stacked = node.types[constants + carries :]
+    outputs = body.output_types
+
+    def start(p: MpcProtocol, v: list[Any]) -> Talk:
+        fixed, carry, sources = v[:constants], v[constants : constants + carries], v[constants + carries :]
+        collected: list[list[Any]] = [[] for _ in outputs[carries:]]
+        for index in order:
+            slices = [_slice(p, x, kind, index) for x, kind in zip(sources, stacked, strict=True)]
+            results = yield from run_steps(plan, p, [*fixed, *carry, *slices])
+            carry = results[:carries]
+            for pile, value in zip(collected, results[carries:], strict=True):
+                pile.append(value)
+        piles = (pile[::-1] if _integer(node.op, "reverse") else pile for pile in collected)
+        return [*carry, *(_stack(p, pile, kind) for pile, kind in zip(piles, outputs[carries:], strict=True))]
+
+    return start, True
+
+
+def _slice(p: MpcProtocol, x: Any, kind: ValueType, index: int) -> Any:
+    if not kind.secret:
+        return x[index]
+    if kind.kind == "bool":
+        return p.permute_bits(lambda a: a[index], x, shape=kind.shape[1:])
+    return p.linear(lambda a: a[index], x, shape=kind.shape[1:])
+
+
+def _stack(p: MpcProtocol, pile: list[Any], kind: ValueType) -> Any:
+    shape = (len(pile), *kind.shape)
+    if kind.kind == "bool":
+        return p.permute_bits(lambda *a: np.stack(a), *pile, shape=shape)
+    return p.linear(lambda *a: np.stack(a), *pile, shape=shape)
+
+
+def _filled(value: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    return np.array(np.broadcast_to(value, shape), order="C")
+
+
+def _where(mask: NDArray[np.bool_], a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
+    return np.asarray(np.where(mask, a, b))
+
+
+def _integer(op: Op, key: str) -> int:
+    value = op.attributes.get(key, 0)
+    if not isinstance(value, int):
+        raise InternalError(f"{op.kind}: expected a number as {key!r}")
+    return value
+
+
+_BUILDERS: dict[str, Callable[[_Node], tuple[Start, bool]]] = {
+    "add": _add,
+    "and": _and,
+    "concatenate": _concatenate,
+    "convert": _convert,
+    "cumsum": _cumsum,
+    "dot": _dot,
+    "equal": _compare,
+    "function": _function,
+    "less": _compare,
+    "loop": _loop,
+    "maximum": _maximum,
+    "mul": _mul,
+    "neg": _neg,
+    "not": _not,
+    "rescale": _rescale,
+    "rows": _rows,
+    "select": _select,
+    "share": _share,
+    "sub": _sub,
+    "sum": _sum,
+    "truncate": _truncate,
+    "view": _view,
+    "window": _window,
+    "xor": _xor,
+}
