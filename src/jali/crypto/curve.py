@@ -56,14 +56,14 @@ class Scalar(Secret):
         return np.frombuffer(products, np.uint8).reshape(-1, POINT_BYTES)
 
 
-def tags(points: Points, *, domain: str, context: bytes = b"") -> NDArray[np.uint8]:
-    """What stands for a point when it is compared: 128 bits of a hash, separated by domain and context.
+def tags(points: Points, *, domain: str) -> NDArray[np.uint8]:
+    """What stands for a point when it is compared: 128 bits of a hash with a domain.
 
     Shapes: (n, 32) to (n, 16).
     Security: hides the algebra (no further multiplication is possible). Among n and m values, a false match has
     probability n m / 2^128: below 2^-40 up to 2^44 values on each side.
     """
-    start = hashlib.blake2b(encode_parts(domain, context), digest_size=TAG_BYTES)
+    start = hashlib.blake2b(encode_parts(domain), digest_size=TAG_BYTES)
     raw = points.tobytes()
     result = bytearray()
     for at in range(0, len(raw), POINT_BYTES):

@@ -59,7 +59,14 @@ def align(
         raise PSI_PROTOCOLS.unknown(protocol)
     normaliser(normalise)
     who = "both" if len(learners) == 2 else learners[0]
-    attributes = {"on": on, "learns": who, "protocol": protocol, "normalise": normalise, "to": learners}
+    attributes = {
+        "on": on,
+        "learns": who,
+        "protocol": protocol,
+        "normalise": normalise,
+        "to": learners,
+        "trust": _trust(protocol, owners),
+    }
     federation = left._federation  # noqa: SLF001 - handles show their federation to operations only
     node = federation.align_node(
         operation=AlignOperation.name,
@@ -195,6 +202,15 @@ def _owner(handle: Any) -> str:
     if seen.kind != "private":
         raise ProgramError(f"expected a table at one party, found {handle.node.text!r}, which is {seen}")
     return str(seen.owner)
+
+
+def _trust(protocol: str, owners: tuple[str, str]) -> str:
+    threat = PSI_PROTOCOLS.get(protocol).threat
+    assumed = "; ".join(threat.assumptions)
+    return (
+        f"{protocol} intersection of {' and '.join(owners)}: {threat.adversary}, {threat.corrupt} of {threat.parties} "
+        f"may be corrupt; {assumed} ({threat.paper})"
+    )
 
 
 def _private(party: str) -> Any:
