@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Each operation of the contract on its own, for tests of costs and of views.
+
+An operation takes one side and the shares of two inputs, `a` (additive or masked, as `prepared` says) and `b`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    from numpy.typing import NDArray
+
+    from jali.mpc.rounds import Round
+
+    Part = Generator[Round, Any, Any]
+
+__all__ = ["OPERATIONS", "on_inputs"]
+
+
+def _sum_of_two(side: Any, a: Any, b: Any) -> Part:
+    x, y = (yield from side.mul(a, b)), (yield from side.mul(b, b))
+    return side.linear(np.add, x, y, shape=a.shape)
+
+
+def _fresh(function: Callable[[Any, Any], Part]) -> Callable[[Any, Any, Any], Part]:
+    """On the product of the inputs, which m2k holds in additive form."""
+
+    def operation(side: Any, a: Any, b: Any) -> Part:
+        return (yield from function(side, (yield from side.mul(a, b))))
+
+    return operation
+
+
+def _matrix(side: Any, a: Any, b: Any, *, shift: int = 0) -> Part:
+    n = a.shape[0]
+    left = side.linear(lambda x: x.reshape(1, n), a, shape=(1, n))
+    right = side.linear(lambda x: np.stack([x, x], axis=1), b, shape=(n, 2))
+    return (yield from side.dot(left, right, shift=shift))
+
+
+def _signs(side: Any, a: Any, b: Any) -> Part:
+    return (yield from side.sign(a)), (yield from side.sign(b))
+
+
+def _conjunction(side: Any, a: Any, b: Any) -> Part:
+    s, t = yield from _signs(side, a, b)
+    return (yield from side.conjunction(s, t))
+
+
+def _to_arithmetic(side: Any, a: Any, b: Any) -> Part:
+    return (yield from side.to_arithmetic((yield from side.sign(a))))
+
+
+def _select(side: Any, a: Any, b: Any) -> Part:
+    return (yield from side.select((yield from side.sign(a)), (yield from side.mul(b, b))))
+
+
+OPERATIONS: dict[str, Callable[[Any, Any, Any], Part]] = {
+    "mul": lambda side, a, b: side.mul(a, b),
+    "mul of sums": _sum_of_two,
+    "mul, shifted": lambda side, a, b: side.mul(a, b, shift=18),
+    "square, shifted": lambda side, a, b: side.mul(a, a, shift=18),
+    "square of a product": _fresh(lambda side, x: side.mul(x, x)),
+    "dot": _matrix,
+    "dot, shifted": lambda side, a, b: _matrix(side, a, b, shift=18),
+    "truncate": lambda side, a, b: side.truncate(a, 18),
+    "truncate a product": _fresh(lambda side, x: side.truncate(x, 18)),
+    "sign": lambda side, a, b: side.sign(a),
+    "sign of a product": _fresh(lambda side, x: side.sign(x)),
+    "is_zero": lambda side, a, b: side.is_zero(a),
+    "conjunction": _conjunction,
+    "to_arithmetic": _to_arithmetic,
+    "select": _select,
+}
+
+
+def on_inputs(
+    name: str, x: NDArray[np.uint64] | None, y: NDArray[np.uint64] | None, shape: tuple[int, ...]
+) -> Callable[[Any], Part]:
+    """Share x and y of roles 0 and 1, then run the operation."""
+
+    def operation(side: Any) -> Part:
+        a = yield from side.input(x if side.role == 0 else None, 0, shape)
+        b = yield from side.input(y if side.role == 1 else None, 1, shape)
+        return (yield from OPERATIONS[name](side, a, b))
+
+    return operation

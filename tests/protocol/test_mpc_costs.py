@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rounds and bytes: the counters of real streams equal the estimator, and both equal the table below."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from jali.core.threat import Cost
+from jali.mpc.contract import Outline
+from jali.mpc.estimate import estimate
+from tests.mpc.operations import OPERATIONS, on_inputs
+from tests.mpc.roles import SECURE, run_lockstep, run_threads
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Mapping
+
+    from numpy.typing import NDArray
+
+    from jali.mpc.rounds import Round
+
+N = 640  # ten words of bits
+ROLES = {"m2k": ("evaluator0", "evaluator1", "dealer"), "rep3": ("party0", "party1", "party2")}
+
+# Without the inputs: rounds, bytes that each role sends, bytes dealt.
+GOLDEN: dict[str, dict[str, tuple[int, tuple[int, int, int], int]]] = {
+    "m2k": {
+        "mul": (0, (0, 0, 0), 5120),
+        "mul of sums": (0, (0, 0, 0), 10240),
+        "mul, shifted": (1, (5120, 5120, 0), 15360),
+        "square, shifted": (1, (5120, 5120, 0), 15360),
+        "square of a product": (1, (5120, 5120, 0), 10240),
+        "dot": (0, (0, 0, 0), 16),
+        "dot, shifted": (1, (16, 16, 0), 48),
+        "truncate": (0, (0, 0, 0), 10240),
+        "truncate a product": (1, (5120, 5120, 0), 15360),
+        "sign": (2, (3200, 3200, 0), 28080),
+        "sign of a product": (3, (8320, 8320, 0), 33200),
+        "is_zero": (2, (1600, 1600, 0), 23600),
+        "conjunction": (5, (6560, 6560, 0), 56240),
+        "to_arithmetic": (3, (3280, 3280, 0), 33200),
+        "select": (3, (8400, 8400, 0), 43440),
+    },
+    "rep3": {
+        "mul": (1, (5120, 5120, 5120), 0),
+        "mul of sums": (2, (10240, 10240, 10240), 0),
+        "mul, shifted": (2, (10240, 10240, 20480), 0),
+        "square, shifted": (2, (10240, 10240, 20480), 0),
+        "square of a product": (2, (10240, 10240, 10240), 0),
+        "dot": (1, (16, 16, 16), 0),
+        "dot, shifted": (2, (32, 32, 64), 0),
+        "truncate": (2, (5120, 5120, 20480), 0),
+        "truncate a product": (3, (10240, 10240, 25600), 0),
+        "sign": (8, (20240, 15120, 15120), 0),
+        "sign of a product": (9, (25360, 20240, 20240), 0),
+        "is_zero": (7, (10160, 5040, 5040), 0),
+        "conjunction": (17, (40560, 30320, 30320), 0),
+        "to_arithmetic": (10, (30480, 20240, 20240), 0),
+        "select": (11, (40720, 30480, 30480), 0),
+    },
+}
+
+
+def inputs() -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+    words = np.random.default_rng(0).integers(-(2**28), 2**28, (2, N)).view(np.uint64)
+    return words[0], words[1]
+
+
+def measured(protocol: str, name: str) -> Cost:
+    """What the streams' counters say, and how many rounds had a message."""
+    x, y = inputs()
+    rounds = [0]
+
+    def observe(current: Mapping[int, Round]) -> None:
+        rounds[0] += any(array.size for round_ in current.values() for sent in round_.send.values() for array in sent)
+
+    run_lockstep(protocol, on_inputs(name, x, y, (N,)), observe=observe)
+    _, streams = run_threads(protocol, on_inputs(name, x, y, (N,)))
+    dealt = streams[2][1].counters.bytes_sent if protocol == "m2k" else 0
+    sent = {role: sum(stream.counters.bytes_sent for stream in streams[role].values()) for role in range(3)}
+    sent[2] -= dealt
+    return Cost(
+        rounds=rounds[0], bytes_sent={ROLES[protocol][role]: size for role, size in sent.items()}, offline_bytes=dealt
+    )
+
+
+@pytest.mark.parametrize("protocol", SECURE)
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_measured_predicted_and_documented_costs_are_equal(protocol: str, name: str) -> None:
+    predicted = estimate(protocol, on_inputs(name, None, None, (N,)))
+    assert measured(protocol, name) == predicted
+    before = estimate(protocol, _only_inputs)
+    rounds, sent, dealt = GOLDEN[protocol][name]
+    assert predicted.rounds - before.rounds == rounds
+    assert predicted.offline_bytes == dealt
+    assert tuple(predicted.bytes_sent[role] - before.bytes_sent[role] for role in ROLES[protocol]) == sent
+
+
+def _only_inputs(side: Any) -> Generator[Round, Any, None]:
+    yield from side.input(None, 0, (N,))
+    yield from side.input(None, 1, (N,))
+
+
+@pytest.mark.parametrize("protocol", SECURE)
+def test_what_the_guest_costs(protocol: str) -> None:
+    x, _ = inputs()
+
+    def operation(side: Any) -> Generator[Round, Any, Any]:
+        a = yield from side.input(x if side.role == 3 else None, 3, (N,))
+        return (yield from side.reveal(Outline((N,)) if side.role == 3 else a, [3]))
+
+    predicted = estimate(protocol, operation, guest=operation)
+    results, streams = run_threads(protocol, operation, guest=operation)
+    names = [*ROLES[protocol], "guest"]
+    sent = {names[role]: sum(stream.counters.bytes_sent for stream in own.values()) for role, own in streams.items()}
+    assert predicted == Cost(rounds=2, bytes_sent=sent)
+    assert sent["guest"] == {"m2k": 8 * N, "rep3": 32 * N}[protocol]
+    np.testing.assert_array_equal(results[3], x)
+    assert [results[role] for role in range(3)] == [None] * 3
+
+
+def test_the_estimator_needs_no_memory() -> None:
+    """A petabyte matrix product, priced at once."""
+    side = 2**22
+
+    def operation(role: Any) -> Generator[Round, Any, Any]:
+        x = yield from role.input(None, 0, (side, side))
+        return (yield from role.dot(x, x, shift=18))
+
+    assert estimate("m2k", operation).offline_bytes == 24 * side * side
+    assert estimate("rep3", operation).bytes_sent["party2"] == 32 * side * side
