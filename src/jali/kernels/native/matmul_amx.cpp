@@ -6,8 +6,6 @@
 // (s + 1) 255^2 depth < 2^32, so for depth <= 16,512; for s >= 4 no more than 32 bits are wanted.
 #include <immintrin.h>
 
-#include <cstring>
-
 #include "levels.h"
 #include "scratch.h"
 
@@ -21,7 +19,8 @@ constexpr size_t limbs = 8;
 constexpr size_t depth_block = 512;
 constexpr size_t height_block = 256;           // A: 256 x 512 words, 1 MiB of L2
 constexpr size_t steps_limit = depth_block / tile_depth;
-constexpr size_t limb_stride = steps_limit * tile_bytes;   // from limb to limb of one strip of 16 rows or columns
+// From limb to limb of one strip of 16 rows or columns; the line more keeps limbs out of each other's cache sets.
+constexpr size_t limb_stride = steps_limit * tile_bytes + 64;
 constexpr size_t strip_bytes = limbs * limb_stride;
 
 struct alignas(64) TileConfig {
@@ -116,64 +115,84 @@ void pack_strip_of_b(const u64* b, size_t stride, size_t width, size_t depth, u8
   }
 }
 
-// Adds 2^(8 s) times the sums of one weight to a 32 x 32 block.
-void fold_weight(const u32* sums, size_t s, u64* block) {
-  const __m128i shift = _mm_cvtsi64_si128(static_cast<long long>(8 * s));
-  for (size_t i = 0; i < 4 * side * side; i += 8) {
-    const __m512i wide = _mm512_cvtepu32_epi64(_mm256_load_si256(reinterpret_cast<const __m256i*>(sums + i)));
-    const __m512i sum = _mm512_add_epi64(_mm512_load_si512(block + i), _mm512_sll_epi64(wide, shift));
-    _mm512_store_si512(block + i, sum);
-  }
-}
+// sums[s]: the sums of weight 2^(8 s) of a 32 x 32 block, tile after tile (row, column) = (0, 0), (0, 1), (1, 0), (1, 1).
+using Sums = u32[limbs][4][side * side];
 
-// The 32 x 32 block of two strips of A and two of B, tile after tile (row, column) = (0, 0), (0, 1), (1, 0), (1, 1).
-void multiply_strips(const u8* a0, const u8* a1, const u8* b0, const u8* b1, size_t steps, u64* block) {
-  alignas(64) u32 sums[4 * side * side];
-  std::memset(block, 0, 4 * side * side * sizeof(u64));
+// The sums of the products of two strips of A with two of B.
+void multiply_strips(const u8* a, const u8* b, size_t steps, Sums& sums) {
   for (size_t s = 0; s < limbs; ++s) {
     _tile_zero(0);
     _tile_zero(1);
     _tile_zero(2);
     _tile_zero(3);
     for (size_t i = 0; i <= s; ++i) {
-      const size_t in_a = i * limb_stride;
-      const size_t in_b = (s - i) * limb_stride;
+      const u8* a0 = a + i * limb_stride;
+      const u8* b0 = b + (s - i) * limb_stride;
       for (size_t t = 0; t < steps * tile_bytes; t += tile_bytes) {
-        _tile_loadd(4, a0 + in_a + t, 64);
-        _tile_loadd(6, b0 + in_b + t, 64);
-        _tile_loadd(7, b1 + in_b + t, 64);
+        _tile_loadd(4, a0 + t, 64);
+        _tile_loadd(6, b0 + t, 64);
+        _tile_loadd(7, b0 + strip_bytes + t, 64);
         _tile_dpbuud(0, 4, 6);
-        _tile_loadd(5, a1 + in_a + t, 64);
+        _tile_loadd(5, a0 + strip_bytes + t, 64);
         _tile_dpbuud(1, 4, 7);
         _tile_dpbuud(2, 5, 6);
         _tile_dpbuud(3, 5, 7);
       }
     }
-    _tile_stored(0, sums, 64);
-    _tile_stored(1, sums + side * side, 64);
-    _tile_stored(2, sums + 2 * side * side, 64);
-    _tile_stored(3, sums + 3 * side * side, 64);
-    fold_weight(sums, s, block);
+    _tile_stored(0, sums[s][0], 64);
+    _tile_stored(1, sums[s][1], 64);
+    _tile_stored(2, sums[s][2], 64);
+    _tile_stored(3, sums[s][3], 64);
   }
 }
 
-void add_block(const u64* block, u64* out, size_t stride, size_t height, size_t width) {
+inline __m512i load_sums(const u32* p) { return _mm512_load_si512(p); }
+
+template <int half>
+inline __m512i widen(__m512i sums) {
+  return _mm512_cvtepu32_epi64(_mm512_extracti64x4_epi64(sums, half));
+}
+
+// One half of a row of a tile: 2^32 high + sum_(s < 4) 2^(8 s) low[s].
+template <int half>
+inline __m512i weigh(const __m512i low[4], __m512i high) {
+  __m512i word = _mm512_slli_epi64(widen<half>(high), 32);
+  word = _mm512_add_epi64(word, widen<half>(low[0]));
+  word = _mm512_add_epi64(word, _mm512_slli_epi64(widen<half>(low[1]), 8));
+  word = _mm512_add_epi64(word, _mm512_slli_epi64(widen<half>(low[2]), 16));
+  return _mm512_add_epi64(word, _mm512_slli_epi64(widen<half>(low[3]), 24));
+}
+
+inline void add_up_to(u64* p, size_t count, __m512i words) {
+  const auto mask = static_cast<__mmask8>(count >= 8 ? 0xff : (1U << count) - 1);
+  _mm512_mask_storeu_epi64(p, mask, _mm512_add_epi64(_mm512_maskz_loadu_epi64(mask, p), words));
+}
+
+void add_block(const Sums& sums, u64* out, size_t stride, size_t height, size_t width) {
   for (size_t i = 0; i < up_to(2 * side, height); ++i) {
-    for (size_t half = 0; half < 2; ++half) {
-      const u64* from = block + (2 * (i / side) + half) * side * side + i % side * side;
-      u64* to = out + i * stride + half * side;
-      for (size_t j = 0; j < up_to(side, rest(width, half * side)); ++j) to[j] += from[j];
+    for (size_t right = 0; right < 2; ++right) {
+      const size_t left = right * side;
+      if (left >= width) break;
+      __m512i v[limbs];
+      for (size_t s = 0; s < limbs; ++s) v[s] = load_sums(&sums[s][2 * (i / side) + right][i % side * side]);
+      __m512i high = _mm512_add_epi32(v[4], _mm512_slli_epi32(v[5], 8));
+      high = _mm512_add_epi32(high, _mm512_slli_epi32(v[6], 16));
+      high = _mm512_add_epi32(high, _mm512_slli_epi32(v[7], 24));
+      u64* to = out + i * stride + left;
+      add_up_to(to, width - left, weigh<0>(v, high));
+      if (width - left > 8) add_up_to(to + 8, width - left - 8, weigh<1>(v, high));
     }
   }
 }
 
 bool matmul_tiles(const u64* a, const u64* b, u64* out, size_t m, size_t k, size_t n) {
-  const Scratch rows = scratch(height_block / side * strip_bytes / sizeof(u64));
+  const size_t most_strips = (up_to(height_block, m) + 2 * side - 1) / (2 * side) * 2;
+  const Scratch rows = scratch(most_strips * strip_bytes / sizeof(u64));
   const Scratch columns = scratch(2 * strip_bytes / sizeof(u64));
   if (!rows || !columns) return false;
   auto* strips = reinterpret_cast<u8*>(rows.get());
   auto* panel = reinterpret_cast<u8*>(columns.get());
-  alignas(64) u64 block[4 * side * side];
+  alignas(64) Sums sums;
   const TileConfig config;
   _tile_loadconfig(&config);
   for (size_t l = 0; l < k; l += depth_block) {
@@ -190,9 +209,8 @@ bool matmul_tiles(const u64* a, const u64* b, u64* out, size_t m, size_t k, size
         pack_strip_of_b(from, n, up_to(side, n - left), depth, panel);
         pack_strip_of_b(from + side, n, up_to(side, rest(n - left, side)), depth, panel + strip_bytes);
         for (size_t i = 0; i < height; i += 2 * side) {
-          const u8* strip = strips + i / side * strip_bytes;
-          multiply_strips(strip, strip + strip_bytes, panel, panel + strip_bytes, steps, block);
-          add_block(block, out + (top + i) * n + left, n, height - i, n - left);
+          multiply_strips(strips + i / side * strip_bytes, panel, steps, sums);
+          add_block(sums, out + (top + i) * n + left, n, height - i, n - left);
         }
       }
     }
