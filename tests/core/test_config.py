@@ -225,3 +225,24 @@ def test_the_file_knows_the_protocols_and_devices_that_there_are() -> None:
 
     assert set(config.PROTOCOLS) == set(PROTOCOLS.names())
     assert set(config.DEVICE_KINDS) == {PlainDevice.kind, MpcDevice.kind}
+
+
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "federation-file.md"
+
+
+def test_the_reference_page_has_every_key_with_its_default_and_meaning() -> None:
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in PAGE.read_text("utf-8").splitlines()]
+    described = {row[0].strip("`"): row[1:] for row in rows if len(row) == 4 and row[0].startswith("`")}
+    assert tuple(described) == settings.all_keys()
+    for key, (kind, default, meaning) in described.items():
+        title = config.explain(key).splitlines()[0].replace("default ", "")
+        assert title == f"{key} ({kind}; {default})"
+        assert meaning == settings.meaning(key)
+
+
+def test_the_reference_pages_example_is_a_federation() -> None:
+    example = PAGE.read_text("utf-8").partition("```toml\n")[2].partition("```")[0]
+    federation = read(example)
+    assert len(federation.parties) == 7
+    assert federation.devices["aggregator"].dealer == "dealer"
+    assert federation.network.connect_s == 120
