@@ -89,7 +89,9 @@ class Network(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Deadlines and buffers of the sessions between parties."""
 
     connect_s: Annotated[Seconds, Meta(description="seconds to wait for the other parties at the start")] = 60.0
-    node_s: Annotated[Seconds, Meta(description="seconds that one message of a running node may take")] = 600.0
+    node_s: Annotated[
+        Seconds, Meta(description="seconds to wait for a peer at a joint node, and for each of its messages")
+    ] = 600.0
     heartbeat_s: Annotated[Seconds, Meta(description="seconds between signs of life on an idle connection")] = 1.0
     silence_s: Annotated[Seconds, Meta(description="seconds without a sign of life until a peer counts as lost")] = 10.0
     reconnect_s: Annotated[Seconds, Meta(description="seconds in which a dropped connection may come back")] = 5.0
