@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A peer inside the session that lies: every malformed, replayed, reordered or excessive frame ends in a named error."""
+"""A peer inside the session that lies: a malformed, replayed, reordered or excessive frame is a named error."""
 
 from __future__ import annotations
 
 import os
 import socket
 import threading
+import time
 from contextlib import contextmanager, suppress
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, cast
@@ -125,7 +126,12 @@ def control(sequence: int, payload: bytes) -> bytes:
 
 def test_honest_frames_arrive() -> None:
     with victim() as v:
-        v.send(data(1, b"one") + data(2, b"tw", total=4) + data(3, b"o!", total=4) + control(4, encode(Confirm(session=bytes(32)))))
+        v.send(
+            data(1, b"one")
+            + data(2, b"tw", total=4)
+            + data(3, b"o!", total=4)
+            + control(4, encode(Confirm(session=bytes(32))))
+        )
         stream = v.link.stream(STREAM)
         assert [bytes(stream.receive()), bytes(stream.receive())] == [b"one", b"two!"]
         assert v.messages.get(timeout=5) == Confirm(session=bytes(32))
@@ -198,18 +204,19 @@ def test_noise_never_hangs_or_escapes(noise: bytes) -> None:
         assert isinstance(v.errors.get(timeout=5), FrameInvalid | PeerLost)
 
 
-@settings(max_examples=40)
-@given(st.integers(0, 10_000))
-def test_flipped_bit_in_a_conversation_is_an_error_or_other_payload(position: int) -> None:
-    honest = data(1, b"x" * 8) + control(2, encode(Program(payload=b"y" * 8))) + data(3, b"z" * 8) + control(4, encode(Bye()))
-    flipped = bytearray(honest)
-    flipped[position // 8 % len(flipped)] ^= 1 << position % 8
-    with victim() as v:
-        v.send(bytes(flipped))
-        v.say.shutdown(socket.SHUT_WR)
-        for thread in [t for t in threading.enumerate() if t.name == "jali-alice-read-mallory"]:
-            thread.join(5)
-            assert not thread.is_alive()
+def test_no_flipped_bit_hangs_or_escapes() -> None:
+    honest = data(1, b"x" * 8) + control(2, encode(Program(payload=b"y" * 8))) + control(3, encode(Bye()))
+    for bit in range(0, 8 * len(honest), 3):
+        flipped = bytearray(honest)
+        flipped[bit // 8] ^= 1 << bit % 8
+        with victim() as v:
+            v.send(bytes(flipped))
+            v.say.shutdown(socket.SHUT_WR)
+            v.link.finish(time.monotonic() + 5)
+            reader = next((t for t in threading.enumerate() if t.name == "jali-alice-read-mallory"), None)
+            if reader is not None:
+                reader.join(5)
+                assert not reader.is_alive()
 
 
 def test_handshake_message_inside_a_session_ends_it(tmp_path: Path) -> None:
@@ -248,4 +255,3 @@ def suppressed(action: Callable[[], None]) -> None:
 def resident_bytes() -> int:
     with open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123 - a kernel file
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-

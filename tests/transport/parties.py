@@ -24,9 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FAST", "STREAM", "all_at_once", "connected", "federation_in", "stream_pair"]
 
-FAST = Settings(
-    connect_s=10, wait_s=10, heartbeat_s=0.1, silence_s=3, reconnect_s=3, linger_s=3, window_bytes=1 << 20
-)
+FAST = Settings(connect_s=10, wait_s=10, heartbeat_s=0.1, silence_s=3, reconnect_s=3, linger_s=3, window_bytes=1 << 20)
 STREAM = bytes(range(16))
 
 
@@ -65,9 +63,7 @@ def connected(
         digests = programs or {}
 
         def call(party: str) -> Callable[[], Session]:
-            return lambda: connect_tls(
-                federation, party, program_digest=digests.get(party, b""), settings=settings
-            )
+            return lambda: connect_tls(federation, party, program_digest=digests.get(party, b""), settings=settings)
 
         sessions = {}
         for party, outcome in all_at_once({party: call(party) for party in parties}).items():

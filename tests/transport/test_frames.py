@@ -30,9 +30,7 @@ GOOD = st.one_of(
         )
     ),
     st.builds(Frame, st.just(Kind.DATA), st.just(0), U64, st.just(0), STREAM),
-    st.builds(
-        Frame, st.just(Kind.CONTROL), st.integers(1, MAX_CONTROL_BYTES), U64, st.just(0), st.just(NO_STREAM)
-    ),
+    st.builds(Frame, st.just(Kind.CONTROL), st.integers(1, MAX_CONTROL_BYTES), U64, st.just(0), st.just(NO_STREAM)),
     st.builds(Frame, st.just(Kind.CREDIT), st.just(0), U64, U64, STREAM),
     st.builds(Frame, st.just(Kind.PULSE), st.just(0), U64, st.just(0), st.just(NO_STREAM)),
 )
@@ -52,7 +50,9 @@ def test_any_bytes_give_a_frame_or_the_named_error(data: bytes) -> None:
         frame = unpack(data)
     except FrameInvalid:
         return
-    assert unpack(pack(frame.kind, stream=frame.stream, sequence=frame.sequence, total=frame.total, length=frame.length))
+    assert unpack(
+        pack(frame.kind, stream=frame.stream, sequence=frame.sequence, total=frame.total, length=frame.length)
+    )
 
 
 @given(GOOD, st.integers(0, 8 * HEADER_BYTES - 1))

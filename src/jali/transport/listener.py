@@ -10,12 +10,14 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from jali.core.errors import AddressInvalid, PeerError, PeerMissing, PortInUse
-from jali.transport.messages import Message, Refusal
-from jali.transport.tls import Connection, Credentials, accept_tls, split_address
+from jali.core.errors import AddressInvalid, CertificateWrong, PeerError, PeerMissing, PortInUse
+from jali.transport.tls import Connection, Credentials, accept_tls, split_address, wrap_incoming
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable
+
+    from jali.transport.messages import Message
 
 __all__ = ["Listener"]
 
@@ -37,7 +39,7 @@ class Listener:
         self._socket = _bind(address, credentials.party)
         self._handlers: dict[str, Callable[[Connection, Message], None]] = {}
         self._lock = threading.Lock()
-        self._under_way: dict[threading.Thread, socket.socket] = {}
+        self._under_way: dict[threading.Thread, ssl.SSLSocket] = {}
         self._closed = False
         self._thread = threading.Thread(target=self._accept, name=f"jali-{credentials.party}-listen", daemon=True)
         self._thread.start()
@@ -67,42 +69,47 @@ class Listener:
             self._socket.shutdown(socket.SHUT_RDWR)
         self._thread.join()
         self._socket.close()
-        for thread, raw in under_way.items():
+        for thread, tls in under_way.items():
             with contextlib.suppress(OSError):
-                socket.socket.shutdown(raw, socket.SHUT_RDWR)
+                socket.socket.shutdown(tls, socket.SHUT_RDWR)
             thread.join(HANDSHAKE_S)
 
     def _accept(self) -> None:
         while True:
             try:
-                raw, _ = self._socket.accept()
+                raw, (host, port, *_) = self._socket.accept()
+                tls = wrap_incoming(self._credentials, raw)
             except TimeoutError:
                 if self._closed:
                     return
                 continue
             except OSError as error:
-                if error.errno not in {errno.EMFILE, errno.ENFILE, errno.ECONNABORTED}:
+                if self._closed:
                     return
-                threading.Event().wait(0.1)  # out of files: until some are closed
+                if error.errno in {errno.EMFILE, errno.ENFILE}:
+                    threading.Event().wait(0.1)  # out of files: until some are closed
                 continue
             thread = threading.Thread(
-                target=self._admit, args=(raw,), name=f"jali-{self._credentials.party}-admit", daemon=True
+                target=self._admit,
+                args=(tls, f"a caller at {host}:{port}"),
+                name=f"jali-{self._credentials.party}-admit",
+                daemon=True,
             )
             with self._lock:
                 full = len(self._under_way) >= HANDSHAKES_AT_ONCE or self._closed
                 if not full:
-                    self._under_way[thread] = raw
+                    self._under_way[thread] = tls
             if full:
-                raw.close()
+                tls.close()
             else:
                 thread.start()
 
-    def _admit(self, raw: socket.socket) -> None:
+    def _admit(self, tls: ssl.SSLSocket, caller: str) -> None:
         deadline = time.monotonic() + HANDSHAKE_S
         connection = None
         try:
-            connection = accept_tls(self._credentials, raw, deadline=deadline)
-            self._hand_over(connection, connection.hear(deadline))
+            connection = accept_tls(tls, caller=caller, deadline=deadline)
+            self._hand_over(connection, connection.hear(deadline), caller)
         except PeerError as error:
             self.rejections = [*self.rejections[1 - KEPT_REJECTIONS :], error]
             _close(connection)
@@ -112,16 +119,15 @@ class Listener:
             with self._lock:
                 self._under_way.pop(threading.current_thread(), None)
 
-    def _hand_over(self, connection: Connection, first: Message) -> None:
+    def _hand_over(self, connection: Connection, first: Message, caller: str) -> None:
         with self._lock:
             handler = self._handlers.get(connection.peer)
-        if handler is None:
-            me = self._credentials.party
-            refusal = PeerMissing(f"party {me!r} is not in a session with {connection.peer!r}", party=me)
-            connection.tell(Refusal(code=refusal.code, message=refusal.message))
-            connection.close()
-        else:
+        if handler is not None:
             handler(connection, first)
+            return
+        me = self._credentials.party
+        connection.refuse(PeerMissing(f"party {me!r} is not in a session with {connection.peer!r}", party=me))
+        raise CertificateWrong(f"{caller} has a certificate of party {connection.peer!r}, which is not expected here")
 
 
 def _bind(address: str, party: str) -> socket.socket:

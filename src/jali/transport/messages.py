@@ -137,7 +137,7 @@ def decode(payload: bytes | bytearray | memoryview) -> Message:
     """
     try:
         message: Message = _decoder.decode(payload)
-    except (msgspec.MsgspecError, RecursionError) as error:
-        reason = str(error)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        reason = str(error) if isinstance(error, msgspec.MsgspecError) else type(error).__name__
         raise FrameInvalid(f"a control message is not in the expected form: {reason}") from None
     return message

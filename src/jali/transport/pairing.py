@@ -184,7 +184,7 @@ class Accepting:
                 f"party {self._proposal.party!r} is already in a session with {self._peer!r}; "
                 "is it running twice? End the other run, then start all parties again"
             )
-            _refuse(connection, error)
+            connection.refuse(error)
             return
         self._arrivals.put((connection, first))
         if isinstance(first, Resume) and self.interrupt is not None:
@@ -298,18 +298,8 @@ def _answered(
     try:
         return answer(message, token)
     except JaliError as error:
-        _refuse(connection, error)
+        connection.refuse(error)
         raise
-
-
-def _refuse(connection: Connection, error: JaliError) -> None:
-    try:
-        connection.limit(1.0)
-        connection.tell(Refusal(code=error.code, message=error.message))
-    except OSError:
-        pass
-    finally:
-        connection.close()
 
 
 def _unexpected(message: Message, peer: str) -> FrameInvalid:

@@ -20,17 +20,20 @@ from cryptography import x509
 from jali.core.errors import AddressInvalid, CertificateMissing, CertificateWrong, FrameInvalid
 from jali.transport.frames import HEADER_BYTES, Kind, pack, unpack
 from jali.transport.identity import party_of, tls_problem
-from jali.transport.messages import Message, decode, encode
+from jali.transport.messages import Message, Refusal, decode, encode
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-__all__ = ["Connection", "Credentials", "accept_tls", "dial_tls", "probe", "split_address"]
+    from jali.core.errors import JaliError
+
+__all__ = ["Connection", "Credentials", "accept_tls", "dial_tls", "probe", "split_address", "wrap_incoming"]
 
 JOIN_BYTES = 64 << 10
 SOCKET_BUFFER_BYTES = 1 << 20
 MAX_HANDSHAKE_BYTES = 64 << 10
+REFUSAL_S = 1.0
 
 
 class Credentials(NamedTuple):
@@ -105,6 +108,13 @@ class Connection:
         payload = memoryview(encode(message))
         self.write(pack(Kind.CONTROL, length=payload.nbytes), (payload,), payload.nbytes)
 
+    def refuse(self, error: JaliError) -> None:
+        """Say why the handshake ends here, and close."""
+        with contextlib.suppress(OSError):
+            self.limit(REFUSAL_S)
+            self.tell(Refusal(code=error.code, message=error.message))
+        self.close()
+
     def hear(self, deadline: float) -> Message:
         """Read a handshake message.
 
@@ -149,21 +159,25 @@ def dial_tls(credentials: Credentials, address: str, *, peer: str, deadline: flo
     tls = _wrap(raw, credentials.client, server_side=False)
     connection = _handshake(tls, f"party {peer!r} at {address}", deadline)
     if connection.peer != peer:
-        connection.close()
-        raise CertificateWrong(
+        error = CertificateWrong(
             f"expected party {peer!r} at {address}, found a certificate of party {connection.peer!r}", party=peer
         )
+        connection.refuse(error)
+        raise error
     return connection
 
 
-def accept_tls(credentials: Credentials, raw: socket.socket, *, deadline: float) -> Connection:
-    """Take an incoming connection; who it is, is for the caller to judge.
+def wrap_incoming(credentials: Credentials, raw: socket.socket) -> ssl.SSLSocket:
+    """Make an accepted socket one that will speak TLS; says nothing yet."""
+    return _wrap(raw, credentials.server, server_side=True)
+
+
+def accept_tls(tls: ssl.SSLSocket, *, caller: str, deadline: float) -> Connection:
+    """Do the handshake with a `caller`; who it is, is for us to judge afterwards.
 
     Raises: OSError; CertificateWrong and others when it is nobody of the federation.
     """
-    host, port = raw.getpeername()[:2]
-    tls = _wrap(raw, credentials.server, server_side=True)
-    return _handshake(tls, f"a caller at {host}:{port}", deadline)
+    return _handshake(tls, caller, deadline)
 
 
 def probe(address: str) -> bool:

@@ -17,7 +17,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
-from jali.core.errors import FrameInvalid, JaliError, PeerLost
+from jali.core.errors import FrameInvalid, InternalError, JaliError, PeerLost
 from jali.transport.frames import HEADER_BYTES, NO_STREAM, Kind, pack, unpack
 from jali.transport.link import Link
 from jali.transport.messages import Abort, Bye, Message, decode, encode
@@ -213,6 +213,8 @@ class WireLink(Link):
                 self._install(self._repaired(why))
         except JaliError as error:
             self._lost(self.peer, error)
+        except Exception as error:  # noqa: BLE001 - a thread's edge: nobody may be left waiting
+            self._lost(self.peer, InternalError(f"{type(error).__name__} while reading from party {self.peer!r}"))
         finally:
             self._ended = True
             self._close_connections()
