@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jali.core.errors import ColumnMissing, JoinTooLarge, KeyInvalid, KeyTypeWrong, PsiFrameInvalid
+from jali.core.errors import ColumnMissing, JoinTooLarge, KeyInvalid, KeyTypeWrong, PsiFrameInvalid, TableInvalid
 from jali.core.table import Table
 from jali.graph.operation import ABSENT
 from jali.psi import join
@@ -37,7 +37,7 @@ def _attributes(**changes: Any) -> dict[str, Any]:
     return {"on": "id", "learns": "both", "protocol": "ecdh", "normalise": "trimmed", **changes}
 
 
-def _parts(left: Table, right: Table, attributes: dict[str, Any]) -> list[Callable[[PairStream], Any]]:
+def _parts(left: Any, right: Any, attributes: dict[str, Any]) -> list[Callable[[PairStream], Any]]:
     def part(party: str, inputs: tuple[Any, Any]) -> Callable[[PairStream], Any]:
         return lambda stream: AlignOperation().run(Context(party, PARTIES, stream), inputs, attributes)
 
@@ -120,12 +120,13 @@ def test_leaks_say_who_learns_what() -> None:
 @pytest.mark.parametrize(
     ("left", "error"),
     [
+        ({"id": ["a"]}, TableInvalid),
         (Table({"name": ["a"]}), ColumnMissing),
         (Table({"id": [1.5]}), KeyTypeWrong),
         (Table({"id": ["a", ""]}), KeyInvalid),
     ],
 )
-def test_bad_tables_end_before_anything_is_sent(left: Table, error: type[Exception]) -> None:
+def test_bad_tables_end_before_anything_is_sent(left: Any, error: type[Exception]) -> None:
     streams = stream_pair()
     raised, _ = run_both(streams, *_parts(left, _table(["a"], 0), _attributes()), errors=True)
     assert isinstance(raised, error)

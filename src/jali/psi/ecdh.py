@@ -50,8 +50,8 @@ class EcdhPsi:
     Security: the peer sees b H(y) for random b in random order: under decisional Diffie-Hellman, with H a random
     oracle, these are random points but for the products that it can match. A dishonest peer can choose which keys
     to ask for, as with any PSI, and can make this side's result wrong; it cannot unmask keys that it does not guess.
-    Cost: per own key 2 multiplications and 1 hash to the curve in all, 32 bytes out and 16 in; per key of the peer
-    the other way round.
+    Cost: for each own key 1 hash to the curve, 1 multiplication and 32 bytes out; for each key of the peer 1
+    multiplication, and 16 bytes out if it learns.
     References: Meadows 1986 (IEEE S&P); Huberman, Franklin, Hogg 1999 (ACM EC); Agrawal, Evfimievski, Srikant 2003
     (ACM SIGMOD), section 3, for the proof; De Cristofaro, Gasti, Tsudik 2012 (ePrint 2011/141) for shuffled masking.
     """

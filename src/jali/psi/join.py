@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jali.core.errors import JoinTooLarge, ProgramError, PsiFrameInvalid
+from jali.core.errors import JoinTooLarge, ProgramError, PsiFrameInvalid, TableInvalid
+from jali.core.table import Table
 from jali.core.threat import Cost, Leak
 from jali.crypto.hashing import digest
+from jali.devices.handle import Handle
+from jali.graph.node import Visibility
 from jali.graph.operation import ABSENT
 from jali.psi.contract import PSI_PROTOCOLS
 from jali.psi.keys import Keys, normaliser
@@ -19,14 +22,13 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from jali.core.table import Table
     from jali.graph.operation import NodeContext
     from jali.psi.contract import Learns, PsiProtocol
     from jali.transport.channel import Stream
 
 __all__ = ["MAX_ROWS", "AlignOperation", "align", "joined_rows", "row_order"]
 
-MAX_ROWS = 2**31
+MAX_ROWS = 2**28
 _CHUNK = 32768
 
 
@@ -47,8 +49,6 @@ def align(
     Raises: ProgramError if the tables are not of two parties, or `learns` is neither; UnknownName for a protocol or
     normalisation that does not exist.
     """
-    from jali.devices.handle import Handle
-
     owners = (_owner(left), _owner(right))
     if owners[0] == owners[1]:
         raise ProgramError(f"expected tables of two parties, but both are at {owners[0]!r}: join them there")
@@ -75,7 +75,7 @@ def align(
         inputs=(left.node, right.node),
         attributes=attributes,
         fingerprint=digest("psi.align", on, who, protocol, normalise),
-        visibility=_private(learners[0]),
+        visibility=Visibility("private", learners[0]),
         text=f"align on {on!r}",
         leaks=AlignOperation().leaks(attributes, owners),
     )
@@ -98,12 +98,15 @@ class AlignOperation:
         """This party's aligned table, or ABSENT if only the other learns.
 
         Cost: that of the protocol, and when both learn the counts of the common keys: 1 round, 8 bytes a key.
-        Raises: ColumnMissing, KeyTypeWrong, KeyInvalid for this party's table; ProtocolAbort family for the peer.
+        Raises: TableInvalid, ColumnMissing, KeyTypeWrong, KeyInvalid for this party's table; ProtocolAbort family for
+        the peer.
         """
         left, right = context.participants
         me_left = context.party == left
         peer = right if me_left else left
-        table: Table = inputs[0 if me_left else 1]
+        table = inputs[0 if me_left else 1]
+        if not isinstance(table, Table):
+            raise TableInvalid(f"expected a jali.Table to align at {context.party!r}, found {type(table).__name__}")
         learns: Learns = "both"
         if attributes["learns"] != "both":
             learns = "me" if attributes["learns"] == context.party else "peer"
@@ -156,7 +159,7 @@ def joined_rows(keys: Keys, ranked: NDArray[np.int64], theirs: NDArray[np.int64]
     """This side's row numbers of the join, for common keys in order and the peer's count of each.
 
     Shapes: ranked and theirs (n,); the result has the sum of the products of both sides' counts.
-    Raises: JoinTooLarge above 2^31 rows.
+    Raises: JoinTooLarge above 2^28 rows.
     """
     mine = keys.counts[ranked]
     total = float(np.dot(mine.astype(np.float64), theirs.astype(np.float64)))
@@ -194,8 +197,6 @@ def _exchange_counts(stream: Stream, mine: NDArray[np.int64]) -> NDArray[np.int6
 
 
 def _owner(handle: Any) -> str:
-    from jali.devices.handle import Handle
-
     if not isinstance(handle, Handle):
         raise ProgramError(f"expected a handle to a table at a party, found {type(handle).__name__}")
     seen = handle.node.visibility
@@ -211,9 +212,3 @@ def _trust(protocol: str, owners: tuple[str, str]) -> str:
         f"{protocol} intersection of {' and '.join(owners)}: {threat.adversary}, {threat.corrupt} of {threat.parties} "
         f"may be corrupt; {assumed} ({threat.paper})"
     )
-
-
-def _private(party: str) -> Any:
-    from jali.graph.node import Visibility
-
-    return Visibility("private", party)
