@@ -42,6 +42,12 @@ def test_masking_and_unmasking_cancel(shape: tuple[int, ...]) -> None:
     assert np.array_equal(Prg(KEY).add(x, 9) - x, Prg(KEY).words(9, shape))
 
 
+def test_views_in_any_memory_order_are_masked_in_their_own_order() -> None:
+    x = np.arange(24, dtype=np.uint64).reshape(4, 6)
+    for view in (x.T, x[:, ::2], x[::-1]):
+        assert np.array_equal(Prg(KEY).add(view, 1), view + Prg(KEY).words(1, view.shape))
+
+
 def test_a_nonce_is_spent_by_any_method() -> None:
     x = np.zeros(4, np.uint64)
     prg = Prg(KEY, label="masks")

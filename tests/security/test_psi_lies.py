@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from jali.core.errors import LowOrderPointError, PeerError, ProtocolAbort, PsiFrameInvalid
 from jali.psi.ecdh import EcdhPsi
@@ -79,3 +81,18 @@ def test_a_changed_point_or_tag_loses_a_row_and_never_invents_one() -> None:
 def test_a_peer_that_stops_is_an_error() -> None:
     raised, _ = run_both(stream_pair(), _part(Keys(["a"])), lambda stream: stream.close(), errors=True)
     assert isinstance(raised, PeerError)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 1), st.binary(max_size=200) | st.binary(min_size=16, max_size=16), st.booleans())
+def test_any_bytes_end_in_a_named_error(index: int, noise: bytes, keep_start: bool) -> None:  # noqa: FBT001 - drawn
+    """Whatever comes instead of a message, the run ends at once, by name, and without another exception."""
+    streams = stream_pair()
+    start = HELLO_BYTES if keep_start and index == 0 else 0
+    streams[1].tamper = lambda i, m: m[:start] + noise if i == index else m
+    keys = Keys(["a", "b", "c"])
+    raised, _ = run_both(streams, _part(keys), _part(keys), errors=True)
+    if raised is None:
+        assert len(noise) == (48 if index else 96), "only a message of the right length can pass"
+    else:
+        assert isinstance(raised, ProtocolAbort)
