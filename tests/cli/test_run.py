@@ -133,6 +133,30 @@ def test_an_exception_of_the_program_shows_its_own_frames_only(tmp_path: Path) -
     assert "jali" not in done.stderr.replace(str(tmp_path), "")
 
 
+@pytest.mark.parametrize(
+    ("name", "end", "status"),
+    [("jali-alice_0", "raise TableInvalid('x')", 3), ("own", "raise KeyboardInterrupt", 130)],
+)
+def test_a_failed_run_does_not_wait_for_functions_that_still_run(
+    tmp_path: Path, name: str, end: str, status: int
+) -> None:
+    text = (
+        "import threading\nfrom jali.core.errors import TableInvalid\nprint('begun')\n"
+        f"threading.Thread(target=threading.Event().wait, args=(55,), name={name!r}).start()\n{end}\n"
+    )
+    done = run(write(tmp_path / "job.py", text))
+    assert (done.returncode, done.stdout) == (status, "begun\n")
+
+
+def test_threads_of_a_failed_program_end_by_themselves(tmp_path: Path) -> None:
+    text = (
+        "import sys, threading\ngo = threading.Event()\n"
+        "threading.Thread(target=lambda: (threading.main_thread().join(), print('last words'))).start()\nsys.exit(4)\n"
+    )
+    done = run(write(tmp_path / "job.py", text))
+    assert (done.returncode, done.stdout) == (4, "last words\n")
+
+
 def test_a_program_imports_its_neighbours(tmp_path: Path) -> None:
     write(tmp_path / "neighbour.py", "NAME = 'next door'\n")
     assert run(write(tmp_path / "job.py", "import neighbour\nprint(neighbour.NAME)")).stdout == "next door\n"

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
+import time
 from typing import TYPE_CHECKING
 
 import click
@@ -27,7 +29,9 @@ COMMANDS = {
     "audit": ("jali.cli.audit:command", "Verify and read the ledger."),
     "bench": ("jali.cli.bench:command", "Measure this machine and jali on it."),
 }
-USAGE_STATUS, INTERRUPTED_STATUS = 2, 130
+INTERRUPTED_STATUS = 130
+PATIENCE_S = 1.0
+OUR_THREADS = "jali-"
 
 
 class LazyGroup(click.Group):
@@ -71,7 +75,10 @@ def application(*, debug: bool) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command and exit: 0, 2 for wrong usage, 130 when interrupted, else the error's own status."""
-    sys.exit(status_of(arguments))
+    status = status_of(arguments)
+    if status:
+        _leave(status)
+    sys.exit(status)
 
 
 def status_of(arguments: Sequence[str] | None = None) -> int:
@@ -89,3 +96,21 @@ def status_of(arguments: Sequence[str] | None = None) -> int:
         click.echo(text, err=True)
         return status
     return result if isinstance(result, int) else 0
+
+
+def _leave(status: int) -> None:
+    """After a failure, end this process even if a function of the program still runs at one of its devices.
+
+    Python would wait for it, however long it takes; nobody wants its result any more. Threads of the program's own are
+    waited for, as ever, unless it was interrupted.
+    """
+    deadline = time.monotonic() + PATIENCE_S
+    for thread in threading.enumerate():
+        ours = thread.name.startswith(OUR_THREADS) or status == INTERRUPTED_STATUS
+        if thread is threading.main_thread() or thread.daemon or not ours:
+            continue
+        thread.join(max(0.0, deadline - time.monotonic()))
+        if thread.is_alive():
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(status)
