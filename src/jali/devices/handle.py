@@ -142,7 +142,7 @@ def _refuse_use(self: Placeholder, *_: object, **__: object) -> NoReturn:
 
 
 _USES = """bool int float complex index len iter next contains eq ne lt le gt ge add radd sub rsub mul rmul matmul
-    rmatmul truediv rtruediv floordiv rfloordiv mod rmod pow rpow neg pos abs round array format str call"""
+    rmatmul truediv rtruediv floordiv rfloordiv mod rmod pow rpow neg pos abs round array format call"""
 for _name in _USES.split():
     setattr(Placeholder, f"__{_name}__", _refuse_use)
 Placeholder.__hash__ = object.__hash__  # type: ignore[method-assign]
