@@ -31,6 +31,8 @@ class TamperingProxy:
         self.flipped = False
         self.recorded: list[bytes] = []
         self._flip = False
+        self._frozen = threading.Event()
+        self._closing = threading.Event()
         self._target = split_address(target)
         self._server = socket.create_server(("127.0.0.1", 0))
         self._sockets: list[socket.socket] = []
@@ -51,7 +53,12 @@ class TamperingProxy:
             with suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
 
+    def freeze(self) -> None:
+        """Forward nothing more, and keep every connection open."""
+        self._frozen.set()
+
     def close(self) -> None:
+        self._closing.set()
         with suppress(OSError):
             self._server.shutdown(socket.SHUT_RDWR)
         self.cut()
@@ -76,6 +83,8 @@ class TamperingProxy:
         with suppress(OSError):
             while piece := source.recv(1 << 16):
                 self.recorded.append(piece)
+                if self._frozen.is_set():
+                    self._closing.wait()
                 if self._flip and len(piece) > 4000:
                     changed = bytearray(piece)
                     changed[len(piece) // 2] ^= 1

@@ -165,15 +165,22 @@ class WireLink(Link):
         while not (self._ending or self._ended):
             self._wake.wait(self.settings.heartbeat_s)
             self._wake.clear()
-            with self._sending:
-                self._trim()
-                self._take_posted()
-                for entry in list(self._log) if self._log and self._written < self._log[-1].sequence else ():
-                    if entry.sequence > self._written:
-                        self._write(entry)
-                self._pulse()
+            try:
+                with self._sending:
+                    self._trim()
+                    self._take_posted()
+                    self._write_backlog()
+                    self._pulse()
+            except Exception as error:  # noqa: BLE001 - a thread's edge: nobody may be left waiting
+                self._lost(self.peer, InternalError(f"{type(error).__name__} while writing to party {self.peer!r}"))
+                self._ended = True
             with self._progress:
                 self._progress.notify_all()
+
+    def _write_backlog(self) -> None:
+        if self._log and self._written < self._log[-1].sequence:
+            for entry in [entry for entry in self._log if entry.sequence > self._written]:
+                self._write(entry)
 
     def _take_posted(self) -> None:
         while self._grants:

@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A dropped connection comes back without loss or repetition; one that cannot ends in PeerLost, in time, at all."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from typing import TYPE_CHECKING, cast
+
+import msgspec
+import pytest
+
+from jali.core.errors import JaliError, PeerLost
+from jali.transport.connect import connect_tls
+from jali.transport.session import Session
+from tests.transport.parties import FAST, STREAM, all_at_once, connected, federation_in, stream_pair
+from tests.transport.proxy import TamperingProxy
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from jali.transport.channel import Stream
+    from jali.transport.wire import WireLink
+
+HASTY = msgspec.structs.replace(FAST, silence_s=0.5, reconnect_s=0.5, linger_s=0.5)
+
+
+def link(sessions: Mapping[str, Session], me: str, peer: str) -> WireLink:
+    return cast("WireLink", sessions[me].channel(peer))
+
+
+def talk(stream: Stream, mine: list[bytes], theirs: list[bytes], failures: list[str]) -> None:
+    for sent, expected in zip(mine, theirs, strict=True):
+        stream.send(sent)
+        if bytes(stream.receive()) != expected:
+            failures.append(stream.peer)
+
+
+def test_cuts_in_the_middle_lose_and_repeat_nothing(tmp_path: Path) -> None:
+    with connected("tls", tmp_path, parties=("alice", "bob")) as sessions:
+        a, b = stream_pair(sessions)
+        x, y = ([os.urandom(1 + (i * 104_729) % 400_000) for i in range(j, 40 + j)] for j in (0, 100))
+        failures: list[str] = []
+        talkers = [threading.Thread(target=talk, args=args) for args in ((a, x, y, failures), (b, y, x, failures))]
+        for talker in talkers:
+            talker.start()
+        cuts = 0
+        while any(talker.is_alive() for talker in talkers):
+            me, peer = (("alice", "bob"), ("bob", "alice"))[cuts % 2]
+            drops = link(sessions, me, peer).drops
+            link(sessions, me, peer).interrupt()
+            cuts += 1
+            while link(sessions, me, peer).drops == drops and talkers[0].is_alive():
+                talkers[0].join(0.01)
+            talkers[0].join(0.05)
+        assert not failures
+        assert cuts >= 2
+        assert a.counters.bytes_sent == b.counters.bytes_received == sum(map(len, x))
+        assert a.counters.bytes_received == b.counters.bytes_sent == sum(map(len, y))
+        assert a.counters.rounds == b.counters.rounds == 40
+
+
+def test_cut_by_the_network_inside_a_large_message(tmp_path: Path) -> None:
+    with TamperingProxy.between(tmp_path) as (proxy, sessions):
+        a, b = stream_pair(sessions)
+        message = os.urandom(6 << 20)
+        sender = threading.Thread(target=a.send, args=(message,))
+        sender.start()
+        while len(proxy.recorded) < 30:
+            sender.join(0.001)
+        proxy.cut()
+        assert bytes(b.receive()) == message
+        sender.join()
+        assert link(sessions, "alice", "bob").drops >= 1
+        assert message[:64] not in b"".join(proxy.recorded)
+
+
+def test_messages_posted_while_the_connection_is_down_arrive(tmp_path: Path) -> None:
+    with connected("tls", tmp_path, parties=("alice", "bob")) as sessions:
+        heard: list[bytes] = []
+        done = threading.Event()
+
+        def hear(_: str, payload: bytes) -> None:
+            heard.append(payload)
+            if len(heard) == 20:
+                done.set()
+
+        sessions["bob"].on_program(hear)
+        for number in range(20):
+            if number % 5 == 0:
+                link(sessions, "alice", "bob").interrupt()
+            sessions["alice"].send_program("bob", bytes([number]))
+        assert done.wait(5)
+        assert heard == [bytes([number]) for number in range(20)]
+
+
+@pytest.mark.parametrize("how", ["close", "freeze"])
+def test_network_that_stays_cut_is_a_loss_at_both(tmp_path: Path, how: str) -> None:
+    with TamperingProxy.between(tmp_path, HASTY) as (proxy, sessions):
+        a, b = stream_pair(sessions)
+        started = time.monotonic()
+        if how == "close":
+            proxy.close()
+        else:
+            proxy.freeze()
+        for stream, peer in ((a, "bob"), (b, "alice")):
+            with pytest.raises(PeerLost, match=f"'{peer}' is gone") as caught:
+                stream.receive()
+            assert caught.value.party == peer
+        assert time.monotonic() - started < 4
+
+
+def test_party_that_was_started_again_is_not_taken_for_the_old_one(tmp_path: Path) -> None:
+    federation = federation_in(tmp_path, ("alice", "bob"))
+    sessions = {
+        party: session
+        for party, session in all_at_once(
+            {
+                "alice": lambda: connect_tls(federation, "alice", settings=FAST),
+                "bob": lambda: connect_tls(federation, "bob", settings=FAST),
+            }
+        ).items()
+        if isinstance(session, Session)
+    }
+    old = link(sessions, "bob", "alice")
+    old._side.cancel()  # the old process no longer redials ...
+    old.interrupt()  # ... and its connections end, as when it dies
+    with pytest.raises(JaliError):
+        sessions["bob"].channel("alice").stream(STREAM).receive()
+    sessions["bob"].close()
+    brief = msgspec.structs.replace(FAST, connect_s=2.0)
+    with pytest.raises(JaliError):
+        connect_tls(federation, "bob", settings=brief)
+    with pytest.raises(PeerLost, match="bob"):
+        sessions["alice"].channel("bob").stream(STREAM).receive()
+    sessions["alice"].close()
