@@ -64,6 +64,18 @@ def test_disclosures_are_on_the_node(fed: Any) -> None:
     }
 
 
+def test_a_plan_lists_the_disclosures_before_anything_runs() -> None:
+    def job(fed: Any) -> None:
+        jali.align(fed.plain("bank")(table)(LEFT), fed.plain("bureau")(table)(RIGHT), on="id", learns="bank")
+
+    plan = jali.explain(job, ["bank", "bureau"])
+    learned = {leak.to: leak.what for leak in plan.disclosures}
+    assert learned["bank"] == "which of its own keys bureau has too"
+    assert learned["bureau"].startswith("the number of distinct keys of bank")
+    assert all(row.bytes_sent is None for row in plan.rows)
+    assert any("ecdh intersection of bank and bureau: semi-honest" in line for line in plan.trust)
+
+
 def test_what_cannot_be_aligned_is_refused_at_once(fed: Any) -> None:
     left, right = _both(fed)
     with pytest.raises(ProgramError, match="both are at 'bank'"):

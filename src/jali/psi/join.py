@@ -75,7 +75,7 @@ def align(
         inputs=(left.node, right.node),
         attributes=attributes,
         fingerprint=digest("psi.align", on, who, protocol, normalise),
-        visibility=Visibility("private", learners[0]),
+        visibility=Visibility("private", " and ".join(learners)),
         text=f"align on {on!r}",
         leaks=AlignOperation().leaks(attributes, owners),
     )
