@@ -14,7 +14,6 @@ from jali.transport.pipe import PipeStream, stream_pair
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
 
-    from jali.mpc.contract import MpcProtocol
     from jali.mpc.rounds import Round
     from jali.transport.channel import Stream
 
@@ -26,17 +25,17 @@ SECURE = ("m2k", "rep3")
 
 
 def make_sides(
-    protocol: str, *, seed: int = 0, guest: bool = False, kind: Any = None
-) -> tuple[dict[int, MpcProtocol], dict[int, dict[int, PipeStream]]]:
+    protocol: str, *, seed: int = 0, guest: bool = False, generator: Callable[[bytes], Any] = Prg
+) -> tuple[dict[int, Any], dict[int, dict[int, PipeStream]]]:
     """A side and its streams for each role; all generators follow from the seed."""
-    made = kind or PROTOCOLS.get(protocol)
+    made = PROTOCOLS.get(protocol)
     roles = range(len(made.roles) + guest)
-    prgs: dict[int, dict[int, Prg]] = {role: {} for role in roles}
+    prgs: dict[int, dict[int, Any]] = {role: {} for role in roles}
     streams: dict[int, dict[int, PipeStream]] = {role: {} for role in roles}
     for low in roles:
         for high in range(low + 1, len(roles)):
             key = seed.to_bytes(14, "little") + bytes([low, high])
-            prgs[low][high], prgs[high][low] = Prg(key), Prg(key)
+            prgs[low][high], prgs[high][low] = generator(key), generator(key)
             streams[low][high], streams[high][low] = stream_pair(f"role {low}", f"role {high}")
     return {role: made(role, prgs=prgs[role], streams=streams[role]) for role in roles}, streams
 
@@ -48,10 +47,10 @@ def run_lockstep(
     seed: int = 0,
     guest: Operation | None = None,
     observe: Callable[[Mapping[int, Round]], None] | None = None,
-    kind: Any = None,
+    generator: Callable[[bytes], Any] = Prg,
 ) -> dict[int, Any]:
     """The results by role, with every round shown to `observe`; the dealer runs first, since it waits for nobody."""
-    sides, _ = make_sides(protocol, seed=seed, guest=guest is not None, kind=kind)
+    sides, _ = make_sides(protocol, seed=seed, guest=guest is not None, generator=generator)
     outside = len(sides) - 1 if guest is not None else len(sides)
     results: dict[int, Any] = {}
     if protocol == "m2k":
@@ -75,7 +74,7 @@ def run_threads(
     results: dict[int, Any] = {}
     errors: list[BaseException] = []
 
-    def play(role: int, side: MpcProtocol) -> None:
+    def play(role: int, side: Any) -> None:
         part = guest if guest is not None and role == len(sides) - 1 else operation
         own: Mapping[int, Stream] = streams[role]
         try:

@@ -120,9 +120,9 @@ def test_openings_stay_in_their_instance() -> None:
     views = []
     for seed in (2, 3):
         sent: list[Any] = []
-        results = run_lockstep("m2k", operation, seed=seed, observe=lambda rounds, sent=sent: sent.append(rounds[0]))
+        results = run_lockstep("m2k", operation, seed=seed, observe=sent.append)
         np.testing.assert_array_equal(results[0], X * X * X)
-        views.append([[array.size for array in round_.send[1]] for round_ in sent])
+        views.append([[array.size for array in rounds[0].send[1]] for rounds in sent])
     assert views[0] == views[1] == [[N], [N]]
 
 

@@ -75,7 +75,7 @@ def test_drive_sends_one_message_a_round_and_none_without_words() -> None:
     def operation() -> Generator[Round, Any, int]:
         replies = yield Round({1: [words(1), words(2, 3).reshape(1, 2), np.empty(0, np.uint64)]}, {1: 3})
         empty = yield Round({1: [np.empty(0, np.uint64)]}, {1: 0})
-        return int(replies[1].sum()) + empty[1].size
+        return int(replies[1].sum()) + int(empty[1].size)
 
     assert drive(operation(), {1: here}) == 18
     assert there.counters.messages_sent == here.counters.messages_sent == 1

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is particular to rep3: who holds which part, the guest, and what it refuses."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from jali.core.errors import ProtocolUseError
+from jali.mpc.contract import Outline
+from jali.mpc.rounds import lockstep
+from tests.mpc.operations import OPERATIONS
+from tests.mpc.roles import make_sides, run_lockstep, run_threads
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from jali.mpc.rounds import Round
+
+    Part = Generator[Round, Any, Any]
+
+X = np.arange(-50, 50).view(np.uint64)
+N = X.size
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_neighbours_hold_the_same_part(name: str) -> None:
+    def operation(side: Any) -> Part:
+        a = yield from side.input(X if side.role == 2 else None, 2, (N,))
+        b = yield from side.input(X if side.role == 1 else None, 1, (N,))
+        return (yield from OPERATIONS[name](side, side.add_public(a, X), side.linear(np.negative, b, shape=(N,))))
+
+    shares = run_lockstep("rep3", operation)
+    for role in range(3):
+        np.testing.assert_array_equal(shares[role].second, shares[(role + 1) % 3].first)
+        assert shares[role].shape == shares[0].shape
+
+
+@pytest.mark.parametrize("owner", [0, 1, 2])
+def test_every_role_may_own_an_input_and_learn_a_result(owner: int) -> None:
+    def operation(side: Any) -> Part:
+        x = yield from side.input(X if side.role == owner else None, owner, (N,))
+        sign = yield from side.sign(x)
+        return (yield from side.reveal(x, [owner])), (yield from side.reveal_bits(sign, [(owner + 1) % 3]))
+
+    results = run_lockstep("rep3", operation)
+    for role in range(3):
+        opened, signs = results[role]
+        assert (opened is None) == (role != owner)
+        assert (signs is None) == (role != (owner + 1) % 3)
+    np.testing.assert_array_equal(results[owner][0], X)
+    np.testing.assert_array_equal(results[(owner + 1) % 3][1], X.view(np.int64) < 0)
+
+
+def test_the_guest_shares_and_learns() -> None:
+    def operation(side: Any) -> Part:
+        x = yield from side.input(None, 3, (N,))
+        y = yield from side.mul(x, x)
+        sign = yield from side.sign(x)
+        return (yield from side.reveal(y, [3, 1])), (yield from side.reveal_bits(sign, [3]))
+
+    def guest(side: Any) -> Part:
+        yield from side.input(X, 3, (N,))
+        return (yield from side.reveal(Outline((N,)), [3, 1])), (yield from side.reveal_bits(Outline((N,)), [3]))
+
+    results, streams = run_threads("rep3", operation, guest=guest)
+    for role in (1, 3):
+        np.testing.assert_array_equal(results[role][0], X * X)
+    np.testing.assert_array_equal(results[3][1], X.view(np.int64) < 0)
+    assert results[0] == results[2] == (None, None)
+    assert streams[3][2].counters.messages_received == 0
+
+
+def test_what_it_refuses() -> None:
+    sides, _ = make_sides("rep3")
+    side: Any = sides[0]
+
+    def attempt(call: Any) -> None:
+        lockstep({0: call})
+
+    x, y = side.public(X[:6].reshape(2, 3)), side.public(X[:3])
+    bits = side.public_bits(np.ones(3, np.bool_))
+    with pytest.raises(ProtocolUseError, match="not of role 4"):
+        attempt(side.input(X, 4, (N,)))
+    with pytest.raises(ProtocolUseError, match=r"shape \(4,\) to share, found none"):
+        attempt(side.input(None, 0, (4,)))
+    with pytest.raises(ProtocolUseError, match=r"not to the roles \[4\]"):
+        attempt(side.reveal(x, [4]))
+    calls = [(side.mul, x, y), (side.dot, x, y), (side.dot, x, x), (side.select, bits, x)]
+    for operation, a, b in [*calls, (side.conjunction, bits, x), (side.xor, bits, x)]:
+        with pytest.raises(ProtocolUseError, match=r"\(2, 3\)"):
+            attempt(operation(a, b))
+    for bad in (0, 62):
+        with pytest.raises(ProtocolUseError, match=f"1 to 61 bits, found {bad}"):
+            attempt(side.truncate(x, bad))
