@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jali.core.errors import PartyStalled, PeerError, ProgramMismatch
-from jali.graph.machine import Action, Announce, Announcement, Drop, Machine, Release, Start
+from jali.graph.machine import Action, Announce, Announcement, Drop, Machine, Release, Start, Step
 from jali.graph.node import Graph, Node, Visibility
 
 if TYPE_CHECKING:
@@ -113,6 +113,30 @@ def test_a_party_that_does_not_come_is_named_with_the_place_where_it_was_seen() 
     assert isinstance(drop.error, PartyStalled)
     assert "'bob'" in str(drop.error)
     assert "last seen at nothing" in str(drop.error)
+
+
+def test_a_run_is_complete_when_it_has_ended_at_all_who_shared_a_node() -> None:
+    graph, alice, bob = Graph(), machine("alice"), machine("bob")
+    node = add(graph, "align", "alice", "bob")
+    told = [of_type(party.submitted(node, 0.0), Announce)[0] for party in (alice, bob)]
+    assert isinstance(told[1], Announce)
+    alice.announced("bob", told[1].announcement)
+    alice.finished(node)
+    assert [action.party for action in alice.ended(1.0) if isinstance(action, Announce)] == ["bob"]
+    assert not alice.complete
+    assert alice.tick(10.9) == []
+    assert alice.announced("bob", Announcement(1, (), final=True)) == []
+    assert alice.complete
+
+
+def test_a_peer_that_never_ends_is_named() -> None:
+    graph, alice = Graph(), machine("alice")
+    alice.submitted(add(graph, "align", "alice", "bob"), 0.0)
+    alice.announced("bob", Announcement(0, tuple(Step(n.id, n.text, n.source) for n in graph.nodes)))
+    alice.ended(1.0)
+    [drop] = alice.tick(11.1)
+    assert isinstance(drop, Drop)
+    assert "'bob' did not come to the end of the program" in str(drop.error)
 
 
 def test_only_the_first_error_counts_and_nothing_starts_after_it() -> None:

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TODO-DOC."""
+"""Devices, the moves between them, and the federation that a program sees."""

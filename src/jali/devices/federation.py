@@ -357,6 +357,8 @@ class Federation:
         self._closed = True
         errors = []
         for runtime in self._runtimes.values():
+            runtime.end()
+        for runtime in self._runtimes.values():
             try:
                 runtime.finish()
             except JaliError as error:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from jali.core.errors import DeviceInvalid, ProgramMismatch
+from jali.core.tree import flatten, unflatten
 from jali.devices.roles import Layout, RoleParts, each_role
 from jali.mpc.registry import PROTOCOLS
 
@@ -15,9 +16,10 @@ if TYPE_CHECKING:
     from jali.devices.federation import Federation
     from jali.graph.context import Context
     from jali.mpc.contract import MpcProtocol
+    from jali.mpc.ir import Program
     from jali.mpc.rounds import Round
 
-__all__ = ["MpcCall", "MpcDevice"]
+__all__ = ["MpcCall", "MpcDevice", "run_on_secrets"]
 
 
 class MpcDevice:
@@ -106,19 +108,33 @@ class MpcCall:
 
     def run(self, context: Context, inputs: tuple[Any, ...], attributes: Mapping[str, Any]) -> RoleParts:
         """This party's shares of the result. Raises: ProgramMismatch if a party compiled another program."""
-        from jali.mpc.engine import compile_program, execute
+        from jali.mpc.engine import compile_function
 
         layout: Layout = attributes["device"]
         first = layout.played_by(context.party)[0]
         args, kwargs = attributes["arguments"].fill(tuple(parts[first] for parts in inputs))
-        program = compile_program(attributes["function"], args, kwargs)
+        program = compile_function(attributes["function"], args, keywords=kwargs)
         _agree(context, program.digest(), layout)
 
         def operation(protocol: MpcProtocol) -> Generator[Round, Any, Any]:
             own_args, own_kwargs = attributes["arguments"].fill(tuple(parts[protocol.role] for parts in inputs))
-            return execute(program, protocol, own_args, own_kwargs)
+            return run_on_secrets(program, protocol, own_args, own_kwargs)
 
         return each_role(context, layout, operation)
+
+
+def run_on_secrets(
+    program: Program, protocol: MpcProtocol, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> Generator[Round, Any, Any]:
+    """Run a compiled function at one role on its arguments; the result nests as the function's own."""
+    from jali.mpc.engine import SecretArray
+    from jali.mpc.program import run_program
+
+    leaves, _ = flatten([list(args), dict(kwargs)])
+    shares = [leaf.share for leaf in leaves if isinstance(leaf, SecretArray)]
+    results = yield from run_program(program, protocol, shares)
+    secrets = [SecretArray(share, kind) for share, kind in zip(results, program.output_types, strict=True)]
+    return unflatten(program.output_structure, secrets)
 
 
 def _agree(context: Context, own: bytes, layout: Layout) -> None:

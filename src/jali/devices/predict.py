@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from jali.core.threat import Cost
 from jali.core.tree import flatten, map_leaves, unflatten
 from jali.core.types import Spec
-from jali.devices.moves import open_secrets, share_arrays, types_of
+from jali.devices.mpc import run_on_secrets
 from jali.devices.roles import RoleParts
-from jali.mpc.contract import Outline
-from jali.mpc.engine import SecretArray, compile_program, execute
+from jali.mpc.engine import SecretArray, compile_function, reveal_outputs, share_inputs, type_of
 from jali.mpc.estimate import estimate
 from jali.mpc.registry import PROTOCOLS
 
@@ -64,7 +65,7 @@ def trust(nodes: Sequence[Node]) -> tuple[str, ...]:
             f"{layout.protocol} of {players}: {threat.adversary}, {threat.corrupt} of {threat.parties} may be corrupt; "
             f"{assumed} ({threat.paper})"
         )
-    return tuple(lines)
+    return tuple(dict.fromkeys([*lines, *(n.attributes["trust"] for n in nodes if "trust" in n.attributes)]))
 
 
 def _plain_call(node: Node, inputs: list[Any]) -> tuple[Any, None]:
@@ -75,7 +76,8 @@ def _plain_call(node: Node, inputs: list[Any]) -> tuple[Any, None]:
     leaves, structure = flatten(returns)
     if not all(isinstance(leaf, Spec) for leaf in leaves):
         return None, None
-    return unflatten(structure, types_of(leaves, node.text)), None
+    types = [type_of(np.broadcast_to(np.zeros((), leaf.dtype), leaf.shape)) for leaf in leaves]
+    return unflatten(structure, types), None
 
 
 def _item(node: Node, inputs: list[Any]) -> tuple[Any, None]:
@@ -92,7 +94,7 @@ def _share(node: Node, inputs: list[Any]) -> tuple[RoleParts, Cost]:
     source = first[0] if first else len(layout.roles)
 
     def operation(side: MpcProtocol) -> Generator[Round, Any, list[SecretArray]]:
-        return share_arrays(side, [None] * len(types), types, source)
+        return share_inputs(side, None, owner=source, types=types)
 
     parts, cost = _priced(layout, operation, guest=None if first else operation)
     return RoleParts({role: unflatten(structure, secrets) for role, secrets in parts.items()}), cost
@@ -102,11 +104,11 @@ def _mpc_call(node: Node, inputs: list[Any]) -> tuple[RoleParts, Cost]:
     layout: Layout = node.attributes["device"]
     arguments = node.attributes["arguments"]
     args, kwargs = arguments.fill(tuple(parts[0] for parts in inputs))
-    program = compile_program(node.attributes["function"], args, kwargs)
+    program = compile_function(node.attributes["function"], args, keywords=kwargs)
 
     def operation(side: MpcProtocol) -> Generator[Round, Any, Any]:
         own_args, own_kwargs = arguments.fill(tuple(parts[side.role] for parts in inputs))
-        return execute(program, side, own_args, own_kwargs)
+        return run_on_secrets(program, side, own_args, own_kwargs)
 
     return _priced(layout, operation)
 
@@ -123,10 +125,10 @@ def _reveal(node: Node, inputs: list[Any]) -> tuple[Any, Cost]:
             continue
 
         def operation(side: MpcProtocol, to: Sequence[int] = to) -> Generator[Round, Any, Any]:
-            return open_secrets(side, secrets[side.role], to)
+            return reveal_outputs(side, secrets.get(side.role, []), to=to)
 
         def guest(side: MpcProtocol, to: Sequence[int] = to) -> Generator[Round, Any, Any]:
-            return open_secrets(side, [SecretArray(Outline(s.type.shape), s.type) for s in secrets[0]], to)
+            return reveal_outputs(side, [SecretArray(None, s.type) for s in secrets[0]], to=to)
 
         costs.append(_priced(layout, operation, guest=guest if outside else None)[1])
     total: dict[str, int] = {}

@@ -38,7 +38,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StageCost(msgspec.Struct, frozen=True, kw_only=True):
-    """The sum of a stage: bytes sent by all parties of the report, rounds in sequence, seconds from start to end."""
+    """The sum of a stage: bytes sent by all parties of the report, rounds in sequence, seconds in which it ran."""
 
     name: str
     bytes_sent: int
@@ -136,7 +136,7 @@ def _cells(row: Row) -> tuple[str, ...]:
         row.device,
         row.visibility,
         _number(row.bytes_sent),
-        _number(sum(planned.bytes_sent.values()) if planned else None),
+        _number(sum(planned.bytes_sent.values()) + planned.offline_bytes if planned else None),
         _number(row.rounds),
         _number(planned.rounds if planned else None),
         "" if row.seconds is None else f"{row.seconds:.3f}",
@@ -160,12 +160,20 @@ def _aligned(table: list[tuple[str, ...]]) -> list[str]:
 
 
 def _stage(name: str, rows: list[Row]) -> StageCost:
-    ran = [row for row in rows if row.started is not None and row.seconds is not None]
-    start = min((row.started or 0.0 for row in ran), default=0.0)
-    end = max(((row.started or 0.0) + (row.seconds or 0.0) for row in ran), default=0.0)
     return StageCost(
         name=name,
         bytes_sent=sum(row.bytes_sent or 0 for row in rows),
         rounds=sum(row.rounds or 0 for row in rows),
-        seconds=end - start,
+        seconds=_busy(
+            [(r.started, r.started + r.seconds) for r in rows if r.started is not None and r.seconds is not None]
+        ),
     )
+
+
+def _busy(intervals: list[tuple[float, float]]) -> float:
+    """How long at least one of the intervals lasts."""
+    total, until = 0.0, 0.0
+    for start, end in sorted(intervals):
+        total += max(0.0, end - max(start, until))
+        until = max(until, end)
+    return total

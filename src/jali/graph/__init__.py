@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TODO-DOC."""
+"""Program graphs: nodes, agreement between parties, execution, ledger."""

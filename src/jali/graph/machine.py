@@ -87,6 +87,7 @@ class Machine:
         self._since: dict[int, float] = {}
         self._users: dict[int, int] = {}
         self._held: set[int] = set()
+        self._since_end: float | None = None
 
     # -- events -------------------------------------------------------------------------------------------------
     def submitted(self, node: Node, now: float) -> list[Action]:
@@ -148,9 +149,10 @@ class Machine:
         self._waiting.clear()
         return [Drop(error)]
 
-    def ended(self, peers: tuple[str, ...]) -> list[Action]:
-        """The program (here) has come to its end."""
-        return [self._announce(peer, final=True) for peer in peers]
+    def ended(self, now: float) -> list[Action]:
+        """The program (here) has come to its end: tell all who shared a node with it."""
+        self._since_end = now
+        return [self._announce(peer, final=True) for peer in tuple(self._told)]
 
     def tick(self, now: float) -> list[Action]:
         """Time has passed: does a node wait too long for a peer?"""
@@ -159,13 +161,22 @@ class Machine:
                 continue
             for peer in node.participants:
                 if peer != self.party and len(self._heard.get(peer, ())) <= index:
-                    return self.failed(self._stalled(node, peer))
+                    return self.failed(self._stalled(peer, node))
+        if self._since_end is not None and now - self._since_end >= self._deadline_s:
+            for peer in self._told:
+                if peer not in self._ended:
+                    return self.failed(self._stalled(peer, None))
         return []
 
     @property
     def idle(self) -> bool:
         """Whether nothing runs and nothing waits."""
         return not self._running and not self._waiting
+
+    @property
+    def complete(self) -> bool:
+        """Whether the program has ended here and at all who shared a node with it."""
+        return self._since_end is not None and all(peer in self._ended for peer in self._told)
 
     # -- rules --------------------------------------------------------------------------------------------------
     def _startable(self) -> list[Action]:
@@ -223,13 +234,13 @@ class Machine:
             source=mine.source,
         )
 
-    def _stalled(self, node: Node, peer: str) -> PartyStalled:
+    def _stalled(self, peer: str, node: Node | None) -> PartyStalled:
         seen = self._heard.get(peer, [])
         last = f"{seen[-1].text!r} ({seen[-1].source})" if seen else "nothing"
         return PartyStalled(
-            f"{peer!r} did not come to {node.text!r} within {self._deadline_s:g} s; it was last seen at {last}. "
-            "Look there, or raise network.node_s in the federation file",
+            f"{peer!r} did not come to {repr(node.text) if node else END} within {self._deadline_s:g} s; it was last "
+            f"seen at {last}. Look there, or raise network.node_s in the federation file",
             party=peer,
-            node=node.name,
-            source=node.source,
+            node=node.name if node else None,
+            source=node.source if node else None,
         )

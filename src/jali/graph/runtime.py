@@ -111,14 +111,19 @@ class Runtime:
         """What ended the run, if anything did."""
         return self._machine.error
 
-    def finish(self) -> None:
-        """Wait until everything ran, tell the peers that the program has ended, and close.
-
-        Raises: the error that ended the run.
-        """
+    def end(self) -> None:
+        """Wait until everything ran here, and tell the peers that the program has ended."""
         with self._changed, contextlib.suppress(JaliError):
             self.settle()
-            self._apply(self._machine.ended(tuple(self.session.peers)))
+            self._apply(self._machine.ended(time.monotonic()))
+
+    def finish(self) -> None:
+        """After `end`: wait until the program has ended at the peers too, and close.
+
+        So a run succeeds everywhere or fails everywhere. Raises: the error that ended it.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._machine.complete or self._machine.error is not None)
         self.close()
         self._raise_failure()
 
@@ -138,6 +143,7 @@ class Runtime:
         announcement = msgspec.msgpack.decode(payload, type=Announcement)
         with self._changed:
             self._apply(self._machine.announced(peer, announcement))
+            self._changed.notify_all()
 
     def _session_failed(self, error: JaliError) -> None:
         with self._changed:
