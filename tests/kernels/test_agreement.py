@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jali.core.errors import KernelArgumentError
 from jali.kernels import _native, reference
 from tests.kernels.samples import LEVELS, SEEDS, SIZES, at_level, sample_bits, sample_numbers, sample_words
 
@@ -154,12 +155,23 @@ def test_results_may_replace_an_input(level: str) -> None:
         same(_native.add_prg(y, KEY, 1, out=z), reference.add_prg(y, KEY, 1))
 
 
-def test_strided_and_read_only_arrays_are_taken(level: str) -> None:
-    x = sample_words(4, 50, 40)
+def test_strided_and_read_only_arrays_are_taken(level: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    x, y = sample_words(4, 50, 40), sample_words(5, 50, 20)
     fixed = np.frombuffer(x.tobytes(), np.uint64).reshape(50, 40)
+    product, total, half = x.T @ x, x.T @ x + x[:40].T, reference.masked_and(y, y, x[:, ::2], y, y, leader=True)
+    for twin in ("matmul", "masked_and"):
+        monkeypatch.setattr(reference, twin, None)  # so that the native kernel must do it
     with at_level(level):
-        same(_native.matmul(x.T, fixed), reference.matmul(x.T, x))
-        same(_native.add_prg(x[:, ::2], KEY, 9), reference.add_prg(x[:, ::2], KEY, 9))
+        same(_native.matmul(x.T, fixed), product)
+        same(_native.matmul(x.T, x, add=x[:40].T), total)
+        same(_native.masked_and(y, y, x[:, ::2], y, y, leader=True), half)
+
+
+def test_a_strided_out_is_refused(level: str) -> None:
+    x = sample_words(4, 10)
+    out = np.zeros((10, 2), np.uint64)[:, 0]
+    with at_level(level), pytest.raises(KernelArgumentError, match="contiguous"):
+        _native.masked_and(x, x, x, x, x, leader=True, out=out)
 
 
 def test_large_results_do_not_share_memory(level: str) -> None:

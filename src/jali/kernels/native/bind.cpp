@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The Python module. A call whose arguments are not the plain case (contiguous arrays of the right type and of shapes
-// that fit) goes on to the numpy twin, which computes it or words the error.
+// The Python module. Strided arrays are copied first. A call whose arguments are still not the plain case (arrays of the
+// right type and of shapes that fit) goes on to the numpy twin, which computes it or words the error.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/string.h>
@@ -306,13 +306,33 @@ std::vector<std::string> features() {
   return names;
 }
 
-// Defines the kernel, and behind it the overload for everything that the kernel does not take.
+bool is_strided(nb::handle x) { return nb::hasattr(x, "flags") && !nb::cast<bool>(x.attr("flags").attr("c_contiguous")); }
+
+// Everything that a kernel does not take as it is.
+nb::object other_case(const char* name, const nb::args& args, const nb::kwargs& named) {
+  const nb::object contiguous = nb::module_::import_("numpy").attr("ascontiguousarray");
+  nb::list plain;
+  bool copied = false;
+  for (const nb::handle x : args) {
+    const bool copy = is_strided(x);
+    copied = copied || copy;
+    plain.append(copy ? contiguous(x) : nb::borrow(x));
+  }
+  nb::dict options;
+  for (const auto& [key, x] : named) {
+    const bool copy = is_strided(x) && nb::cast<std::string>(key) != "out";  // which is written, not read
+    copied = copied || copy;
+    options[key] = copy ? contiguous(x) : nb::borrow(x);
+  }
+  const char* module = copied ? "jali.kernels._native" : "jali.kernels.reference";
+  return nb::module_::import_(module).attr(name)(*nb::tuple(plain), **options);
+}
+
+// Defines the kernel, and behind it the overload for the other cases.
 template <class Function, class... Extra>
 void define(nb::module_& m, const char* name, Function function, const Extra&... extra) {
   m.def(name, function, extra...);
-  m.def(name, [name](const nb::args& args, const nb::kwargs& named) {
-    return nb::module_::import_("jali.kernels.reference").attr(name)(*args, **named);
-  });
+  m.def(name, [name](const nb::args& args, const nb::kwargs& named) { return other_case(name, args, named); });
 }
 
 auto strict(const char* name) { return nb::arg(name).noconvert(); }

@@ -4,19 +4,53 @@
 
 #include <cstring>
 
+#include "kernels.h"
+#include "scratch.h"
+
 #if defined(__AVX2__)
 #include <immintrin.h>
 #endif
-
-#include "kernels.h"
+#if defined(__AVX512BW__)
+#include "limbs.h"
+#endif
 
 namespace jali {
 namespace {
 
-// Eight 64 x 64 bit matrices side by side: rows[r][t] is row r of matrix t, so that steps vectorise over t.
+// Eight 64 x 64 bit matrices side by side: rows[r][t] is row r of matrix t. Eight words of a plane make a cache line.
 using Tiles = u64[64][8];
 
-// Transposes by swapping ever smaller off-diagonal squares: 32, 16, ... 1 bits wide.
+#if defined(__AVX512BW__)
+
+inline __m512i all_bytes(int bit) { return _mm512_set1_epi8(static_cast<char>(1 << bit)); }
+
+// Bits of bytes of equal weight are read off as masks.
+void slice(const u64* x, Tiles& rows) {
+  for (size_t t = 0; t < 8; ++t) {
+    __m512i v[limbs];
+    for (size_t i = 0; i < limbs; ++i) v[i] = _mm512_loadu_si512(x + 64 * t + 8 * i);
+    split_limbs(v);
+    for (size_t i = 0; i < limbs; ++i) {
+      for (int b = 0; b < 8; ++b) rows[8 * i + b][t] = _mm512_test_epi8_mask(v[i], all_bytes(b));
+    }
+  }
+}
+
+void join(Tiles& rows, u64* x) {
+  for (size_t t = 0; t < 8; ++t) {
+    __m512i v[limbs];
+    for (size_t i = 0; i < limbs; ++i) {
+      v[i] = _mm512_setzero_si512();
+      for (int b = 0; b < 8; ++b) v[i] = _mm512_mask_add_epi8(v[i], rows[8 * i + b][t], v[i], all_bytes(b));
+    }
+    join_limbs(v);
+    for (size_t i = 0; i < limbs; ++i) _mm512_storeu_si512(x + 64 * t + 8 * i, v[i]);
+  }
+}
+
+#else
+
+// Transposes by swapping ever smaller off-diagonal squares, 32 to 1 bits wide; steps vectorise over the matrices.
 template <int width>
 inline void swap_squares(Tiles& rows, u64 low) {
   for (int top = 0; top < 64; top += 2 * width) {
@@ -39,39 +73,52 @@ inline void transpose(Tiles& rows) {
   swap_squares<1>(rows, 0x5555555555555555);
 }
 
+void slice(const u64* x, Tiles& rows) {
+  for (int r = 0; r < 64; ++r) {
+    for (int t = 0; t < 8; ++t) rows[r][t] = x[64 * t + r];
+  }
+  transpose(rows);
+}
+
+void join(Tiles& rows, u64* x) {
+  transpose(rows);
+  for (int t = 0; t < 8; ++t) {
+    for (int r = 0; r < 64; ++r) x[64 * t + r] = rows[r][t];
+  }
+}
+
+#endif
+
+constexpr size_t group_words = 512;  // of eight blocks
+
 void bit_planes(const u64* x, u64* planes, size_t n) {
   const size_t blocks = (n + 63) / 64;
   alignas(64) Tiles rows;
-  for (size_t first = 0; first < blocks; first += 8) {
-    const size_t many = blocks - first < 8 ? blocks - first : 8;
-    const u64* from = x + 64 * first;
-    if (n - 64 * first >= 512) {
-      for (int r = 0; r < 64; ++r) {
-        for (int t = 0; t < 8; ++t) rows[r][t] = from[64 * t + r];
-      }
+  for (size_t done = 0; done < n; done += group_words) {
+    if (n - done >= group_words) {
+      slice(x + done, rows);
     } else {
-      std::memset(rows, 0, sizeof rows);
-      for (size_t i = 0; i < n - 64 * first; ++i) rows[i % 64][i / 64] = from[i];
+      u64 padded[group_words] = {};
+      std::memcpy(padded, x + done, (n - done) * sizeof(u64));
+      slice(padded, rows);
     }
-    transpose(rows);
-    for (int j = 0; j < 64; ++j) std::memcpy(planes + j * blocks + first, rows[j], many * sizeof(u64));
+    const size_t many = up_to(8, blocks - done / 64);
+    for (size_t j = 0; j < 64; ++j) std::memcpy(planes + j * blocks + done / 64, rows[j], many * sizeof(u64));
   }
 }
 
 void from_bit_planes(const u64* planes, u64* x, size_t n) {
   const size_t blocks = (n + 63) / 64;
   alignas(64) Tiles rows = {};
-  for (size_t first = 0; first < blocks; first += 8) {
-    const size_t many = blocks - first < 8 ? blocks - first : 8;
-    for (int j = 0; j < 64; ++j) std::memcpy(rows[j], planes + j * blocks + first, many * sizeof(u64));
-    transpose(rows);
-    u64* to = x + 64 * first;
-    if (n - 64 * first >= 512) {
-      for (int t = 0; t < 8; ++t) {
-        for (int r = 0; r < 64; ++r) to[64 * t + r] = rows[r][t];
-      }
+  for (size_t done = 0; done < n; done += group_words) {
+    const size_t many = up_to(8, blocks - done / 64);
+    for (size_t j = 0; j < 64; ++j) std::memcpy(rows[j], planes + j * blocks + done / 64, many * sizeof(u64));
+    if (n - done >= group_words) {
+      join(rows, x + done);
     } else {
-      for (size_t i = 0; i < n - 64 * first; ++i) to[i] = rows[i % 64][i / 64];
+      u64 padded[group_words];
+      join(rows, padded);
+      std::memcpy(x + done, padded, (n - done) * sizeof(u64));
     }
   }
 }

@@ -7,6 +7,7 @@
 #include <immintrin.h>
 
 #include "levels.h"
+#include "limbs.h"
 #include "scratch.h"
 
 namespace jali {
@@ -15,7 +16,6 @@ namespace {
 constexpr size_t side = 16;                    // rows of a tile of A, columns of one of B
 constexpr size_t tile_depth = 64;              // bytes of a row
 constexpr size_t tile_bytes = side * tile_depth;
-constexpr size_t limbs = 8;
 constexpr size_t depth_block = 512;
 constexpr size_t height_block = 256;           // A: 256 x 512 words, 1 MiB of L2
 constexpr size_t steps_limit = depth_block / tile_depth;
@@ -37,34 +37,6 @@ struct alignas(64) TileConfig {
     }
   }
 };
-
-// From eight vectors of eight words each, the eight vectors of their i-th bytes: by_limb[i] byte 8 v + e is byte i of
-// word e of vector v.
-inline void split_limbs(__m512i v[limbs]) {
-  alignas(64) static constexpr u8 group[64] = {
-      0, 8,  16, 24, 32, 40, 48, 56, 1, 9,  17, 25, 33, 41, 49, 57, 2, 10, 18, 26, 34, 42,
-      50, 58, 3, 11, 19, 27, 35, 43, 51, 59, 4, 12, 20, 28, 36, 44, 52, 60, 5, 13, 21, 29,
-      37, 45, 53, 61, 6, 14, 22, 30, 38, 46, 54, 62, 7, 15, 23, 31, 39, 47, 55, 63};
-  const __m512i order = _mm512_load_si512(group);
-  for (size_t i = 0; i < limbs; ++i) v[i] = _mm512_permutexvar_epi8(order, v[i]);
-  __m512i pairs[limbs];  // transposes the 8 x 8 matrix of words, doubling the squares: 1, 2, 4
-  for (size_t i = 0; i < limbs; i += 2) {
-    pairs[i] = _mm512_unpacklo_epi64(v[i], v[i + 1]);
-    pairs[i + 1] = _mm512_unpackhi_epi64(v[i], v[i + 1]);
-  }
-  __m512i fours[limbs];
-  for (size_t h = 0; h < limbs; h += 4) {
-    for (size_t i = 0; i < 2; ++i) {
-      fours[h + i] = _mm512_shuffle_i64x2(pairs[h + i], pairs[h + i + 2], 0x88);
-      fours[h + i + 2] = _mm512_shuffle_i64x2(pairs[h + i], pairs[h + i + 2], 0xdd);
-    }
-  }
-  // fours[i] holds the words i and i + 4 of vectors 0..3 in order (0, 4, 0, 4); likewise fours[4 + i] for 4..7.
-  for (size_t i = 0; i < 4; ++i) {
-    v[i] = _mm512_shuffle_i64x2(fours[i], fours[4 + i], 0x88);
-    v[i + 4] = _mm512_shuffle_i64x2(fours[i], fours[4 + i], 0xdd);
-  }
-}
 
 inline __m512i load_up_to(const u64* p, size_t count) {
   if (count >= 8) return _mm512_loadu_si512(p);
