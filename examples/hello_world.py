@@ -4,13 +4,21 @@
 Run it with ``jali run examples/hello_world.py --parties alice,bob``.
 """
 
+from pathlib import Path
+
 import jax.numpy as jnp
+import numpy as np
 
 import jali
 
+
+def load(name):
+    return np.loadtxt(Path(__file__).with_name("data") / name)
+
+
 fed = jali.connect()
 alice, bob, mpc = fed.plain("alice"), fed.plain("bob"), fed.mpc("alice", "bob")
-salaries_alice = alice(lambda: [3100.0, 2900.0, 4050.0])()
-salaries_bob = bob(lambda: [3600.0, 2750.0])()
-mean = mpc(lambda a, b: jnp.concatenate((a, b)).mean())(salaries_alice, salaries_bob)
+x = alice(load)("salaries_alice.csv")
+y = bob(load)("salaries_bob.csv")
+mean = mpc(lambda x, y: jnp.concatenate((x, y)).mean())(x, y)
 print("joint mean:", jali.reveal(mean, to=[alice, bob]))

@@ -4,11 +4,18 @@
 Run it with ``jali run examples/millionaires.py --parties alice,bob``.
 """
 
+from pathlib import Path
+
 import jali
+
+
+def load(name):
+    return int((Path(__file__).with_name("data") / name).read_text())
+
 
 fed = jali.connect()
 alice, bob, mpc = fed.plain("alice"), fed.plain("bob"), fed.mpc("alice", "bob")
-fortune_alice = alice(lambda: 1_200_000)()
-fortune_bob = bob(lambda: 3_400_000)()
-richer = mpc(lambda a, b: a > b)(fortune_alice, fortune_bob)
+x = alice(load)("fortune_alice.txt")
+y = bob(load)("fortune_bob.txt")
+richer = mpc(lambda x, y: x > y)(x, y)
 print("alice is richer:", jali.reveal(richer, to=[alice, bob]))

@@ -82,17 +82,14 @@ class LogisticRegression:
         x, y = _side_by_side(features), labels
         _check_shapes(x.shape, y.shape)
         order = self.batches(x.shape[0])
-        rate = self.learning_rate / order.shape[1]
-        # Descent with step `rate` on x is descent with step 1 on x · sqrt(rate), whose weights are larger by
-        # 1 / sqrt(rate). Scaling the rows once, before the loop, saves a truncation, that is a round, in every step.
-        scale = rate**0.5
-        batches = ((x * scale)[order], y.astype(x.dtype)[order])
+        rate, decay = self.learning_rate / order.shape[1], self.learning_rate * self.l2
+        batches = (x[order], y.astype(x.dtype)[order])
 
         def step(state: tuple[Any, ...], batch: tuple[Any, Any]) -> tuple[tuple[Any, ...], None]:
             w, b, dw, db = state
             rows, target = batch
             error = _sigmoid(rows @ w + b) - target
-            dw = self.momentum * dw - self.learning_rate * self.l2 * w - error @ rows
+            dw = self.momentum * dw - rate * (error @ rows) - decay * w
             db = self.momentum * db - rate * error.sum()
             return (w + dw, b + db, dw, db), None
 
@@ -101,7 +98,7 @@ class LogisticRegression:
 
         zeros, zero = jnp.zeros(x.shape[1], x.dtype), jnp.zeros((), x.dtype)
         (w, b, _, _), _ = lax.scan(epoch, (zeros, zero, zeros, zero), None, length=self.epochs)
-        return Weights(w * scale, b)
+        return Weights(w, b)
 
     def predict(self, weights: Weights, features: Sequence[Any]) -> Any:
         """P(label = 1) of each row. Shapes: each of features (n, k_i); the result (n,)."""
