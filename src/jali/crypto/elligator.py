@@ -37,7 +37,8 @@ def hash_to_curve(messages: Iterable[bytes], *, domain: bytes) -> NDArray[np.uin
     Shapes: (n, 32), little-endian as in RFC 7748. Multiplication by a clamped scalar, a multiple of 8, clears the
     cofactor, and so yields a point of the prime-order group.
     Security: a random oracle to the points in the image of Elligator 2, about half of the curve. Proofs that program
-    the oracle with r G go through: the map is invertible on its image, so r is redrawn until r G has a preimage.
+    the oracle with r G go through: the map is invertible on its image, so r and a shift of low order are redrawn
+    until the point has a preimage.
     Time depends on the message slightly (Python's integers): the messages are the caller's own, not the peer's.
     References: RFC 9380 sections 5.2, 5.3.1, 6.7.1 and 8.5; Bernstein, Hamburg, Krasnova, Lange 2013 (ePrint 2013/325).
     """
