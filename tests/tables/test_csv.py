@@ -82,13 +82,23 @@ def test_a_byte_order_mark_and_windows_lines_are_fine(tmp_path: Path) -> None:
         (b"a,b\n1,2\nsecret,2\n", {"dtypes": {"a": int}}, errors.CellTypeWrong, "column 'a', line 3: expected a whole"),
         (b"a,b\n1,2\nsecret,2\n", {"dtypes": {"a": float}}, errors.CellTypeWrong, "line 3: expected a number"),
         (b"a,b\nyes,2\nsecret,2\n", {"dtypes": {"a": bool}}, errors.CellTypeWrong, "line 3: expected true or false"),
-        (b'a,b\n"x\ny",2\n,2\n', {"dtypes": {"b": int}, "key": "a"}, errors.KeyInvalid, "1 identifiers.*line 4"),
+        (
+            b'a,b\n"x\ny",2\n,2\n',
+            {"dtypes": {"b": int}, "key": "a"},
+            errors.KeyInvalid,
+            "empty identifiers: 1, .*line 4",
+        ),
         (b"a,b\n1,2\n1\n", {}, errors.RowRagged, "line 3: expected 2 cells.*found 1"),
         (b"a,b\n1,2,3\n", {}, errors.RowRagged, "line 2: expected 2 cells.*found 3"),
         (b'a,b\n1,"2\n', {}, errors.RowRagged, "not valid CSV"),
         (b"a,b\n1,\xff\n", {}, errors.EncodingWrong, "expected UTF-8"),
-        (b"id\na\nsecret\n b\nsecret \n", {"key": "id"}, errors.KeyInvalid, "1 identifiers.*line 5 has that of line 3"),
-        (b"id,x\na,1\n ,2\n,3\n", {"key": "id"}, errors.KeyInvalid, "2 identifiers are empty, the first on line 3"),
+        (
+            b"id\na\nsecret\n b\nsecret \n",
+            {"key": "id"},
+            errors.KeyInvalid,
+            "repeated identifiers: 1; line 5 has that of line 3",
+        ),
+        (b"id,x\na,1\n ,2\n,3\n", {"key": "id"}, errors.KeyInvalid, "empty identifiers: 2, the first on line 3"),
     ],
 )
 def test_each_bad_file_has_its_error(

@@ -166,7 +166,7 @@ def _require_key(pieces: Pieces, line_of: Callable[[int], int], key: str, path: 
     if empty.size:
         first_line = line_of(int(empty[0]))
         raise KeyInvalid(
-            f"{str(path)!r}, column {key!r}: {empty.size} identifiers are empty, the first on line {first_line}"
+            f"{str(path)!r}, column {key!r}: empty identifiers: {empty.size}, the first on line {first_line}"
         )
     seen: set[str] = set()
     for piece in pieces:
@@ -178,7 +178,7 @@ def _require_key(pieces: Pieces, line_of: Callable[[int], int], key: str, path: 
     repeated = [(first[cell], row) for row, cell in enumerate(cells) if first.setdefault(cell, row) != row]
     earlier, later = repeated[0]
     raise KeyInvalid(
-        f"{str(path)!r}, column {key!r}: {len(repeated)} identifiers are repeated; "
+        f"{str(path)!r}, column {key!r}: repeated identifiers: {len(repeated)}; "
         f"line {line_of(later)} has that of line {line_of(earlier)}"
     )
 
