@@ -29,6 +29,8 @@ __all__ = ["MOST_FRACTION", "Builder", "Operand", "Public", "Rule", "Secret", "k
 # A product's scale: leaves 62 - 46 = 16 bits before the point, and those above 36 come from factors below one.
 MOST_FRACTION = 46
 
+_INTERACTIVE = {"mul", "truncate", "less", "equal", "and", "select", "convert"}
+
 
 class Public(msgspec.Struct, frozen=True, eq=False):
     """An array that everybody knows: one leading axis for each loop around, of size 1 where it does not vary."""
@@ -135,7 +137,15 @@ class Builder:
         return Secret(value, kind)
 
     def emit(self, kind: str, operands: Sequence[Operand | int], result: ValueType, **attributes: Any) -> Secret:
-        """An operation with one result; the same one twice is the same value."""
+        """An operation with one result; the same one twice is the same value.
+
+        Protocols never meet arrays without dimensions where they draw masks: numpy turns those into scalars, which
+        have other rules. Interactive operations take them as arrays of one element.
+        """
+        if kind in _INTERACTIVE and result.shape == ():
+            lifted = [self._lifted(o) if isinstance(o, Secret) else o for o in self._secrets(operands)]
+            single = self.emit(kind, lifted, msgspec.structs.replace(result, shape=(1,)), **attributes)
+            return self.emit("view", [single], result, how="reshape")
         inputs = tuple(o.value if isinstance(o, Secret) else o for o in operands if not isinstance(o, Public))
         if len(inputs) != len(operands):
             raise ProgramError(f"{kind}: a public operand must be encoded first")
@@ -146,6 +156,14 @@ class Builder:
             self.append(op)
             self._known[key] = value
         return Secret(self._known[key], result)
+
+    def _secrets(self, operands: Sequence[Operand | int]) -> list[Operand | int]:
+        return [self.operand(o) if isinstance(o, int) and self.types[o].secret else o for o in operands]
+
+    def _lifted(self, x: Secret) -> Secret:
+        if x.shape != ():
+            return x
+        return self.emit("view", [x], msgspec.structs.replace(x.type, shape=(1,)), how="reshape")
 
     def emit_many(self, op: Op, results: Sequence[ValueType]) -> list[Secret]:
         """An operation with several results; its `outputs` are filled in."""
@@ -163,6 +181,20 @@ class Builder:
         """The operation that makes x, if it is of that kind."""
         op = self.defining.get(x.value) if isinstance(x, Secret) else None
         return op if op is not None and op.kind == kind else None
+
+    def bit_behind(self, x: Operand) -> Secret | None:
+        """The bit whose conversion to a number x is, if it is one."""
+        op = self.defining.get(x.value) if isinstance(x, Secret) else None
+        if op is None:
+            return None
+        if op.kind == "convert" and self.types[op.inputs[0]].kind == "bool":
+            return self.operand(op.inputs[0])
+        if op.kind != "view":
+            return None
+        bit = self.bit_behind(self.operand(op.inputs[0]))
+        if bit is None:
+            return None
+        return self.emit("view", [bit], msgspec.structs.replace(bit.type, shape=x.shape), **op.attributes)
 
     def operand(self, value: int) -> Secret:
         """A value by its number."""

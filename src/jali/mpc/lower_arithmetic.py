@@ -184,9 +184,9 @@ def mul(build: Builder, x: Operand, y: Operand) -> Operand:
         return _public_product(build, x, y, shape=shape)
     left, right = broadcast(build, x, shape), broadcast(build, y, shape)
     for bit, number in ((left, right), (right, left)):
-        if (made := build.made_by(bit, "convert")) and build.types[made.inputs[0]].kind == "bool":
+        if (behind := build.bit_behind(bit)) is not None:
             zero = build.encoded(build.public(0.0), kind=number.type.kind, fraction=number.type.fraction)
-            return build.emit("select", [build.operand(made.inputs[0]), number, zero], number.type)
+            return build.emit("select", [behind, number, zero], number.type)
     return _secret_product(build, "mul", left, right, shape=shape)
 
 

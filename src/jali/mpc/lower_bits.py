@@ -14,7 +14,7 @@ from jali.mpc.lower import Builder, Operand, Public, Secret, kind_of, rule
 from jali.mpc.lower_arithmetic import aligned, neg, sub, sum_over
 from jali.mpc.lower_views import broadcast, reshape, transpose
 
-__all__ = ["choose", "less"]
+__all__ = ["choose", "less", "not_equal"]
 
 # Comparisons with larger public numbers are decided without a comparison (jnp.inf), or with this one.
 _LARGE = 2.0**42
@@ -90,6 +90,11 @@ def _eq(build: Builder, params: Any, x: Operand, y: Operand) -> Operand:
 
 @rule("ne")
 def _ne(build: Builder, params: Any, x: Operand, y: Operand) -> Operand:
+    return not_equal(build, x, y)
+
+
+def not_equal(build: Builder, x: Operand, y: Operand) -> Operand:
+    """Whether x and y differ, exact."""
     return _not(build, _equal(build, x, y))
 
 

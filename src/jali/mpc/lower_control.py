@@ -11,7 +11,7 @@ import numpy as np
 from jali.core.errors import SecretControl, UnsupportedOperation
 from jali.mpc.ir import Op, ValueType
 from jali.mpc.lower import Builder, Operand, Public, Secret, kind_of, registered, rule
-from jali.mpc.lower_bits import choose
+from jali.mpc.lower_bits import choose, not_equal
 from jali.mpc.lower_functions import HOOKS
 from jali.mpc.lower_public import fold
 
@@ -46,7 +46,7 @@ def _bound(build: Builder, jaxpr: Any, operands: Sequence[Operand | None]) -> di
 
 
 def _read(build: Builder, environment: dict[Any, Any], atom: Any) -> Any:
-    return build.public(atom.val) if hasattr(atom, "val") else environment[atom]
+    return build.public(np.asarray(atom.val, atom.aval.dtype)) if hasattr(atom, "val") else environment[atom]
 
 
 def _results(build: Builder, equation: Any, inputs: list[Operand]) -> list[Operand]:
@@ -141,8 +141,7 @@ def _either(build: Builder, bit: Operand, x: Operand, y: Operand) -> Operand:
 def _as_bit(build: Builder, index: Operand) -> Operand:
     if isinstance(index, Public):
         return Public(index.array != 0, index.depth)
-    made = build.made_by(index, "convert")
-    return build.operand(made.inputs[0]) if made is not None else index
+    return build.bit_behind(index) or not_equal(build, index, build.public(np.int64(0)))
 
 
 # -- loops ----------------------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["fold"]
+__all__ = ["by_jax", "fold"]
 
 
 def _select(which: NDArray[Any], *cases: NDArray[Any]) -> NDArray[Any]:
@@ -68,7 +68,7 @@ def fold(build: Builder, equation: Any, operands: Sequence[Public]) -> list[Publ
     if name in {"reshape", "squeeze", "expand_dims"}:
         lead = operands[0].array.shape[: build.depth]
         return [Public(operands[0].array.reshape((*lead, *outputs[0].shape)), build.depth)]
-    return _by_jax(build, equation, operands)
+    return by_jax(build, equation.primitive, equation.params, operands=operands)
 
 
 def _elementwise(build: Builder, function: Callable[..., Any], operands: Sequence[Public], *, aval: Any) -> Public:
@@ -88,44 +88,33 @@ def _broadcast(x: Public, params: Any, *, aval: Any, depth: int) -> Public:
     return Public(np.broadcast_to(x.array.reshape((*lead, *wide)), (*lead, *aval.shape)), depth)
 
 
-def _by_jax(build: Builder, equation: Any, operands: Sequence[Public]) -> list[Public]:
+def by_jax(build: Builder, primitive: Any, params: Any, *, operands: Sequence[Public]) -> list[Public]:
+    """The results of a jax primitive (none that contains equations), as public values."""
     jax = need("jax", extra="jax")
-    evaluate = _evaluator(equation)
     lead = np.broadcast_shapes(*(x.array.shape[: build.depth] for x in operands)) if operands else (1,) * build.depth
     count = int(np.prod(lead, dtype=np.int64))
     arrays: list[Any] = []
     axes: list[int | None] = []
-    for x, variable in zip(operands, equation.invars, strict=True):
-        if count > 1 and x.varies:
-            stacked = np.broadcast_to(x.array, (*lead, *x.shape)).reshape((count, *x.shape))
-            arrays.append(_typed(stacked, variable))
-            axes.append(0)
-        else:
-            arrays.append(_typed(x.array.reshape(x.shape), variable))
-            axes.append(None)
+    for x in operands:
+        varies = count > 1 and x.varies
+        axes.append(0 if varies else None)
+        stacked = np.broadcast_to(x.array, (*lead, *x.shape)) if varies else x.array
+        arrays.append(_for_jax(jax, stacked.reshape((count, *x.shape) if varies else x.shape)))
+
+    def evaluate(*given: Any) -> list[Any]:
+        result = primitive.bind(*given, **params)
+        return list(result) if primitive.multiple_results else [result]
+
     mapped = 0 in axes
     results = jax.vmap(evaluate, in_axes=axes)(*arrays) if mapped else evaluate(*arrays)
     front = lead if mapped else (1,) * build.depth
-    return [
-        Public(_array(result).reshape((*front, *variable.aval.shape)), build.depth)
-        for result, variable in zip(results, equation.outvars, strict=True)
-    ]
+    return [Public(_for_numpy(r).reshape((*front, *r.shape[1 if mapped else 0 :])), build.depth) for r in results]
 
 
-def _typed(array: Any, variable: Any) -> Any:
-    return array.astype(variable.aval.dtype) if isinstance(array, np.ndarray) else array
+def _for_jax(jax: Any, array: Any) -> Any:
+    return jax.numpy.asarray(array) if isinstance(array, np.ndarray) else array
 
 
-def _array(result: Any) -> Any:
+def _for_numpy(result: Any) -> Any:
     """As numpy, but for the keys of jax.random, which only jax can hold."""
     return result if not hasattr(result.dtype, "kind") or result.dtype.kind == "O" else np.asarray(result)
-
-
-def _evaluator(equation: Any) -> Callable[..., list[Any]]:
-    """The equation as a function of arrays, with fresh variables for literals and for results that nobody uses."""
-    core = need("jax.extend.core", extra="jax")
-    invars = [core.Var(v.aval) for v in equation.invars]
-    outvars = [core.Var(v.aval) for v in equation.outvars]
-    jaxpr = core.Jaxpr([], invars, outvars, [equation.replace(invars=invars, outvars=outvars)])
-    function: Callable[..., list[Any]] = core.jaxpr_as_fun(core.ClosedJaxpr(jaxpr, []))
-    return function

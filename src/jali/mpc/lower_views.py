@@ -15,7 +15,7 @@ import numpy as np
 
 from jali.core.errors import SecretIndex, UnsupportedOperation
 from jali.mpc.lower import Builder, Operand, Public, Secret, rule
-from jali.mpc.lower_public import fold
+from jali.mpc.lower_public import by_jax
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -185,29 +185,11 @@ def _move(build: Builder, equation: Any, operands: Sequence[Operand]) -> Operand
         size = int(np.prod(operand.shape, dtype=np.int64))
         numbered.append(build.public(np.arange(offset, offset + size).reshape(operand.shape)))
         offset += size
-    places = fold(build, _for_numbers(equation, numbered), numbered)
+    params = {**equation.params, "fill_value": 0} if "fill_value" in equation.params else equation.params
+    places = by_jax(build, equation.primitive, params, operands=numbered)
     shapes = [tuple(v.aval.shape) for v in equation.outvars]
     results = [_taken(build, data, place, shape=shape) for place, shape in zip(places, shapes, strict=True)]
     return results if len(results) > 1 else results[0]
-
-
-def _for_numbers(equation: Any, operands: Sequence[Public]) -> Any:
-    """The same equation for 64-bit element numbers, with 0 where jax would fill in a value."""
-    from jali.core.extras import need
-
-    core, jax = need("jax.extend.core", extra="jax"), need("jax", extra="jax")
-    invars = [
-        core.Var(v.aval) if v_is_index else core.Var(jax.core.ShapedArray(o.shape, np.dtype(np.int64)))
-        for v, o, v_is_index in (
-            (v, o, _is_index(equation.primitive.name, i))
-            for i, (v, o) in enumerate(zip(equation.invars, operands, strict=True))
-        )
-    ]
-    outvars = [core.Var(jax.core.ShapedArray(v.aval.shape, np.dtype(np.int64))) for v in equation.outvars]
-    params = dict(equation.params)
-    if "fill_value" in params:
-        params["fill_value"] = 0
-    return equation.replace(invars=invars, outvars=outvars, params=params)
 
 
 def _taken(build: Builder, data: Sequence[Operand], places: Public, *, shape: tuple[int, ...]) -> Operand:

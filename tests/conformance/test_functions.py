@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every fixed-point function keeps the domain and the error it declares, and every program agrees with jax."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from scipy.special import expit
+
+from jali.core.errors import FixedPointRangeError
+from jali.mpc.engine import estimate_program
+from jali.mpc.fixed import decode, encode
+from jali.mpc.functions import functions
+from jali.mpc.functions_tables import SIGMOID_KNOTS, SOFTPLUS_KNOTS
+from jali.mpc.plain import PlainProtocol
+from jali.mpc.registry import PROTOCOLS
+from jali.mpc.rounds import drive
+from tests.mpc.corpus import PROGRAMS, expected, run_program_under
+from tests.mpc.roles import SECURE, run_lockstep
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    from numpy.typing import NDArray
+
+    from jali.mpc.functions import Function
+    from jali.mpc.rounds import Round
+
+    Real = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+
+FRACTION = 18
+UNIT = 2.0**-FRACTION
+REFERENCE: dict[str, Real] = {
+    "exp": np.exp,
+    "log": np.log,
+    "reciprocal": lambda x: 1 / x,
+    "reciprocal_positive": lambda x: 1 / x,
+    "rsqrt": lambda x: 1 / np.sqrt(x),
+    "sigmoid": lambda x: np.asarray(expit(x)),
+    "softplus": lambda x: np.logaddexp(0, x),
+    "sqrt": np.sqrt,
+    "tanh": np.tanh,
+}
+
+
+def grid(function: Function, *, size: int) -> NDArray[np.uint64]:
+    """Ring elements over the domain: evenly, by magnitude, at its ends, around powers of two and around knots."""
+    low, high = max(function.low, -(2.0**20)), min(function.high, 2.0**20)
+    around = np.array([*(2.0**k for k in range(-18, 20)), *SIGMOID_KNOTS, *SOFTPLUS_KNOTS])
+    parts = [
+        np.linspace(max(low, -20), min(high, 20), size),
+        np.exp(np.linspace(np.log(UNIT), np.log(high), size)),
+        *(around + d for d in (-UNIT, 0, UNIT)),
+        np.array([low, low + UNIT, high - UNIT, 0.0, UNIT]),
+    ]
+    x = np.concatenate(parts)
+    if function.low < 0 or function.name == "reciprocal":
+        x = np.concatenate([x, -x])
+    size_of = np.abs(x) if function.name == "reciprocal" else x
+    x = x[(size_of >= function.low) & (size_of <= function.high - UNIT)]
+    words: NDArray[np.uint64] = encode(x, kind="fixed", fraction=FRACTION)
+    signed = words.view(np.int64)
+    inside = (np.abs(signed) if function.name == "reciprocal" else signed) >= function.low * 2**FRACTION
+    return np.asarray(words[inside])
+
+
+def excess(function: Function, words: NDArray[np.uint64], found: NDArray[np.uint64]) -> float:
+    """Greatest error in units of what is allowed."""
+    truth = REFERENCE[function.name](decode(words, kind="fixed", fraction=FRACTION))
+    error = np.abs(decode(found, kind="fixed", fraction=FRACTION) - truth)
+    return float(np.max(error / (function.absolute + function.relative * np.abs(truth))))
+
+
+def test_every_function_has_a_reference() -> None:
+    assert sorted(functions()) == sorted(REFERENCE)
+
+
+@pytest.mark.parametrize("name", sorted(REFERENCE))
+def test_a_function_keeps_its_promise(name: str) -> None:
+    function = functions()[name]
+    words = grid(function, size=8000)
+    side: Any = PlainProtocol()
+    found: Any = drive(function.evaluate(side, side.public(words), fraction=FRACTION), {})
+    assert words.size > 5000
+    assert excess(function, words, found.data) <= 1
+
+
+@pytest.mark.parametrize("protocol", SECURE)
+@pytest.mark.parametrize("name", sorted(REFERENCE))
+def test_a_function_keeps_its_promise_under(protocol: str, name: str) -> None:
+    function = functions()[name]
+    words = grid(function, size=60)
+
+    def operation(side: Any) -> Generator[Round, Any, Any]:
+        x = yield from side.input(words if side.role == 0 else None, 0, words.shape)
+        y = yield from function.evaluate(side, x, fraction=FRACTION)
+        return (yield from side.reveal(y, [0]))
+
+    found = run_lockstep(protocol, operation, seed=3)[0]
+    assert excess(function, words, found) <= 1
+
+
+@pytest.mark.parametrize(
+    ("name", "bad"),
+    [
+        ("exp", 13.2),
+        ("log", 0.0),
+        ("log", -1.0),
+        ("sqrt", -1.0),
+        ("sqrt", 2.0**20),
+        ("rsqrt", -1.0),
+        ("reciprocal", 2.0**19),
+        ("reciprocal", -(2.0**19)),
+        ("reciprocal_positive", -1.0),
+        ("softplus", 2.0**13),
+    ],
+)
+def test_an_argument_outside_the_domain_is_loud_in_plain(name: str, bad: float) -> None:
+    side: Any = PlainProtocol()
+    x = side.public(encode(np.array([1.0, bad]), kind="fixed", fraction=FRACTION))
+    with pytest.raises(FixedPointRangeError, match=r"J1310 .*1 of 2 arguments"):
+        drive(functions()[name].evaluate(side, x, fraction=FRACTION), {})
+
+
+@pytest.mark.parametrize("name", ["reciprocal", "reciprocal_positive", "rsqrt", "sqrt"])
+@pytest.mark.parametrize("protocol", PROTOCOLS.names())
+def test_zero_gives_zero_so_that_guarded_divisions_work(protocol: str, name: str) -> None:
+    words = encode(np.zeros(3), kind="fixed", fraction=FRACTION)
+
+    def operation(side: Any) -> Generator[Round, Any, Any]:
+        x = yield from side.input(words if side.role == 0 else None, 0, words.shape)
+        y = yield from functions()[name].evaluate(side, x, fraction=FRACTION)
+        return (yield from side.reveal(y, [0]))
+
+    found = run_lockstep(protocol, operation)[0]
+    assert np.max(np.abs(found.view(np.int64))) <= 1
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS.names())
+@pytest.mark.parametrize("name", sorted(PROGRAMS))
+def test_a_program_agrees_with_jax(protocol: str, name: str) -> None:
+    found, truth = run_program_under(protocol, name), expected(name)
+    assert [a.shape for a in found] == [b.shape for b in truth]
+    assert [a.dtype.kind for a in found] == [b.dtype.kind for b in truth]
+    for a, b in zip(found, truth, strict=True):
+        tolerance = 0 if b.dtype.kind in "bi" else 2e-3 if name in {"network", "cross entropy"} else 6e-4
+        np.testing.assert_allclose(a.astype(float), b.astype(float), atol=tolerance, rtol=1e-4 if tolerance else 0)
+
+
+@pytest.mark.parametrize("protocol", SECURE)
+def test_the_estimate_prices_a_program(protocol: str) -> None:
+    from jali.mpc.engine import compile_function
+    from jali.mpc.ir import ValueType
+
+    kind = ValueType(shape=(100,), kind="fixed", fraction=FRACTION)
+    one = estimate_program(compile_function(lambda x, y: x * y, [kind, kind]), protocol)
+    two = estimate_program(compile_function(lambda x, y: (x * y, x * (y + 1)), [kind, kind]), protocol)
+    assert 0 < one.rounds == two.rounds
+    assert sum(two.bytes_sent.values()) == 2 * sum(one.bytes_sent.values()) > 0

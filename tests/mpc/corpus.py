@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Programs that users write, with inputs: each runs under every protocol and is compared with jax in float64."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from jali.core.tree import flatten
+from jali.mpc.engine import compile_function, reveal_outputs, share_inputs, type_of
+from jali.mpc.program import run_program
+from jali.mpc.trace import numpy_as_jax
+from tests.mpc.roles import run_lockstep
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    from numpy.typing import NDArray
+
+    from jali.mpc.rounds import Round
+
+__all__ = ["PROGRAMS", "expected", "run_program_under"]
+
+_random = np.random.default_rng(7)
+A = _random.normal(size=(6, 4))
+B = _random.normal(size=(4, 3))
+C = _random.normal(size=(2, 6, 4))
+V = _random.normal(size=4)
+POSITIVE = np.abs(A) + 0.3
+NUMBERS = np.array([-50, -3, 0, 2, 7, 49])
+BITS = np.array([True, False, True, True, False])
+LABELS = (_random.random(32) < 0.5).astype(np.float64)
+ROWS = _random.normal(size=(32, 3))
+ORDER = np.array([3, 1, 0, 5, 2, 4])
+
+
+def loss(w: Any, x: Any, y: Any) -> Any:
+    z = x @ w
+    return jnp.mean(jnp.logaddexp(0.0, z) - y * z)
+
+
+def logistic_regression(x: Any, y: Any) -> Any:
+    def step(w: Any, i: Any) -> Any:
+        rows = lax.dynamic_slice_in_dim(x, i * 8, 8)
+        labels = lax.dynamic_slice_in_dim(y, i * 8, 8)
+        return w - 0.1 * jax.grad(loss)(w, rows, labels), None
+
+    return lax.scan(step, jnp.zeros(3), jnp.arange(4))[0]
+
+
+def cross_entropy_gradient(w: Any, x: Any) -> Any:
+    return jax.grad(lambda v: -jnp.mean(jnp.log(jax.nn.sigmoid(x @ v))))(w)
+
+
+def counted_loop(x: Any) -> Any:
+    return lax.fori_loop(0, 6, lambda i, a: a * 0.5 + x[i] * i, jnp.zeros(4))
+
+
+def while_loop(x: Any) -> Any:
+    return lax.fori_loop(0, jnp.asarray(4), lambda i, a: a + x[i] * jnp.sin(i), jnp.zeros(4))
+
+
+def nested_loops(x: Any) -> Any:
+    def outer(carry: Any, i: Any) -> Any:
+        def inner(row: Any, j: Any) -> Any:
+            return row + x[(i + j) % 6] * (i - j), row.sum()
+
+        carry, sums = lax.scan(inner, carry, jnp.arange(3))
+        return carry, sums * i
+
+    return lax.scan(outer, jnp.zeros(4), jnp.arange(4))
+
+
+def shuffled_batches(x: Any) -> Any:
+    def step(carry: Any, i: Any) -> Any:
+        index = lax.dynamic_slice(jnp.asarray(ORDER), (i * 2,), (2,))
+        rate = lax.cond(i % 2 == 0, lambda: 1.0, lambda: 2.0)
+        return carry + x[index].sum(0) * rate, None
+
+    return lax.scan(step, jnp.zeros(4), jnp.arange(3))[0]
+
+
+def network_gradient(x: Any, w: Any) -> Any:
+    return jax.grad(lambda v: jnp.mean(jnp.tanh(x @ v) ** 2))(w)
+
+
+PROGRAMS: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
+    "millionaires": (lambda x, y: x < y, (np.float64(3.5), np.float64(3.75))),
+    "arithmetic": (lambda x, y: (x * y + 2 * x - y / 3 - 1.5, -x, x / 1024, x * 3), (A, POSITIVE)),
+    "division": (lambda x, y: (x / y, 2 / y), (A, POSITIVE)),
+    "products": (lambda x, y, v: (x @ y, x @ v, B.T @ x.T, x @ B / 1024), (A, B, V)),
+    "batched products": (
+        lambda x, y: (jnp.einsum("bij,ij->bi", x, y), jnp.einsum("bij,bkj->bik", x, x)),
+        (C, A),
+    ),
+    "sums": (lambda x: (x.sum(), x.mean(0), x.sum(1), jnp.cumsum(x, 0), (x * x).sum(0), x.prod(0)), (A,)),
+    "statistics": (lambda x: (jnp.var(x), jnp.std(x, axis=0), jnp.linalg.norm(x)), (A,)),
+    "softmax": (lambda x: (jax.nn.softmax(x, axis=1), jax.scipy.special.logsumexp(x, axis=1)), (A,)),
+    "comparisons": (
+        lambda x, y: (x < y, x >= y, x == y, x != y, (x < y) & (x > 0), (x < y) | (x > 1), x <= jnp.inf),
+        (A, POSITIVE),
+    ),
+    "choices": (
+        lambda x, y: (
+            jnp.where(x < y, x, y),
+            jnp.where(x > 0, 1.0, 0.0),
+            jnp.where(x > 0, x, 0),
+            jnp.where(A > 0, x, y),
+            jnp.where(A > 0, x, 3.0),
+            jnp.where(x > 0, x < y, y < 1),
+        ),
+        (A, POSITIVE),
+    ),
+    "extremes": (
+        lambda x, y: (
+            jnp.maximum(x, y),
+            jnp.minimum(x, 0),
+            x.max(),
+            x.max(0),
+            x.min(1),
+            jnp.clip(x, -0.5, 0.5),
+            jnp.abs(x),
+            jnp.sign(x),
+            jax.nn.relu(x),
+        ),
+        (A, POSITIVE),
+    ),
+    "functions": (
+        lambda x, p: (jnp.exp(x), jnp.log(p), jnp.sqrt(p), jax.nn.sigmoid(x), jnp.tanh(x), x**3, p**-2, p**1.3),
+        (A, POSITIVE),
+    ),
+    "more functions": (
+        lambda x, p: (jnp.log1p(p), lax.rsqrt(p), jax.nn.softplus(x), jax.nn.gelu(x), jnp.expm1(x), 2.0**x),
+        (A, POSITIVE),
+    ),
+    "views": (
+        lambda x: (x.T, x[2], x[:, 1], x[::-1], x[1:4:2], x[np.array([4, 0, 0])], x[:, np.array([1, 3])], x[-1, -2]),
+        (A,),
+    ),
+    "assemblies": (
+        lambda x: (
+            jnp.concatenate([x, x + 1]),
+            jnp.stack([x, jnp.ones((6, 4))], axis=1),
+            jnp.pad(x, 1, constant_values=2.0),
+            jnp.roll(x, 1, 0),
+            jnp.repeat(x, 2, axis=0),
+            x.at[0].set(1.0),
+            jnp.split(x, 2),
+            jnp.eye(6) @ x,
+        ),
+        (A,),
+    ),
+    "whole numbers": (
+        lambda i: (i + 1, i * i, -i, i.sum(), i < 3, i == 2, i.astype(float) / 4, i.max(), i * 3 - 2, i.mean()),
+        (NUMBERS,),
+    ),
+    "bits": (
+        lambda m: (
+            ~m,
+            m.sum(),
+            m.mean(),
+            m & BITS,
+            m.any(),
+            m.all(),
+            m.astype(float) * 2,
+            jnp.where(m, 1, 2),
+            m ^ BITS,
+        ),
+        (BITS,),
+    ),
+    "counted loop": (counted_loop, (A,)),
+    "while loop": (while_loop, (A,)),
+    "nested loops": (nested_loops, (A,)),
+    "shuffled batches": (shuffled_batches, (A,)),
+    "stacked results": (
+        lambda x: (
+            lax.scan(lambda c, r: (c + r, c * r), jnp.zeros(4), x),
+            lax.scan(lambda c, r: (c * 0.5 + r, c), jnp.zeros(4), x, reverse=True),
+        ),
+        (A,),
+    ),
+    "secret conditional": (lambda x: lax.cond(x.sum() > 0, lambda a: a + 1, lambda a: a * 2, x), (A,)),
+    "constant": (lambda x: {"one": jnp.ones(3), "x": x}, (A,)),
+    "mapped": (lambda x, w: jax.vmap(lambda row: row @ w)(x), (A, B)),
+    "federated mean": (np.mean, ([ROWS, ROWS + 1, ROWS * 2],)),
+    "logistic regression": (logistic_regression, (ROWS, LABELS)),
+    "cross entropy": (cross_entropy_gradient, (V, A)),
+    "network": (network_gradient, (A, B)),
+}
+
+
+def run_program_under(protocol: str, name: str) -> list[NDArray[Any]]:
+    """The outputs of a program of the corpus as role 0 sees them; all inputs come from role 0."""
+    function, inputs = PROGRAMS[name]
+    leaves, structure = flatten(list(inputs))
+    types = [type_of(leaf) for leaf in leaves]
+    program = compile_function(function, _nested(structure, types))
+
+    def operation(side: Any) -> Generator[Round, Any, list[Any]]:
+        values = leaves if side.role == 0 else None
+        given = yield from share_inputs(side, values, owner=0, types=types)
+        shares = yield from run_program(program, side, [value.share for value in given])
+        results = [type(given[0])(share, kind) for share, kind in zip(shares, program.output_types, strict=True)]
+        return (yield from reveal_outputs(side, results, to=[0]))
+
+    return list(run_lockstep(protocol, operation, seed=len(name))[0])
+
+
+def expected(name: str) -> list[NDArray[Any]]:
+    """The outputs of a program of the corpus in float64."""
+    function, inputs = PROGRAMS[name]
+    with jax.enable_x64(True):
+        leaves, structure = flatten(list(inputs))
+        wide = [jnp.asarray(leaf) for leaf in leaves]
+        outputs, _ = flatten(numpy_as_jax(function)(*_nested(structure, wide)))
+        return [np.asarray(output) for output in outputs]
+
+
+def _nested(structure: Any, leaves: list[Any]) -> Any:
+    from jali.core.tree import unflatten
+
+    return unflatten(structure, leaves)
