@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jali.core.errors import LowOrderPointError, PeerError, ProtocolAbort, PsiFrameInvalid
+from jali.psi import ecdh
 from jali.psi.ecdh import EcdhPsi
 from jali.psi.hello import HELLO_BYTES
 from jali.psi.keys import Keys
@@ -78,9 +79,26 @@ def test_a_changed_point_or_tag_loses_a_row_and_never_invents_one() -> None:
         assert len(found) == 4
 
 
-def test_a_peer_that_stops_is_an_error() -> None:
-    raised, _ = run_both(stream_pair(), _part(Keys(["a"])), lambda stream: stream.close(), errors=True)
+class Killed(Exception):
+    """Stands for the end of a process."""
+
+
+@pytest.mark.parametrize("stage", range(6))
+def test_a_peer_that_stops_at_any_message_is_an_error(monkeypatch: pytest.MonkeyPatch, stage: int) -> None:
+    """Eight keys in chunks of three: six messages each way, and the peer ends instead of sending number `stage`."""
+    monkeypatch.setattr(ecdh, "CHUNK_KEYS", 3)
+    streams, keys = stream_pair(), Keys(np.arange(8))
+
+    def die(index: int, message: bytes) -> bytes:
+        if index == stage:
+            raise Killed
+        return message
+
+    streams[1].tamper = die
+    raised, died = run_both(streams, _part(keys), _part(keys), errors=True)
+    assert isinstance(died, Killed)
     assert isinstance(raised, PeerError)
+    assert raised.party == "bob"
 
 
 @settings(max_examples=60, deadline=None)
