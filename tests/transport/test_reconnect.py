@@ -136,3 +136,17 @@ def test_party_that_was_started_again_is_not_taken_for_the_old_one(tmp_path: Pat
     with pytest.raises(PeerLost, match="bob"):
         sessions["alice"].channel("bob").stream(STREAM).receive()
     sessions["alice"].close()
+
+
+def test_keys_are_renewed_before_their_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jali.transport.wire.KEY_BYTES", 1 << 20)
+    with connected("tls", tmp_path, parties=("alice", "bob")) as sessions:
+        a, b = stream_pair(sessions)
+        for number in range(40):
+            a.send(bytes([number]) * 100_000)
+            assert bytes(b.receive()) == bytes([number]) * 100_000
+        deadline = time.monotonic() + 5
+        while not link(sessions, "alice", "bob").drops and time.monotonic() < deadline:
+            a.send(b"")
+            b.receive()
+        assert link(sessions, "alice", "bob").drops

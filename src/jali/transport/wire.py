@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["Pair", "WireLink"]
 
 ACK_BYTES = 8 << 20
+KEY_BYTES = 256 << 30  # below AES-GCM's limit of 2^24.5 records of 16 KiB for one key (RFC 8446, section 5.5)
 
 
 class Pair(NamedTuple):
@@ -77,6 +78,7 @@ class WireLink(Link):
         self._received = 0
         self._told_received = 0
         self._unacknowledged_bytes = 0
+        self._key_bytes = 0
         self._posted: deque[Message] = deque()
         self._grants: dict[bytes, int] = {}
         self._wake = threading.Event()
@@ -156,6 +158,7 @@ class WireLink(Link):
         try:
             self._out.write(entry.header, entry.parts, entry.length)
             self._written = entry.sequence
+            self._key_bytes += entry.length
         except OSError:
             self._out = None
             self._abort_connections()
@@ -204,6 +207,9 @@ class WireLink(Link):
             self._abort_connections()
             return
         self._last_pulse, self._told_received = now, received
+        if self._key_bytes >= KEY_BYTES:  # new connections have new keys
+            self._out = None
+            self._abort_connections()
 
     # -- the reader thread --------------------------------------------------------------------------------------
     def _read_and_repair(self) -> None:
@@ -250,6 +256,7 @@ class WireLink(Link):
             self._acknowledged = self._written = pair.received
             self._out = pair.outgoing
             self._told_received = -1
+            self._key_bytes = 0
         self._wake.set()
         if self._ending:
             self._abort_connections()
