@@ -79,6 +79,20 @@ def test_exact_for_a_thousand(protocol: PsiProtocol, overlap: int) -> None:
     check_exact(protocol, np.arange(1000), np.arange(1000 - overlap, 2000 - overlap)[::-1])
 
 
+@pytest.mark.parametrize("kind", ["whole numbers", "text", "bytes"])
+def test_exact_for_a_thousand_rows_with_duplicates(protocol: PsiProtocol, kind: str) -> None:
+    """700 and 600 distinct keys, 350 in common, in 1,000 rows each."""
+    a, b = [i % 700 for i in range(1000)], [i % 600 + 350 for i in range(1000)]
+    as_kind: dict[str, Callable[[int], Any]] = {
+        "whole numbers": lambda i: i - 500,
+        "text": lambda i: f"\u5ba2\u6236-{i}\u0308",
+        "bytes": lambda i: i.to_bytes(2, "big") + b"\x00\xff",
+    }
+    columns = [[as_kind[kind](i) for i in column] for column in (a, b)]
+    assert Keys(columns[0]).kind == kind
+    check_exact(protocol, *columns)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("learns", ["both", "me"])
 def test_exact_over_several_chunks(protocol: PsiProtocol, learns: Learns) -> None:
