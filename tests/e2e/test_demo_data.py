@@ -53,7 +53,10 @@ def outcome(pooled: Pooled) -> Outcome:
         held_out_rows=pooled.held_out_rows,
         features=pooled.features,
         disclosures=(Disclosure(stage="align", to="bank", what="<b>which</b> customers", why="a & b"),),
-        stages=(Stage(name="align", bytes_sent={"bank": 1200, "bureau": 7}, rounds=3, seconds=0.25),),
+        stages=(
+            Stage(name="align", bytes_sent={"bank": 1200, "bureau": 7}, rounds=3, seconds=0.25, planned_bytes=1207),
+        ),
+        trust=("two & one",),
         seconds=1.5,
     )
 
@@ -157,7 +160,9 @@ def test_summary_names_everything(pooled: Pooled) -> None:
     text = summary(outcome(pooled))
     assert re.search(r"joint, under MPC\s+0\.\d{4}", text)
     assert re.search(r"align\s+bank\s+<b>which</b> customers", text)
-    assert re.search(r"align\s+0\.25\s+3\s+1\.2 kB\s+1\.2 kB\s+7 B", text)
+    assert re.search(r"align\s+0\.25\s+3\s+1,207\s+1,207\s+1\.2 kB\s+7 B", text)
+    assert "  two & one" in text
+    assert max(map(len, text.splitlines())) <= 160
 
 
 def row(index: int, stage: str, sent: int, **more: Any) -> Row:
@@ -177,14 +182,19 @@ def test_costs_of_parties_merge_by_stage() -> None:
     align, train = stages_of({"a": report(10, 5), "b": report(40, 4)})
     assert align == Stage(name="align", bytes_sent={"a": 10, "b": 40}, rounds=5, seconds=1.0)
     assert (train.bytes_sent, train.rounds, train.seconds) == ({"a": 20, "b": 80}, 2, 5.0)
+    assert (train.planned_bytes, train.planned_rounds) == (None, None)
     assert train.total_bytes == 100
 
 
 def test_disclosures_group_by_stage_party_and_reason() -> None:
-    leaks = [Leak(what="x", to="a", why="w"), Leak(what="y", to="a", why="w"), Leak(what="x", to="b", why="w")]
+    leaks = [
+        Leak(what="size of x", to="a", why="w"),
+        Leak(what="size of y", to="a", why="w"),
+        Leak(what="x", to="b", why="w"),
+    ]
     rows = (row(0, "s", 0, disclosures=tuple(leaks)), row(1, "s", 0, disclosures=(leaks[0],)))
     assert disclosures_of(Report(title="t", parties=("a", "b"), rows=rows)) == (
-        Disclosure(stage="s", to="a", what="x; y", why="w"),
+        Disclosure(stage="s", to="a", what="size of x, y", why="w"),
         Disclosure(stage="s", to="b", what="x", why="w"),
     )
 

@@ -76,5 +76,6 @@ def _run(directory: Path) -> Outcome:
         features=pooled.features,
         disclosures=disclosures_of(reports["bank"]),
         stages=stages_of(reports),
+        trust=reports["bank"].trust,
         seconds=seconds,
     )

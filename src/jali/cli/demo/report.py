@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 import textwrap
 from html import escape
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["report_page", "summary"]
 
-WIDTH = 110
+WIDTH, CELL = 110, 56
 STYLE = """
 :root{color-scheme:light dark;--ink:#1c1c1c;--paper:#fff;--rule:#ccc;--soft:#555}
 @media (prefers-color-scheme:dark){:root{--ink:#eaeaea;--paper:#161616;--rule:#444;--soft:#aaa}}
@@ -33,26 +34,28 @@ POOLED_NOTE = (
     "The pooled model sees both files in clear and computes in double precision, with the same preparation and the "
     "same training function. Only a demonstration, which holds both files, can compute it."
 )
+REVEALED_NOTE = (
+    "The value of roc_counts is, for each of the thresholds, how many held-out customers score at least as high and "
+    "how many of these are bad, and how many are bad at all. It is all that the bank learned of the model."
+)
 HIDDEN_NOTE = (
     "Nobody learned a feature of another party, a weight of the model, a score or, but for the bank's own, a label. "
-    "The dealer saw shapes, never data. This holds if the parties follow the protocol (semi-honest) and the dealer "
-    "does not collude with either of the two."
+    "The dealer saw shapes, never data."
 )
 
 
 def summary(outcome: Outcome) -> str:
     """The facts of the report as text for a terminal."""
-    lines = ["", "MODEL on held-out customers", *_text(_results(outcome)), _paragraph(_difference(outcome))]
-    lines += [
-        _paragraph(POOLED_NOTE),
-        "",
-        "WHO LEARNED WHAT",
-        *_text(_disclosures(outcome)),
-        _paragraph(HIDDEN_NOTE),
-        "",
-    ]
-    lines += ["COST", *_text(_costs(outcome))]
-    return "\n".join(lines)
+    parts = {
+        "MODEL on held-out customers": [
+            *_text(_results(outcome)),
+            *map(_paragraph, (_difference(outcome), POOLED_NOTE)),
+        ],
+        "WHO LEARNED WHAT": [*_text(_disclosures(outcome)), *map(_paragraph, (REVEALED_NOTE, HIDDEN_NOTE))],
+        "WHAT IS TRUSTED": map(_paragraph, outcome.trust),
+        "COST (payload bytes; planned from shapes alone, before the run)": _text(_costs(outcome)),
+    }
+    return "".join(f"\n{title}\n" + "\n".join(lines) + "\n" for title, lines in parts.items())
 
 
 def report_page(outcome: Outcome) -> str:
@@ -70,11 +73,12 @@ def report_page(outcome: Outcome) -> str:
         f"<p>{escape(_difference(outcome))}</p><p class=soft>{escape(POOLED_NOTE)}</p>"
         f"<div class=curves><div>{pictures.replace('</svg><svg', '</svg></div><div><svg', 1)}</div></div>"
         f"<h2>Who learned what</h2>{_table(_disclosures(outcome), 'Beyond a party&#39;s own data')}"
-        f"<p>{escape(HIDDEN_NOTE)}</p>"
+        f"<p>{escape(REVEALED_NOTE)}</p><p>{escape(HIDDEN_NOTE)}</p>"
+        f"<h2>What is trusted</h2><ul>{''.join(f'<li>{escape(line)}</li>' for line in outcome.trust)}</ul>"
         f"<h2>Cost of each stage</h2>{_table(_costs(outcome), 'Payload bytes, without frame headers and TLS')}"
-        "<p class=soft>Rounds are the messages that a party had to wait for one after the other. The dealer's bytes "
-        "are randomness that it could send before the data exist. Data: Statlog German Credit, H. Hofmann, 1994, UCI "
-        "Machine Learning Repository, CC BY 4.0; ids are made up.</p>"
+        "<p class=soft>Rounds are the messages that a party had to wait for one after the other. Planned figures come "
+        "from shapes alone, before the run. The dealer's bytes are randomness, which depends on shapes only. "
+        "Data: Statlog German Credit, H. Hofmann, 1994, UCI Machine Learning Repository, CC BY 4.0; made-up ids.</p>"
     )
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>jali demo</title>'
@@ -112,22 +116,34 @@ def _disclosures(outcome: Outcome) -> list[list[str]]:
 
 
 def _costs(outcome: Outcome) -> list[list[str]]:
-    parties = sorted({party for stage in outcome.stages for party in stage.bytes_sent})
-    rows = [["stage", "seconds", "rounds", "bytes", *(f"from {party}" for party in parties)]]
-    for stage in outcome.stages:
-        sent = (size_text(stage.bytes_sent.get(party, 0)) for party in parties)
-        rows.append([stage.name, f"{stage.seconds:.2f}", f"{stage.rounds:,}", size_text(stage.total_bytes), *sent])
+    parties = list(dict.fromkeys(party for stage in outcome.stages for party in stage.bytes_sent))
+    rows = [["stage", "seconds", "rounds", "planned", "bytes", "planned", *(f"from {party}" for party in parties)]]
+    rows += [
+        [
+            stage.name,
+            f"{stage.seconds:.2f}",
+            f"{stage.rounds:,}",
+            "" if stage.planned_rounds is None else f"{stage.planned_rounds:,}",
+            f"{stage.total_bytes:,}",
+            "" if stage.planned_bytes is None else f"{stage.planned_bytes:,}",
+            *(size_text(stage.bytes_sent.get(party, 0)) for party in parties),
+        ]
+        for stage in outcome.stages
+    ]
     sums = (size_text(sum(stage.bytes_sent.get(party, 0) for stage in outcome.stages)) for party in parties)
-    total = size_text(sum(stage.total_bytes for stage in outcome.stages))
-    rounds = sum(stage.rounds for stage in outcome.stages)
-    rows.append(["whole run", f"{outcome.seconds:.2f}", f"{rounds:,}", total, *sums])
+    total = f"{sum(stage.total_bytes for stage in outcome.stages):,}"
+    rounds = f"{sum(stage.rounds for stage in outcome.stages):,}"
+    rows.append(["whole run", f"{outcome.seconds:.2f}", rounds, "", total, "", *sums])
     return rows
 
 
 def _text(rows: Sequence[Sequence[str]]) -> Iterable[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        yield "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+    """Aligned columns; a cell that is too long goes on below."""
+    wrapped = [[textwrap.wrap(cell, CELL) or [""] for cell in row] for row in rows]
+    widths = [max(len(line) for row in wrapped for line in row[column]) for column in range(len(rows[0]))]
+    for row in wrapped:
+        for lines in itertools.zip_longest(*row, fillvalue=""):
+            yield "  " + "  ".join(line.ljust(width) for line, width in zip(lines, widths, strict=True)).rstrip()
 
 
 def _paragraph(text: str) -> str:
@@ -136,7 +152,7 @@ def _paragraph(text: str) -> str:
 
 def _table(rows: Sequence[Sequence[str]], caption: str) -> str:
     head, *body = rows
-    numbers = [all(row[i][:1].isdigit() for row in body) for i in range(len(head))]
+    numbers = [all(row[i][:1].isdigit() or not row[i] for row in body) for i in range(len(head))]
 
     def cells(row: Sequence[str], tag: str) -> str:
         return "".join(
