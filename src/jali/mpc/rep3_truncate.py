@@ -41,12 +41,12 @@ def truncate(wires: Wires, x: Replicated, bits: int) -> Generator[Round, Any, Re
     """
     material = _Material(wires, x.shape, bits)
     if wires.role == 2:
-        masked = [wires.compute(x.shape, lambda part=part: part + material.r) for part in (x.first, x.second)]
+        masked = [wires.compute(x.shape, lambda part=part: part + material.mask) for part in (x.first, x.second)]
         yield Round({0: [masked[0]], 1: [masked[1], *material.corrections]}, {})
         return (yield from _replicate(wires, NOTHING, x.shape))
     replies = yield Round({}, {2: material.words_from_dealer})
     lacking, b, a = material.received(replies[2])
-    c = wires.compute(x.shape, lambda: x.first + x.second + lacking + _HEADROOM)
+    c = wires.compute(x.shape, lambda: _summed(lacking, x.first, x.second))
     return (yield from _choose(wires, c, b, a, bits))
 
 
@@ -59,18 +59,18 @@ def truncate_product(
     """
     material = _Material(wires, shape, bits)
     if wires.role == 2:
-        masked = wires.compute(shape, lambda: z + material.r)
+        masked = wires.compute(shape, lambda: z + material.mask)
         yield Round({0: [masked], 1: [masked, *material.corrections]}, {})
         return (yield from _replicate(wires, NOTHING, shape))
     peer = 1 - wires.role
     replies = yield Round({peer: [z]}, {peer: math.prod(shape), 2: material.words_from_dealer})
     masked, b, a = material.received(replies[2])
-    c = wires.compute(shape, lambda: z + replies[peer].reshape(shape) + masked + _HEADROOM)
+    c = wires.compute(shape, lambda: _summed(masked, z, replies[peer].reshape(shape)))
     return (yield from _choose(wires, c, b, a, bits))
 
 
 class _Material:
-    """The mask r at role 2, and shares of B and A at roles 0 and 1: role 0 draws its own, role 1 is sent its own."""
+    """r + 2^62 at role 2, and shares of B and A at roles 0 and 1: role 0 draws its own, role 1 is sent its own."""
 
     def __init__(self, wires: Wires, shape: tuple[int, ...], bits: int) -> None:
         if not 0 < bits < 62:
@@ -79,7 +79,7 @@ class _Material:
         self._shape = shape
         self._names = [wires.nonce() for _ in range(3)]
         self.words_from_dealer = math.prod(shape) * (1 if wires.role == 0 else 3)
-        self.r = NOTHING
+        self.mask = NOTHING
         self.corrections: list[NDArray[np.uint64]] = []
         if wires.role == 2:
             self._deal(np.uint64(bits))
@@ -87,13 +87,14 @@ class _Material:
     def _deal(self, low: np.uint64) -> None:
         wires, shape, names = self._wires, self._shape, self._names
         r0 = wires.drawn(shape, 0, names[0])
-        self.r = wires.compute(shape, lambda: wires.prgs[1].add(r0, names[0]))
-        b = wires.compute(shape, lambda: self.r >> low)
-        a = wires.compute(shape, lambda: b - ((self.r >> _TOP) << (np.uint64(64) - low)))
+        r = wires.compute(shape, lambda: wires.prgs[1].add(r0, names[0]))
+        b = wires.compute(shape, lambda: r >> low)
+        a = wires.compute(shape, lambda: _without_top(b, r, low))
         self.corrections = [
             wires.compute(shape, lambda: wires.prgs[0].sub(b, names[1])),
             wires.compute(shape, lambda: wires.prgs[0].sub(a, names[2])),
         ]
+        self.mask = wires.compute(shape, lambda: np.add(r, _HEADROOM, out=r))
 
     def received(self, message: NDArray[np.uint64]) -> list[NDArray[np.uint64]]:
         """What role 2 masked, and this role's shares of B and A."""
@@ -121,3 +122,17 @@ def _replicate(wires: Wires, part: NDArray[np.uint64], shape: tuple[int, ...]) -
     replies = yield Round({peer: [rest]}, {peer: math.prod(shape)})
     y1 = wires.compute(shape, lambda: rest + replies[peer].reshape(shape))
     return Replicated(shape, own, y1) if wires.role == 0 else Replicated(shape, y1, own)
+
+
+def _without_top(b: NDArray[np.uint64], r: NDArray[np.uint64], low: np.uint64) -> NDArray[np.uint64]:
+    """A = B - msb(r) 2^(64 - f), with one new array."""
+    top = r >> _TOP
+    np.left_shift(top, np.uint64(64) - low, out=top)
+    return np.subtract(b, top, out=top)
+
+
+def _summed(received: NDArray[np.uint64], *others: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """The sum, in the received words, which nobody else has."""
+    for other in others:
+        np.add(received, other, out=received)
+    return received

@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rows of `jali bench mpc`: operations of every secure protocol between real processes.
+
+Each role is a process with a certificate of its own and talks TLS on loopback. Operands are shared before the clock
+starts, as a program's inputs are. What a dealer sends is prepared and received first and timed apart, so `seconds` is
+online time: that of the slowest computing role.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import statistics
+import tempfile
+import time
+from concurrent.futures import ProcessPoolExecutor
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from jali.core.config import load
+from jali.crypto.prg import derive_prg
+from jali.mpc.estimate import estimate
+from jali.mpc.registry import PROTOCOLS
+from jali.mpc.rounds import Round, drive
+from jali.transport.authority import create_federation
+from jali.transport.connect import connect_tls
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator, Sequence
+    from pathlib import Path
+
+    from jali.mpc.contract import MpcProtocol
+    from jali.transport.channel import Stream
+    from jali.transport.session import Session
+
+    Part = Generator[Round, Any, Any]
+
+__all__ = ["CASES", "rows"]
+
+Row = dict[str, object]
+
+_FRACTION_BITS = 18
+
+
+class _Case(NamedTuple):
+    """What is timed: an operation on two shared arrays of a shape."""
+
+    shape: Callable[[int], tuple[int, ...]]
+    size: int
+    operation: Callable[[Any, Any, Any], Part]
+
+
+def _product(side: MpcProtocol, x: Any, y: Any) -> Part:
+    return side.mul(x, y, shift=_FRACTION_BITS)
+
+
+def _matrix_product(side: MpcProtocol, x: Any, y: Any) -> Part:
+    return side.dot(x, y, shift=_FRACTION_BITS)
+
+
+def _less(side: MpcProtocol, x: Any, y: Any) -> Part:
+    return side.sign(side.linear(np.subtract, x, y, shape=x.shape))
+
+
+CASES = {
+    "mul": _Case(lambda n: (n,), 1_000_000, _product),
+    "matmul": _Case(lambda n: (n, n), 1_000, _matrix_product),
+    "less": _Case(lambda n: (n,), 1_000_000, _less),
+}
+
+
+class _Run(NamedTuple):
+    """One role's times and bytes of one run."""
+
+    seconds: float
+    offline_seconds: float
+    bytes_sent: int
+    offline_bytes: int
+
+
+def rows(
+    *, cases: Sequence[str] = tuple(CASES), protocols: Sequence[str] = (), repeats: int = 5, scale: float = 1.0
+) -> Iterator[Row]:
+    """One row a case and protocol: medians of `repeats` runs after one that is not counted.
+
+    Keys: suite, case, n, protocol, parties, seconds (online), offline_seconds, bytes (sent by all roles, online),
+    offline_bytes, rounds. `scale` shrinks the cases, for tests.
+    """
+    for case in cases:
+        for protocol in protocols or tuple(name for name in PROTOCOLS.names() if name != "plain"):
+            n = max(1, round(CASES[case].size * scale))
+            runs = _measure(case, protocol, n, repeats)
+            yield {
+                "suite": "mpc",
+                "case": case,
+                "n": n,
+                "protocol": protocol,
+                "parties": len(PROTOCOLS.get(protocol).roles),
+                "seconds": statistics.median(max(role.seconds for role in run) for run in runs),
+                "offline_seconds": statistics.median(max(role.offline_seconds for role in run) for run in runs),
+                "bytes": sum(role.bytes_sent for role in runs[0]),
+                "offline_bytes": sum(role.offline_bytes for role in runs[0]),
+                "rounds": _rounds(case, protocol, n),
+            }
+
+
+def _rounds(case: str, protocol: str, n: int) -> int:
+    """Of the operation alone."""
+    shape = CASES[case].shape(n)
+    given: dict[int, tuple[Any, Any]] = {}
+
+    def sharing(side: MpcProtocol) -> Part:
+        given[side.role] = yield from _operands(side, shape)
+
+    def operation(side: MpcProtocol) -> Part:
+        return CASES[case].operation(side, *given[side.role])
+
+    estimate(protocol, sharing)
+    return estimate(protocol, operation).rounds
+
+
+def _measure(case: str, protocol: str, n: int, repeats: int) -> list[tuple[_Run, ...]]:
+    """The runs, each with one entry for each role."""
+    roles = PROTOCOLS.get(protocol).roles
+    with tempfile.TemporaryDirectory() as folder:
+        path = create_federation(folder, roles, helpers=())
+        with ProcessPoolExecutor(len(roles), mp_context=multiprocessing.get_context("spawn")) as pool:
+            pending = [
+                pool.submit(_role, path, role, case=case, protocol=protocol, n=n, repeats=repeats)
+                for role in range(len(roles))
+            ]
+            sides = [side.result() for side in pending]
+    return list(zip(*sides, strict=True))
+
+
+def _role(path: Path, role: int, *, case: str, protocol: str, n: int, repeats: int) -> list[_Run]:
+    """One role's process."""
+    roles = PROTOCOLS.get(protocol).roles
+    shape = CASES[case].shape(n)
+    with connect_tls(load(path), roles[role]) as session:
+        shares = _phase(session, protocol, role, 0, lambda side: _operands(side, shape))[0]
+        runs = [
+            _phase(session, protocol, role, number, lambda side: CASES[case].operation(side, *shares))[1]
+            for number in range(1, repeats + 2)
+        ]
+        return runs[1:]
+
+
+def _operands(side: Any, shape: tuple[int, ...]) -> Part:
+    """Numbers between -8 and 8 of two owners."""
+    count = int(np.prod(shape))
+    values = ((np.arange(count) % 4001 - 2000) << (_FRACTION_BITS - 8)).astype(np.int64).view(np.uint64).reshape(shape)
+    x = yield from side.input(values if side.role == 0 else None, 0, shape)
+    y = yield from side.input(values if side.role == 1 else None, 1, shape)
+    return x, y
+
+
+def _phase(
+    session: Session, protocol: str, role: int, number: int, operation: Callable[[Any], Part]
+) -> tuple[Any, _Run]:
+    """One instance of the protocol: first what the dealer sends, then, from a common start, the rounds."""
+    kind = PROTOCOLS.get(protocol)
+    others = {other: name for other, name in enumerate(kind.roles) if other != role}
+    streams: dict[int, Stream] = {
+        other: session.channel(name).stream(number.to_bytes(16, "little")) for other, name in others.items()
+    }
+    prgs = {other: derive_prg(session.shared_key(name), "jali.mpc.bench", number) for other, name in others.items()}
+    side = kind(role, prgs=prgs, streams=streams)
+    deals = kind.roles[role] == "dealer"
+    result: Any = None
+    start = time.perf_counter()
+    if deals:
+        result = drive(operation(side), streams)
+        side.finish()
+    else:
+        side.prefetch()
+    offline_seconds = time.perf_counter() - start
+    dealt_bytes = sum(stream.counters.bytes_sent for stream in streams.values())
+    _meet(streams)
+    start = time.perf_counter()
+    if not deals:
+        result = drive(operation(side), streams)
+    seconds = time.perf_counter() - start
+    if not deals:
+        side.finish()
+    sent = sum(stream.counters.bytes_sent for stream in streams.values()) - dealt_bytes - len(streams)
+    return result, _Run(0.0 if deals else seconds, offline_seconds, sent, dealt_bytes)
+
+
+def _meet(streams: dict[int, Stream]) -> None:
+    """Wait until all are here: one byte to and from everybody."""
+    for stream in streams.values():
+        stream.send(b"\0")
+    for stream in streams.values():
+        stream.receive()
