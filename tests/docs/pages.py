@@ -17,11 +17,12 @@ FENCE = re.compile(r"^(?P<indent> *)```(?P<info>[^\n`]*)\n(?P<body>.*?)^(?P=inde
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block: its language, its marks (`no-run: REASON`, `file=NAME`), its text and its first line's number."""
+    """A fenced block with its marks (`no-run: REASON`, `file=NAME`, `append=NAME`) and its first line's number."""
 
     language: str
     reason: str | None
     file: str | None
+    append: bool
     text: str
     line: int
 
@@ -41,7 +42,14 @@ def blocks(page: Path) -> list[Block]:
 def _block(match: re.Match[str], line: int) -> Block:
     language, _, marks = match["info"].strip().partition(" ")
     reason = re.search(r"no-run(?::\s*(?P<why>.+))?", marks)
-    file = re.search(r"file=(\S+)", marks)
+    file = re.search(r"(file|append)=(\S+)", marks)
     indent = len(match["indent"])
     text = "".join(row[indent:] if row.strip() else row for row in match["body"].splitlines(keepends=True))
-    return Block(language, (reason["why"] or "") if reason else None, file[1] if file else None, text, line)
+    return Block(
+        language,
+        (reason["why"] or "") if reason else None,
+        file[2] if file else None,
+        bool(file and file[1] == "append"),
+        text,
+        line,
+    )

@@ -3,8 +3,8 @@
 
 Per page, in order, in one empty folder: `python` blocks run in one namespace; in `console` blocks every line that
 starts with `$ jali` or `$ python` runs, and the lines below it must appear in its output in that order (numbers and
-spaces are not compared, `...` stands for anything); a block marked `file=NAME` is written to that file instead. A
-block that cannot run says why: `no-run: REASON`.
+spaces are not compared, `...` stands for anything); a block marked `file=NAME` or `append=NAME` is
+written to that file instead. A block that cannot run says why: `no-run: REASON`.
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ def test_blocks_are_marked_honestly(page: Path) -> None:
 )
 def test_snippets_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
     namespace: dict[str, Any] = {"__name__": "__page__"}
     for block in blocks(page):
         if block.reason is not None:
@@ -54,7 +55,8 @@ def test_snippets_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         if block.file is not None:
             target = tmp_path / block.file
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text(block.text, "utf-8")
+            with target.open("a" if block.append else "w", encoding="utf-8") as file:
+                file.write(block.text)
         elif block.language == "python":
             run_python(block, page, namespace)
         elif block.language == "console":

@@ -83,9 +83,9 @@ def test_a_party_that_deals_for_itself_has_to_be_asked_for(fed: Any) -> None:
         fed.mpc("alice", "bob", dealer="alice")
 
 
-def test_three_parties_for_a_protocol_of_two(fed: Any) -> None:
-    with pytest.raises(ProgramError, match="2 different parties"):
-        fed.mpc("alice", "bob", "dealer", protocol="m2k")
+def test_three_parties_for_a_protocol_of_two() -> None:
+    with jali.simulate("alice", "bob", "carol") as fed, pytest.raises(ProgramError, match="2 different parties"):
+        fed.mpc("alice", "bob", "carol", protocol="m2k")
 
 
 def branch(x: Any) -> Any:
