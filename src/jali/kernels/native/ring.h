@@ -8,7 +8,13 @@ namespace jali {
 namespace {
 
 // `out` is either distinct from an input or equal to it, so iterations are independent.
+#if defined(__clang__)
+#define JALI_EACH(n) _Pragma("clang loop vectorize(assume_safety)") for (size_t i = 0; i < (n); ++i)
+#elif defined(__GNUC__)
 #define JALI_EACH(n) _Pragma("GCC ivdep") for (size_t i = 0; i < (n); ++i)
+#else
+#define JALI_EACH(n) for (size_t i = 0; i < (n); ++i)
+#endif
 
 void masked_product(const u64* dx, const u64* dy, const u64* lx, const u64* ly, const u64* g, u64* out, size_t n,
                     bool leader) {
