@@ -126,6 +126,7 @@ class Builder:
         self.defining: dict[int, Op] = {}
         self.constants: list[tuple[int, int]] = []  # (value of the parent, value here): the same in each iteration
         self.stacks: list[tuple[int, int]] = []  # (value of the parent, value here): one part an iteration
+        self.factors: dict[int, tuple[Secret, Public]] = {}  # products with a public number, to merge with the next
         self._known: dict[Any, int] = {}
 
     # -- values -------------------------------------------------------------------------------------------------

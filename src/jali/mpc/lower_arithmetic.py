@@ -209,8 +209,43 @@ def _room(build: Builder, x: Secret, y: Secret) -> tuple[Secret, Secret]:
 
 
 def _public_product(build: Builder, x: Secret, y: Public, *, shape: tuple[int, ...]) -> Operand:
+    """A product that is local: factors in a row become one, and one is spread over a sum of products.
+
+    So `rate * (gradient / n + penalty * w)` needs one truncation, not two.
+    """
     if y.only == 0:
         return build.public(np.zeros(shape))
+    if x.type.kind == "fixed" and y.only is not None and (spread := _spread(build, x, y)) is not None:
+        return spread
+    product = _single_product(build, x, y, shape=shape)
+    if y.only is not None and x.type.kind == "fixed" and product.value != x.value:
+        build.factors[product.value] = (broadcast(build, x, shape), y)
+    return product
+
+
+def _spread(build: Builder, x: Secret, y: Public) -> Operand | None:
+    if x.value in build.factors:
+        base, factor = build.factors[x.value]
+        return mul(build, base, Public(factor.only * y.array, y.depth))
+    op = build.defining.get(x.value)
+    if op is None or op.kind not in {"add", "sub"}:
+        return None
+    parts = [_unscaled(build, value) for value in op.inputs]
+    if not all(part.type.secret for part in parts) or not any(part.value in build.factors for part in parts):
+        return None
+    scaled = [mul(build, part, y) for part in parts]
+    return (add if op.kind == "add" else sub)(build, scaled[0], scaled[1])
+
+
+def _unscaled(build: Builder, value: int) -> Secret:
+    """A term of a sum before it was brought to the sum's scale."""
+    op = build.defining.get(value)
+    if op is not None and op.kind == "convert" and build.types[op.inputs[0]].kind == "fixed":
+        return build.operand(op.inputs[0])
+    return build.operand(value)
+
+
+def _single_product(build: Builder, x: Secret, y: Public, *, shape: tuple[int, ...]) -> Secret:
     if x.type.kind != "fixed":
         x = broadcast(build, x, shape)
         return build.emit("mul", [x, build.encoded(y, kind=x.type.kind)], x.type, shift=0)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
-from jali.core.errors import SecretControl, UnsupportedOperation
+from jali.core.errors import ProgramError, SecretControl, UnsupportedOperation
 from jali.mpc.ir import Op, ValueType
 from jali.mpc.lower import Builder, Operand, Public, Secret, kind_of, registered, rule
 from jali.mpc.lower_bits import choose, not_equal
@@ -74,7 +74,7 @@ def _rule(build: Builder, equation: Any, inputs: list[Operand]) -> list[Operand]
     params = {**equation.params, "__shapes__": shapes, "__equation__": equation}
     try:
         result = found(build, params, *inputs)
-    except (UnsupportedOperation, SecretControl) as error:
+    except ProgramError as error:
         error.source = error.source or build.source or None
         raise
     return [result] if isinstance(result, Public | Secret) else [*result]

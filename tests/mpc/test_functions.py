@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The tables of the approximations follow from the script that derives them; the parts behave as they say."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jali.core.errors import InternalError
+from jali.mpc import functions_tables
+from jali.mpc.fixed import constant_fraction, decode, encode
+from jali.mpc.functions import at_least, call, polynomial, weigh
+from jali.mpc.plain import PlainProtocol
+from jali.mpc.rounds import drive
+from tests.mpc.derive_functions import tables
+
+
+@pytest.mark.parametrize("name", functions_tables.__all__)
+def test_a_table_is_what_the_derivation_finds(name: str) -> None:
+    derived: Any = tables()[name]
+    found: Any = getattr(functions_tables, name)
+    np.testing.assert_allclose(np.array(found, float), np.array(derived, float), rtol=0, atol=1e-9)
+
+
+def test_thresholds_weigh_as_a_table_look_up() -> None:
+    side: Any = PlainProtocol()
+    x = np.array([-5, 0, 1, 2, 3, 100], np.int64)
+    bits = drive(at_least(side, side.public(x.view(np.uint64)), [0, 2, 3]), {})
+    steps = drive(side.to_arithmetic(bits), {})
+    rows = weigh(side, steps, values=[[-7, 1], [5, 2], [11, 3], [-1, 4]])
+    found: Any = rows
+    assert found.data.view(np.int64).tolist() == [[-7, 5, 5, 11, -1, -1], [1, 2, 2, 3, 4, 4]]
+
+
+@pytest.mark.parametrize("degree", [1, 2, 3, 5, 8])
+def test_polynomials_of_any_degree(degree: int) -> None:
+    side: Any = PlainProtocol()
+    u = np.linspace(-1, 1, 101)
+    coefficients = [(-1) ** i * (1.5 - i / 8) for i in range(degree + 1)]
+    x = side.public(encode(u, kind="fixed", fraction=26))
+    found: Any = drive(polynomial(side, x, coefficients=coefficients, fraction=26), {})
+    truth = np.polynomial.polynomial.polyval(u, coefficients)
+    np.testing.assert_allclose(decode(found.data, kind="fixed", fraction=26), truth, rtol=0, atol=2e-6)
+
+
+def test_an_unknown_function_is_a_defect() -> None:
+    side: Any = PlainProtocol()
+    with pytest.raises(InternalError, match="'no_such'"):
+        call("no_such", side, side.public(np.zeros(1, np.uint64)), fraction=18)
+
+
+@pytest.mark.parametrize(
+    ("values", "bits"),
+    [([3.0, -7.0], 0), ([0.5], 1), ([0.75, 2.0], 2), ([1 / 1024], 10), ([0.1], 22), ([0.0], 0), ([0.7 / 1024], 29)],
+)
+def test_public_factors_get_the_bits_that_they_need(values: list[float], bits: int) -> None:
+    assert constant_fraction(np.array(values)) == bits
+
+
+@given(st.floats(min_value=-(2.0**43), max_value=2.0**43))
+def test_encoding_rounds_to_the_nearest(x: float) -> None:
+    back = decode(encode(np.array([x]), kind="fixed", fraction=18), kind="fixed", fraction=18)
+    assert abs(back[0] - x) <= max(2.0**-19, abs(x) * 2.0**-53)

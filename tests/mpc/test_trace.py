@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tracing: numpy functions, public inputs, structures; and that each mistake is met with what to do."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import lax
+
+from jali.core.errors import ExtraMissing, NotTraceable, SecretControl, SecretIndex, UnsupportedOperation
+from jali.core.tree import flatten
+from jali.mpc.engine import compile_function, dry_run
+from jali.mpc.ir import ValueType
+from jali.mpc.trace import trace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+X = ValueType(shape=(3,), kind="fixed", fraction=18)
+WHOLE = ValueType(shape=(3,), kind="int")
+
+
+@pytest.mark.parametrize(
+    ("function", "error", "advice"),
+    [
+        (lambda x: 1 if x.sum() > 0 else 0, SecretControl, "jnp.where"),
+        (lambda x: x[x > 0], SecretControl, "jnp.where"),
+        (lambda x: lax.while_loop(lambda a: a.sum() < 10, lambda a: a * 2, x), SecretControl, "fori_loop"),
+        (lambda x: np.sort(x + 1), NotTraceable, "jnp instead of np"),
+        (lambda x: [0] * int(x[0]), NotTraceable, "must be public"),
+        (lambda x: x @ jnp.ones((7, 7)), NotTraceable, "contracting dimensions"),
+        (lambda x: jnp.sort(x + 1), UnsupportedOperation, "'sort'"),
+        (lambda x: x.astype(int), UnsupportedOperation, "astype"),
+        (lambda x: x / 0.0, UnsupportedOperation, "public zero"),
+        (lambda x: x * jnp.inf, UnsupportedOperation, "not finite"),
+        (lambda x: x + 1j, UnsupportedOperation, "complex"),
+    ],
+)
+def test_a_mistake_is_named_with_its_line_and_a_way_out(
+    function: Callable[..., Any], error: type[Exception], advice: str
+) -> None:
+    with pytest.raises(error) as caught:
+        trace(function, [X])
+    assert advice in str(caught.value)
+    assert getattr(caught.value, "source", "").startswith("test_trace.py:")
+
+
+def test_a_secret_index_is_refused() -> None:
+    with pytest.raises(SecretIndex, match=r"jnp\.arange\(n\) == index.*test_trace\.py"):
+        trace(lambda x, i: x[i], [X, ValueType(shape=(), kind="int")])
+
+
+def test_division_of_whole_numbers_is_refused() -> None:
+    with pytest.raises(UnsupportedOperation, match=r"J2101"):
+        trace(lambda i: i // 2, [WHOLE])
+
+
+def test_an_attribute_error_of_the_user_stays_what_it_is() -> None:
+    with pytest.raises(AttributeError):
+        trace(lambda x: x.no_such_thing, [X])
+
+
+def test_without_jax_the_message_is_the_install_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "jax", None)
+    with pytest.raises(ExtraMissing, match=r"pip install 'jali\[jax\]'"):
+        trace(lambda x: x, [X])
+
+
+def test_the_engine_does_not_import_jax() -> None:
+    import subprocess
+
+    code = "import jali.mpc.engine, jali.mpc.program, jali.mpc.plain, sys; sys.exit('jax' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False, env={"PYTHONPATH": "src"}).returncode == 0
+
+
+def test_numpy_functions_are_traced_as_their_namesakes() -> None:
+    rows = [np.ones(3), np.zeros(3), np.full(3, 5.0)]
+    (total,) = dry_run(np.mean, rows)
+    assert total.shape == ()
+    assert total.absolute < 1e-4
+    assert trace(np.dot, [X, X]).digest() == trace(jnp.dot, [X, X]).digest()
+
+
+def test_rows_that_are_models_are_averaged_layer_by_layer() -> None:
+    models = [{"b": X, "w": ValueType(shape=(2, 3), kind="fixed", fraction=18)}] * 3
+    program = trace(np.mean, [models], keywords={"axis": 0})
+    assert [kind.shape for kind in program.output_types] == [(3,), (2, 3)]
+    assert str(program.output_structure) == "{'b': *, 'w': *}"
+
+
+def test_rows_of_different_structure_are_refused() -> None:
+    with pytest.raises(NotTraceable, match="one structure"):
+        trace(np.mean, [[{"a": X}, {"b": X}]], keywords={"axis": 0})
+
+
+def test_values_among_the_inputs_are_public() -> None:
+    program = trace(lambda x, rate: x * rate, [X, 0.5])
+    assert program.inputs == 1
+    assert [op.kind for op in program.ops] == ["rescale", "truncate"]
+
+
+def test_outputs_keep_their_structure() -> None:
+    program = trace(lambda x: {"twice": [x + x], "none": None, "pair": (x, x)}, [X])
+    leaves, structure = flatten({"twice": [0], "none": None, "pair": (0, 0)})
+    assert str(program.output_structure) == str(structure)
+    assert len(program.outputs) == len(leaves)
+
+
+def _described(*dtypes: str) -> list[Any]:
+    described: Any = jax.ShapeDtypeStruct
+    return [described((3,), dtype) for dtype in dtypes]
+
+
+def test_jax_types_and_shapes_describe_inputs() -> None:
+    program = trace(lambda x, i, b: jnp.where(b, x, i), _described("f4", "i4", "?"))
+    assert [kind.kind for kind in program.input_types] == ["fixed", "int", "bool"]
+
+
+def test_other_leaves_are_refused() -> None:
+    with pytest.raises(NotTraceable, match="expected the shape"):
+        trace(lambda x: x, [object()])
+
+
+def test_a_function_is_traced_once() -> None:
+    calls: list[int] = []
+
+    def counted(x: Any) -> Any:
+        calls.append(1)
+        return x + 1
+
+    assert compile_function(counted, [X]) is compile_function(counted, [X])
+    assert compile_function(counted, [X]) is not compile_function(counted, [WHOLE])
+    assert len(calls) == 2
+
+
+def test_public_constants_keep_18_significant_bits() -> None:
+    (small,) = dry_run(lambda x: x * (0.7 / 1024), np.full(3, 1000.0))
+    assert small.relative < 2**-16
