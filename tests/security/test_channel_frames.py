@@ -222,8 +222,8 @@ def test_no_flipped_bit_hangs_or_escapes() -> None:
 def test_handshake_message_inside_a_session_ends_it(tmp_path: Path) -> None:
     with connected("tls", tmp_path, parties=("alice", "bob")) as sessions:
         hello = Hello(
-            versions=(1, 1), software="x", party="bob", to="alice", parties=("alice", "bob"), federation=bytes(32),
-            program=b"", nonce=bytes(32), key=bytes(32), clock=0.0,
+            versions=(1, 1), software="x", party="bob", to="alice", parties=("alice", "bob"),
+            purpose="run", federation=bytes(32), program=b"", nonce=bytes(32), key=bytes(32), clock=0.0,
         )  # fmt: skip
         sessions["bob"].channel("alice").post(hello)
         with pytest.raises(JaliError, match="sent Hello inside a session"):

@@ -35,11 +35,12 @@ def connect_tls(
     parties: Sequence[str] = (),
     settings: Settings | None = None,
     listener: Listener | None = None,
+    purpose: str = "run",
 ) -> Session:
     """A session of `me` with all parties of the federation (or with `parties`, in its order), once all have come.
 
     `listener` is used when given (several sessions may share one); else this party's port is opened for the
-    session's life. `settings` default to the federation's.
+    session's life. `settings` default to the federation's. Sessions of different `purpose` do not mix.
     Security: TLS 1.3, mutual authentication by the federation's authority; fresh keys for each pair and session.
     Raises: PortInUse, AddressInvalid, CertificateMissing, CertificateExpired, CertificateWrong for this party's own;
     PeerMissing for who has not come after `connect_s`; WireVersionMismatch, FederationMismatch, HandshakeFailed.
@@ -51,7 +52,7 @@ def connect_tls(
         if not federation.parties[name].address:
             raise AddressInvalid(f"party {name!r} has no address in the federation file", party=name)
     own = None if listener is not None else Listener(credentials, federation.parties[me].address)
-    proposal = Proposal(me, names, federation=federation.digest(), program=program_digest)
+    proposal = Proposal(me, names, federation=federation.digest(), program=program_digest, purpose=purpose)
     session = Session(proposal, settings)
     try:
         joining = _Joining(session, proposal, federation, credentials, listener or own)

@@ -14,7 +14,7 @@ from functools import cache
 from importlib import metadata
 from typing import NamedTuple
 
-from jali.core.errors import CertificateWrong, FederationMismatch, HandshakeFailed, WireVersionMismatch
+from jali.core.errors import CertificateWrong, FederationMismatch, HandshakeFailed, PeerMissing, WireVersionMismatch
 from jali.crypto.agreement import EphemeralKey
 from jali.crypto.hashing import digest, encode_parts
 from jali.transport.frames import WIRE_VERSION
@@ -35,12 +35,18 @@ class Introduction(NamedTuple):
 class Proposal:
     """One party's side of the agreement, for the life of one session."""
 
-    def __init__(self, party: str, parties: tuple[str, ...], *, federation: bytes, program: bytes) -> None:
-        """`federation` and `program` are digests; `parties` are those of the session, in the federation's order."""
+    def __init__(
+        self, party: str, parties: tuple[str, ...], *, federation: bytes, program: bytes, purpose: str = "run"
+    ) -> None:
+        """`federation` and `program` are digests; `parties` are those of the session, in the federation's order.
+
+        Sessions of different `purpose` do not mix.
+        """
         self.party = party
         self.parties = parties
         self.federation = federation
         self.program = program
+        self.purpose = purpose
         self.nonce = os.urandom(32)
         self._keys = {peer: EphemeralKey() for peer in parties if peer != party}
 
@@ -52,6 +58,7 @@ class Proposal:
             party=self.party,
             to=peer,
             parties=self.parties,
+            purpose=self.purpose,
             federation=self.federation,
             program=self.program,
             nonce=self.nonce,
@@ -78,7 +85,8 @@ class Proposal:
 def check_hello(mine: Proposal, theirs: Hello, *, peer: str, sent: float | None = None) -> Introduction:
     """Judge the first message of `peer`, the party that its certificate names; `sent` is when we had spoken.
 
-    Raises: WireVersionMismatch, CertificateWrong, HandshakeFailed, FederationMismatch.
+    Raises: WireVersionMismatch, CertificateWrong, HandshakeFailed, FederationMismatch; PeerMissing when it is there
+    for another purpose, and may come back.
     """
     now = time.time()
     choose_version(VERSIONS, theirs.versions, mine=mine.party, theirs=peer)
@@ -86,6 +94,10 @@ def check_hello(mine: Proposal, theirs: Hello, *, peer: str, sent: float | None 
         raise CertificateWrong(f"a party that says it is {theirs.party!r} has the certificate of {peer!r}", party=peer)
     if theirs.to != mine.party:
         raise HandshakeFailed(f"party {peer!r} wants to talk to {theirs.to!r}, this is {mine.party!r}", party=peer)
+    if theirs.purpose != mine.purpose:
+        raise PeerMissing(
+            f"{mine.party!r} waits in 'jali {mine.purpose}', {peer!r} in 'jali {theirs.purpose}'", party=peer
+        )
     if theirs.parties != mine.parties or theirs.federation != mine.federation:
         raise FederationMismatch(_difference(mine, theirs), party=peer)
     return Introduction(theirs, theirs.clock - (now if sent is None else (sent + now) / 2))

@@ -34,8 +34,8 @@ Text = Annotated[str, msgspec.Meta(max_length=65536)]
 class Hello(msgspec.Struct, frozen=True, kw_only=True, tag="hello"):
     """The first message each way; the only one that tolerates unknown fields, so that newer parties can greet older.
 
-    `nonce` enters the session's identity, `key` is an ephemeral X25519 public key, `clock` is seconds since 1970,
-    `token` (in the answer) admits the second connection of the pair.
+    `purpose` tells a job from a check of the network; `nonce` enters the session's identity, `key` is an ephemeral
+    X25519 public key, `clock` is seconds since 1970, `token` (in the answer) admits the second connection of the pair.
     """
 
     versions: tuple[int, int]
@@ -43,6 +43,7 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True, tag="hello"):
     party: Name
     to: Name
     parties: tuple[Name, ...]
+    purpose: Name
     federation: Bytes32
     program: Annotated[bytes, msgspec.Meta(max_length=64)]
     nonce: Bytes32

@@ -251,8 +251,9 @@ class Accepting:
                             first.close()
                         first, token = connection, os.urandom(16)
                         connection.tell(_answered(connection, message, token, answer))
-                except OSError:
+                except (OSError, PeerMissing):  # gone, or there for another purpose: it may come back
                     connection.close()
+                    first = None if first is connection else first
             return None
         finally:
             self._waiting = False

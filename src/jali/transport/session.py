@@ -68,6 +68,10 @@ class Session:
         except KeyError:
             raise InternalError(f"{self.party!r} shares no key with {peer!r}; peers are {self.peers}") from None
 
+    def peer_software(self, peer: str) -> str:
+        """The version of jali that `peer` says it runs."""
+        return self._introductions[peer].hello.software
+
     def on_program(self, callback: Callable[[str, bytes], None]) -> None:
         """Call `callback(peer, payload)` for what peers announce, in order, on the session's control thread.
 
