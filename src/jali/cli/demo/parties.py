@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-__all__ = ["PARTIES", "collect", "run_parties", "set_up"]
+__all__ = ["PARTIES", "collect", "run_parties", "set_up", "start"]
 
 PARTIES = ("bank", "bureau", "dealer")
 HELPERS = ("dealer",)
@@ -73,12 +73,27 @@ def run_parties(directory: Path, federation: Path, hear: Callable[[str, str, boo
 
     `hear(party, line, error)` gets every line that they print. Each party waits with deadlines of its own.
     """
-    program, file = str((directory / JOB).absolute()), str(federation.absolute())
+    return start(directory / JOB, directory, federation, hear)
+
+
+def start(program: Path, directory: Path, federation: Path, hear: Callable[[str, str, bool], None]) -> int:
+    """As `run_parties`, for any program of these three parties."""
+    file = str(federation.absolute())
     return launch(
         [
             Process(
                 party=party,
-                command=(sys.executable, "-m", "jali", "run", program, "--as", party, "--federation", file),
+                command=(
+                    sys.executable,
+                    "-m",
+                    "jali",
+                    "run",
+                    str(program.absolute()),
+                    "--as",
+                    party,
+                    "--federation",
+                    file,
+                ),
                 directory=directory / party,
             )
             for party in PARTIES
