@@ -132,9 +132,9 @@ def test_openings_do_not_outlive_their_shares() -> None:
     def operation(side: Any) -> Part:
         square, x = yield from additive(side)
         yield from side.mul(square, x)
-        held = len(side._wires._opened)
+        held = len(side._wires.openings)
         del square
-        return held, len(side._wires._opened)
+        return held, len(side._wires.openings)
 
     assert lockstep({2: operation(sides[2])})[2] == (1, 0)
 

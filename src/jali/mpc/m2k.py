@@ -108,7 +108,7 @@ class M2k:
 
         Raises: ProtocolAbort if some were not used.
         """
-        self._wires.forget()
+        self._wires.openings.forget()
         self._side.finish()
 
     # -- in and out ---------------------------------------------------------------------------------------------
@@ -232,6 +232,10 @@ class M2k:
         return Additive(x.shape, part)
 
     # -- products -----------------------------------------------------------------------------------------------
+    def settle(self, *shares: Share) -> Generator[Round, Any, list[Share]]:
+        """The masked forms: copies of them, and their differences with public numbers, are not opened again."""
+        return [*(yield from self._wires.open(*shares))]
+
     def mul(self, x: Share, y: Share, *, shift: int = 0) -> Generator[Round, Any, Additive]:
         """Elementwise product: z_i = [i = 0] Dx Dy - Dx ly_i - Dy lx_i + g_i, where g shares lx ly.
 

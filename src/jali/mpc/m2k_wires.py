@@ -4,14 +4,13 @@
 from __future__ import annotations
 
 import itertools
-import weakref
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jali.core.errors import InternalError
 from jali.mpc.m2k_shares import NOTHING, Additive, Masked, layout, minus, plus
 from jali.mpc.m2k_sides import DEALER
+from jali.mpc.openings import Openings
 from jali.mpc.rounds import Round
 
 if TYPE_CHECKING:
@@ -34,51 +33,26 @@ class Wires:
         self._role = role
         self._side = side
         self._nonces = itertools.count()
-        # By identity, since shares refuse comparison; an entry goes with its share. None: the opening is on its way.
-        self._opened: dict[int, tuple[weakref.ref[Additive], Masked | None]] = {}
+        self._openings = Openings(Additive, Masked, self._open_all)
 
     def nonce(self) -> int:
         """A new name for a mask, the same at every role."""
         return next(self._nonces)
 
-    def forget(self) -> None:
-        """Drop all openings."""
-        self._opened.clear()
+    @property
+    def openings(self) -> Openings[Additive, Masked]:
+        """What is opened."""
+        return self._openings
 
     def find(self, x: Share) -> Share:
         """The masked form, if x has one already."""
-        if isinstance(x, Masked):
-            return x
-        entry = self._opened.get(id(x))
-        return x if entry is None or entry[1] is None else entry[1]
+        return self._openings.find(x)
 
     def open(self, *shares: Share) -> Generator[Round, Any, list[Masked]]:
-        """The masked form of shares; those that have none are opened under fresh masks, all in one round.
+        """The masked form of shares; those that have none are opened under fresh masks, all in one round."""
+        return self._openings.open(*shares)
 
-        An opening is remembered while its share lives. An operation that needs a share whose opening is on its way
-        waits one round for it and sends nothing.
-        """
-        wanted = [self.find(x) for x in shares]
-        opened = [x for x in wanted if isinstance(x, Masked)]
-        if len(opened) == len(shares):
-            return opened
-        fresh = {id(x): x for x in wanted if isinstance(x, Additive) and id(x) not in self._opened}
-        for key, x in fresh.items():
-            self._opened[key] = (weakref.ref(x, self._forgetter(key)), None)
-        yield from self._open_all(list(fresh.values()))
-        opened = self._masked(shares)
-        if len(opened) < len(shares):
-            # The operation that opens it is resumed after this one.
-            yield Round({}, {})
-            opened = self._masked(shares)
-        if len(opened) < len(shares):
-            raise InternalError("an opening that another operation began was never finished: was it dropped half-way?")
-        return opened
-
-    def _masked(self, shares: Sequence[Share]) -> list[Masked]:
-        return [found for found in map(self.find, shares) if isinstance(found, Masked)]
-
-    def _open_all(self, shares: list[Additive]) -> Generator[Round, Any, None]:
+    def _open_all(self, shares: list[Additive]) -> Generator[Round, Any, list[Masked]]:
         """Both evaluators add their mask to their part and swap the sums."""
         masks = [self._side.mask(layout(x.shape, bits=x.bits), self.nonce(), bits=x.bits) for x in shares]
         masked = [NOTHING] * len(shares)
@@ -91,8 +65,8 @@ class Wires:
             for index, (x, words) in enumerate(zip(shares, mine, strict=True)):
                 masked[index] = self._sum(theirs[start : start + words.size], words, bits=x.bits)
                 start += words.size
-        for x, d, mask in zip(shares, masked, masks, strict=True):
-            self._opened[id(x)] = (self._opened[id(x)][0], Masked(x.shape, d, mask, bits=x.bits))
+        forms = zip(shares, masked, masks, strict=True)
+        return [Masked(x.shape, d, mask, bits=x.bits) for x, d, mask in forms]
 
     def _blinded(self, x: Additive, mask: NDArray[np.uint64]) -> NDArray[np.uint64]:
         return self._side.evaluate(mask.shape, lambda: plus(x.part, mask, bits=x.bits))
@@ -105,14 +79,6 @@ class Wires:
         peer = 1 - self._role
         theirs: NDArray[np.uint64] = (yield Round({peer: mine}, {peer: size}))[peer]
         return theirs
-
-    def _forgetter(self, key: int) -> Callable[[object], None]:
-        opened = self._opened
-
-        def forget(_: object) -> None:
-            opened.pop(key, None)
-
-        return forget
 
     def additive(self, x: Share) -> Additive:
         """The additive form: s_0 = D - lam_0, s_1 = -lam_1 (bits: without the minus)."""
@@ -135,7 +101,7 @@ class Wires:
     ) -> Share:
         """A linear function of the words of shares: masked if all of them are, else additive."""
         words = layout(shape, bits=bits)
-        masked = self._masked(shares)
+        masked = self._openings.found(shares)
         if len(masked) == len(shares):
             d = self._side.evaluate(words, lambda: function(*(x.masked for x in masked)))
             mask = self._side.track(words, lambda: function(*(x.mask for x in masked)))
