@@ -255,7 +255,7 @@ def estimate_program(program: Program, protocol: str) -> Cost:
 
 
 class Deviation(msgspec.Struct, frozen=True, kw_only=True):
-    """How far fixed point was from float64 for one output: greatest absolute error, and relative to the result."""
+    """How far fixed point was from float64 for one output: greatest error, and that over the greatest result."""
 
     shape: tuple[int, ...]
     absolute: float
@@ -297,9 +297,6 @@ def _in_float64(
 
 def _deviation(found: NDArray[Any] | None, expected: NDArray[Any]) -> Deviation:
     gap = np.abs(np.asarray(found, np.float64) - np.asarray(expected, np.float64))
-    size = np.maximum(np.abs(np.asarray(expected, np.float64)), 2.0**-DEFAULT_FRACTION)
-    return Deviation(
-        shape=expected.shape,
-        absolute=float(np.max(gap, initial=0.0)),
-        relative=float(np.max(gap / size, initial=0.0)),
-    )
+    worst = float(np.max(gap, initial=0.0))
+    largest = float(np.max(np.abs(np.asarray(expected, np.float64)), initial=2.0**-DEFAULT_FRACTION))
+    return Deviation(shape=expected.shape, absolute=worst, relative=worst / largest)

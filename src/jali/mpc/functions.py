@@ -76,6 +76,7 @@ def at_least(protocol: MpcProtocol, x: Arithmetic, thresholds: Sequence[int]) ->
     Cost: one `sign` of K times the elements.
     """
     count, shape = len(thresholds), (len(thresholds), *x.shape)
+    (x,) = yield from settled(protocol, x)
     table = np.array([-t for t in thresholds], np.int64).view(np.uint64).reshape(count, *(1,) * len(x.shape))
     stacked = protocol.linear(lambda a: np.repeat(a[np.newaxis], count, axis=0), x, shape=shape)
     below = yield from protocol.sign(protocol.add_public(stacked, table))
@@ -120,6 +121,7 @@ def powers_of(
     """u, u^2, ..., u^degree: each round multiplies the highest power known by all that are known."""
     powers = [u]
     while len(powers) < degree:
+        powers = yield from settled(protocol, *powers)
         known = powers[: degree - len(powers)]
         count, shape = len(known), (len(known), *u.shape)
         left = protocol.linear(lambda *p: np.stack(p), *known, shape=shape)
@@ -127,6 +129,12 @@ def powers_of(
         product = yield from protocol.mul(left, right, shift=fraction)
         powers += [part(protocol, product, index) for index in range(count)]
     return powers
+
+
+def settled(protocol: MpcProtocol, *shares: Arithmetic) -> Generator[Round, Any, list[Arithmetic]]:
+    """Shares that are used several times, in the form in which that is cheapest, if the protocol has several."""
+    settle = getattr(protocol, "settle", None)
+    return list(shares) if settle is None else (yield from settle(*shares))
 
 
 def part(protocol: MpcProtocol, x: Arithmetic, index: int) -> Arithmetic:

@@ -23,6 +23,7 @@ from jali.mpc.functions import (
     part,
     polynomial,
     scaled,
+    settled,
     weigh,
 )
 from jali.mpc.rounds import parallel
@@ -99,6 +100,7 @@ def _spline(
 ) -> Generator[Round, Any, Arithmetic]:
     """A cubic that depends on the interval between the knots -t_n, ..., -t_1, t_1, ..., t_n."""
     knots = [*(-t for t in reversed(positive_knots)), *positive_knots]
+    (x,) = yield from settled(protocol, x)
     bits, powers = yield from parallel(
         _steps(protocol, x, [round(t * 2**fraction) for t in knots]), _cube(protocol, x, fraction=fraction)
     )

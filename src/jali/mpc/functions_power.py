@@ -22,6 +22,7 @@ from jali.mpc.functions import (
     part,
     polynomial,
     scaled,
+    settled,
     weigh,
 )
 from jali.mpc.rounds import parallel
@@ -121,6 +122,7 @@ def _normalise(
     protocol: MpcProtocol, y: Arithmetic, exponents: range
 ) -> Generator[Round, Any, tuple[Arithmetic, Arithmetic]]:
     """The thermometer code of j (as numbers), and c = y 2^-j with _WORKING bits; both are 0 below the domain."""
+    (y,) = yield from settled(protocol, y)
     bits = yield from at_least(protocol, y, [1 << j for j in exponents])
     steps = yield from protocol.to_arithmetic(bits)
     top = max(exponents[-1], _WORKING)

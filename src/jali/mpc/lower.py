@@ -29,7 +29,7 @@ __all__ = ["MOST_FRACTION", "Builder", "Operand", "Public", "Rule", "Secret", "k
 # A product's scale: leaves 62 - 46 = 16 bits before the point, and those above 36 come from factors below one.
 MOST_FRACTION = 46
 
-_INTERACTIVE = {"mul", "truncate", "less", "equal", "and", "select", "convert"}
+_INTERACTIVE = {"mul", "truncate", "less", "equal", "and", "select", "convert"}  # elementwise
 
 
 class Public(msgspec.Struct, frozen=True, eq=False):
@@ -143,7 +143,7 @@ class Builder:
         Protocols never meet arrays without dimensions where they draw masks: numpy turns those into scalars, which
         have other rules. Interactive operations take them as arrays of one element.
         """
-        if kind in _INTERACTIVE and result.shape == ():
+        if result.shape == () and self._interactive(kind, operands):
             lifted = [self._lifted(o) if isinstance(o, Secret) else o for o in self._secrets(operands)]
             single = self.emit(kind, lifted, msgspec.structs.replace(result, shape=(1,)), **attributes)
             return self.emit("view", [single], result, how="reshape")
@@ -157,6 +157,14 @@ class Builder:
             self.append(op)
             self._known[key] = value
         return Secret(self._known[key], result)
+
+    def _interactive(self, kind: str, operands: Sequence[Operand | int]) -> bool:
+        if kind not in _INTERACTIVE:
+            return False
+        types = [o.type if isinstance(o, Secret) else self.types[o] for o in operands if not isinstance(o, Public)]
+        if kind == "mul":
+            return all(t.secret for t in types)
+        return kind != "convert" or types[0].kind == "bool"
 
     def _secrets(self, operands: Sequence[Operand | int]) -> list[Operand | int]:
         return [self.operand(o) if isinstance(o, int) and self.types[o].secret else o for o in operands]

@@ -14,7 +14,7 @@ import numpy as np
 
 from jali import kernels
 from jali.core.errors import InternalError
-from jali.mpc.functions import call
+from jali.mpc.functions import call, settled
 from jali.mpc.schedule import Plan, Step, run_steps
 from jali.mpc.views import rows_of, view_function, window_of
 
@@ -340,6 +340,7 @@ def _maximum(node: _Node) -> tuple[Start, bool]:
             half = count // 2
             part = (half, *shape)
             gap = p.linear(lambda a, h=half: a[h : 2 * h] - a[:h], x, shape=part)
+            (gap,) = yield from settled(p, gap)
             smaller = p.linear(np.negative, gap, shape=part)
             larger = yield from p.sign(smaller)
             rise = yield from p.select(larger, gap)
