@@ -95,6 +95,24 @@ def test_parameters_out_of_range_are_named(wrong: dict[str, Any]) -> None:
         LogisticRegression(**wrong)
 
 
-def test_shapes_that_do_not_fit_are_named() -> None:
-    with pytest.raises(ModelParameterError, match=r"found \(3, 2\) and \(4,\)"):
-        in_float64(LogisticRegression().fit)((np.ones((3, 2)),), np.ones(4))
+def test_one_matrix_is_as_good_as_a_list() -> None:
+    left, right, y = rows(20)
+    whole = in_float64(LogisticRegression(epochs=1).fit)(np.hstack([left, right]), y)
+    assert np.array_equal(
+        whole.coefficients, in_float64(LogisticRegression(epochs=1).fit)([left, right], y).coefficients
+    )
+
+
+@pytest.mark.parametrize(
+    ("features", "labels", "message"),
+    [
+        ((np.ones((3, 2)),), np.ones(4), r"labels should be \(3,\).*found \(4,\)"),
+        ((np.ones((0, 2)),), np.ones(0), "at least 1 row"),
+        ((np.ones((3, 2)), np.ones((4, 2))), np.ones(3), r"found shapes \(3, 2\), \(4, 2\)"),
+        (np.ones(3), np.ones(3), r"found shapes \(3,\)"),
+        ((), np.ones(3), "found shapes of nothing"),
+    ],
+)
+def test_shapes_that_do_not_fit_are_named(features: Any, labels: np.ndarray, message: str) -> None:
+    with pytest.raises(ModelParameterError, match=f"J1505 .*{message}"):
+        in_float64(LogisticRegression().fit)(features, labels)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import jali
+from jali.core.errors import ModelParameterError
 from jali.ml import LogisticRegression, RocCounts, curve, in_float64, roc_counts, threshold_grid
 
 MODEL = LogisticRegression(epochs=2, batch_size=32, learning_rate=0.2)
@@ -62,3 +63,11 @@ def test_rounds_of_a_step_do_not_depend_on_the_data() -> None:
     assert (second - first) % (steps[1] - steps[0]) == 0
     assert (second - first) // (steps[1] - steps[0]) <= 12
     assert [row.predicted.rounds for row in rows if row.predicted] == [first, second]
+
+
+def test_wrong_shapes_are_named_at_every_party() -> None:
+    fed = jali.simulate("a", "b")
+    a, b, mpc = fed.plain("a"), fed.plain("b"), fed.mpc("a", "b")
+    with pytest.raises(ModelParameterError, match=r"J1505 features should be .*found shapes \(64, 3\), \(32, 2\)"):
+        jali.reveal(mpc(MODEL.fit)((a(left)(64), b(right)(32)), a(labels)(64)), to=a)
+    fed.abandon(ModelParameterError("the test has ended"))

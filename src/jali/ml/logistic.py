@@ -11,7 +11,7 @@ import numpy as np
 from jali.core.errors import ModelParameterError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from numpy.typing import NDArray
 
@@ -42,8 +42,8 @@ class LogisticRegression:
     Example:
     >>> model = LogisticRegression(epochs=50, batch_size=4)
     >>> x, y = np.array([[-2.0], [-1.0], [1.0], [2.0]]), np.array([0, 0, 1, 1])
-    >>> weights = in_float64(model.fit)((x,), y)
-    >>> in_float64(model.predict)(weights, (x,)).round().tolist()
+    >>> weights = in_float64(model.fit)(x, y)
+    >>> in_float64(model.predict)(weights, x).round().tolist()
     [0.0, 0.0, 1.0, 1.0]
 
     References: B. T. Polyak, Some methods of speeding up the convergence of iteration methods, 1964 (momentum).
@@ -71,16 +71,17 @@ class LogisticRegression:
         order = np.random.default_rng(self.seed).permutation(rows)
         return np.resize(order, (-(-rows // size), size)).astype(np.int64)
 
-    def fit(self, features: Sequence[Any], labels: Any) -> Weights:
+    def fit(self, features: Any, labels: Any) -> Weights:
         """Train on the columns of all `features` side by side.
 
-        Shapes: each of features (n, k_i); labels (n,) of 0 and 1; the result has sum of k_i coefficients.
+        Shapes: features (n, k), or a list of (n, k_i), one a party; labels (n,) of 0 and 1; the result has sum of k_i
+        coefficients.
         """
         import jax.numpy as jnp
         from jax import lax
 
         x, y = _side_by_side(features), labels
-        _check_shapes(x.shape, y.shape)
+        _check_labels(x.shape[0], y.shape)
         order = self.batches(x.shape[0])
         rate, decay = self.learning_rate / order.shape[1], self.learning_rate * self.l2
         batches = (x[order], y.astype(x.dtype)[order])
@@ -100,8 +101,8 @@ class LogisticRegression:
         (w, b, _, _), _ = lax.scan(epoch, (zeros, zero, zeros, zero), None, length=self.epochs)
         return Weights(w, b)
 
-    def predict(self, weights: Weights, features: Sequence[Any]) -> Any:
-        """P(label = 1) of each row. Shapes: each of features (n, k_i); the result (n,)."""
+    def predict(self, weights: Weights, features: Any) -> Any:
+        """P(label = 1) of each row. Shapes: features as for `fit`; the result (n,)."""
         return _sigmoid(_side_by_side(features) @ weights.coefficients + weights.intercept)
 
 
@@ -118,10 +119,17 @@ def in_float64(function: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
-def _side_by_side(features: Sequence[Any]) -> Any:
+def _side_by_side(features: Any) -> Any:
     import jax.numpy as jnp
 
-    return jnp.concatenate(list(features), axis=1)
+    parts = [features] if hasattr(features, "shape") else list(features)
+    shapes = [tuple(part.shape) for part in parts]
+    if not parts or any(len(shape) != 2 or shape[0] != shapes[0][0] for shape in shapes):
+        raise ModelParameterError(
+            "features should be one matrix (n, k), or a list of matrices with the same number of rows, "
+            f"found shapes {', '.join(map(str, shapes)) or 'of nothing'}"
+        )
+    return jnp.concatenate(parts, axis=1)
 
 
 def _sigmoid(z: Any) -> Any:
@@ -130,9 +138,9 @@ def _sigmoid(z: Any) -> Any:
     return jax.nn.sigmoid(z)
 
 
-def _check_shapes(x: tuple[int, ...], y: tuple[int, ...]) -> None:
-    if len(x) != 2 or y != x[:1] or x[0] == 0:
-        raise ModelParameterError(f"features should be (n, k) and labels (n,) with n > 0, found {x} and {y}")
+def _check_labels(rows: int, y: tuple[int, ...]) -> None:
+    if rows == 0 or y != (rows,):
+        raise ModelParameterError(f"labels should be ({rows},), one for each of at least 1 row, found {y}")
 
 
 def _check_range(name: str, value: float, *, low: float, high: float) -> None:

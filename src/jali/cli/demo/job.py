@@ -3,7 +3,9 @@
 
 The bank knows accounts, loans and who paid back; the bureau knows the person. Neither shows its file. They learn which
 customers they share, and the bank learns how well the joint model separates good from bad: no weight, score or
-feature is revealed to anyone. Run it with ``jali run job.py --parties bank,bureau,dealer``.
+feature is revealed to anyone. `jali demo` runs it; at an institution, where its own file is:
+
+    jali run job.py --as bank --federation federation.toml
 """
 
 from __future__ import annotations
