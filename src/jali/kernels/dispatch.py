@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Choose, once at import, between the C++ kernels (and their instruction set) and their numpy twins.
 
-`JALI_KERNELS` = reference | portable | avx2 | avx512 forces a level; without it the best one runs.
+`JALI_KERNELS` = reference | portable | avx2 | avx512 | ifma | amx forces a level; without it the best one runs. Each
+level adds to the one before: AVX2 and AES-NI, then AVX-512 and VAES, then matrix products by IFMA, then by AMX.
 """
 
 from __future__ import annotations

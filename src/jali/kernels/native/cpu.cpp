@@ -40,6 +40,8 @@ CpuFeatures detect() {
   unsigned b = 0;
   unsigned c = 0;
   unsigned d = 0;
+  if (__get_cpuid(0, &a, &b, &c, &d) == 0) return found;
+  found.intel = b == signature_INTEL_ebx && c == signature_INTEL_ecx && d == signature_INTEL_edx;
   if (__get_cpuid(1, &a, &b, &c, &d) == 0) return found;
   found.aes = bit(c, 25) && bit(c, 19);
   const bool has_xsave = bit(c, 27);
@@ -51,7 +53,9 @@ CpuFeatures detect() {
   found.avx2 = ymm && bit(b, 5);
   found.bmi2 = bit(b, 8);
   found.avx512 = zmm && bit(b, 16) && bit(b, 17) && bit(b, 30) && bit(b, 31);
+  found.avx512_ifma = found.avx512 && bit(b, 21);
   found.avx512_vbmi = found.avx512 && bit(c, 1);
+  found.avx512_vnni = found.avx512 && bit(c, 11);
   found.vaes = ymm && bit(c, 9);
   found.amx_int8 = tiles && bit(d, 24) && bit(d, 25) && request_tiles();
   return found;

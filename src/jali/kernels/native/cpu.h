@@ -5,11 +5,14 @@
 namespace jali {
 
 struct CpuFeatures {
+  bool intel = false;
   bool aes = false;
   bool avx2 = false;
   bool bmi2 = false;
   bool avx512 = false;  // F, DQ, BW and VL
+  bool avx512_ifma = false;
   bool avx512_vbmi = false;
+  bool avx512_vnni = false;
   bool vaes = false;
   bool amx_int8 = false;  // and the kernel granted the tile registers
 };

@@ -8,10 +8,7 @@ namespace {
 
 // With a = a0 + 2^32 a1 and b likewise, a b = a0 b0 + 2^32 (a0 b1 + a1 b0) mod 2^64: three 32-bit products, the last
 // two summed apart and shifted once at the end.
-struct Avx2Block {
-  static constexpr size_t rows = 2;
-  static constexpr size_t columns = 8;
-
+struct Avx2Block : PlainPacking<2, 8> {
   static void multiply(const u64* a, const u64* b, size_t depth, u64* product) {
     __m256i low[rows][2];
     __m256i cross[rows][2];

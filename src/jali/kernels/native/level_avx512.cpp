@@ -6,10 +6,7 @@
 namespace jali {
 namespace {
 
-struct Avx512Block {
-  static constexpr size_t rows = 8;
-  static constexpr size_t columns = 16;
-
+struct Avx512Block : PlainPacking<8, 16> {
   static void multiply(const u64* a, const u64* b, size_t depth, u64* product) {
     __m512i sum[rows][2];
     for (size_t i = 0; i < rows; ++i) sum[i][0] = sum[i][1] = _mm512_setzero_si512();

@@ -4,10 +4,7 @@
 namespace jali {
 namespace {
 
-struct PortableBlock {
-  static constexpr size_t rows = 4;
-  static constexpr size_t columns = 4;
-
+struct PortableBlock : PlainPacking<4, 4> {
   static void multiply(const u64* a, const u64* b, size_t depth, u64* product) {
     u64 sum[rows][columns] = {};
     for (size_t l = 0; l < depth; ++l, a += rows, b += columns) {

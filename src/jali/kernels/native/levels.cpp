@@ -7,7 +7,7 @@ namespace jali {
 namespace {
 
 struct Table {
-  Kernels levels[4];
+  Kernels levels[5];
   size_t count = 0;
 
   Table() {
@@ -22,6 +22,10 @@ struct Table {
     levels[count] = avx512_kernels();
     levels[count].expand = expand_aes_ni;
     levels[count++].prg = cpu.vaes ? prg_vaes : prg_aes_ni;
+    if (!(cpu.intel && cpu.avx512_ifma && cpu.avx512_vnni)) return;
+    levels[count] = levels[count - 1];
+    levels[count].level = "ifma";
+    levels[count++].matmul = matmul_ifma;
     if (!(cpu.amx_int8 && cpu.avx512_vbmi)) return;
     levels[count] = levels[count - 1];
     levels[count].level = "amx";

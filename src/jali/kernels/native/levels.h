@@ -17,6 +17,7 @@ void expand_aes_ni(const u8 key[16], AesKeys& keys);
 void prg_aes_ni(const AesKeys& keys, u64 nonce, u64 start, Mask mask, const u64* x, u64* out, size_t n);
 void prg_vaes(const AesKeys& keys, u64 nonce, u64 start, Mask mask, const u64* x, u64* out, size_t n);
 
+bool matmul_ifma(const u64* a, const u64* b, u64* out, size_t m, size_t k, size_t n);
 bool matmul_amx(const u64* a, const u64* b, u64* out, size_t m, size_t k, size_t n);
 #endif
 

@@ -195,7 +195,7 @@ bool matmul_tiles(const u64* a, const u64* b, u64* out, size_t m, size_t k, size
 
 bool matmul_amx(const u64* a, const u64* b, u64* out, size_t m, size_t k, size_t n) {
   constexpr size_t too_small = 16;  // padding to tiles would cost more than they save
-  if (m < too_small || k < too_small || n < too_small) return avx512_kernels().matmul(a, b, out, m, k, n);
+  if (m < too_small || k < too_small || n < too_small) return matmul_ifma(a, b, out, m, k, n);
   return matmul_tiles(a, b, out, m, k, n);
 }
 
