@@ -59,7 +59,7 @@ def test_folder_of_a_party_suffices_and_has_no_other_key(made: Path, tmp_path: P
     federations = {party: config.load(home / "federation.toml") for party, home in homes.items()}
     assert len({federation.digest() for federation in federations.values()}) == 1
     calls = {
-        party: (lambda party=party, federation=federation: connect_tls(federation, party, settings=FAST))  # type: ignore[misc]
+        party: (lambda party=party, federation=federation: connect_tls(federation, party, settings=FAST))
         for party, federation in federations.items()
     }
     sessions = all_at_once(calls)

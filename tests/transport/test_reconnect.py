@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, cast
 
 import msgspec
@@ -18,7 +19,7 @@ from tests.transport.parties import FAST, STREAM, all_at_once, connected, federa
 from tests.transport.proxy import TamperingProxy
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from jali.transport.channel import Stream
@@ -31,32 +32,30 @@ def link(sessions: Mapping[str, Session], me: str, peer: str) -> WireLink:
     return cast("WireLink", sessions[me].channel(peer))
 
 
-def talk(stream: Stream, mine: list[bytes], theirs: list[bytes], failures: list[str]) -> None:
-    for sent, expected in zip(mine, theirs, strict=True):
+def talk(stream: Stream, mine: list[bytes], theirs: list[bytes], cut: Callable[[int], None]) -> bool:
+    """Exchange messages; whether each was as expected. `cut(number)` is called while message `number` is under way."""
+    good = True
+    for number, (sent, expected) in enumerate(zip(mine, theirs, strict=True)):
         stream.send(sent)
-        if bytes(stream.receive()) != expected:
-            failures.append(stream.peer)
+        cut(number)
+        good &= bytes(stream.receive()) == expected
+    return good
 
 
 def test_cuts_in_the_middle_lose_and_repeat_nothing(tmp_path: Path) -> None:
     with connected("tls", tmp_path, parties=("alice", "bob")) as sessions:
         a, b = stream_pair(sessions)
         x, y = ([os.urandom(1 + (i * 104_729) % 400_000) for i in range(j, 40 + j)] for j in (0, 100))
-        failures: list[str] = []
-        talkers = [threading.Thread(target=talk, args=args) for args in ((a, x, y, failures), (b, y, x, failures))]
-        for talker in talkers:
-            talker.start()
-        cuts = 0
-        while any(talker.is_alive() for talker in talkers):
-            me, peer = (("alice", "bob"), ("bob", "alice"))[cuts % 2]
-            drops = link(sessions, me, peer).drops
-            link(sessions, me, peer).interrupt()
-            cuts += 1
-            while link(sessions, me, peer).drops == drops and talkers[0].is_alive():
-                talkers[0].join(0.01)
-            talkers[0].join(0.05)
-        assert not failures
-        assert cuts >= 2
+
+        def cutter(me: str, peer: str, when: set[int]) -> Callable[[int], None]:
+            return lambda number: link(sessions, me, peer).interrupt() if number in when else None
+
+        with ThreadPoolExecutor(2) as pool:
+            alice = pool.submit(talk, a, x, y, cutter("alice", "bob", {0, 7, 8, 21, 39}))
+            bob = pool.submit(talk, b, y, x, cutter("bob", "alice", {3, 8, 14, 30}))
+            assert alice.result()
+            assert bob.result()
+        assert link(sessions, "alice", "bob").drops >= 3
         assert a.counters.bytes_sent == b.counters.bytes_received == sum(map(len, x))
         assert a.counters.bytes_received == b.counters.bytes_sent == sum(map(len, y))
         assert a.counters.rounds == b.counters.rounds == 40
