@@ -113,7 +113,10 @@ class Curve:
 
     @property
     def ks(self) -> tuple[float, float]:
-        """Kolmogorov-Smirnov distance between the scores of positives and negatives, and the threshold where it is."""
+        """Kolmogorov-Smirnov distance between the scores of positives and negatives, and the threshold where it is.
+
+        The largest gap at the thresholds: that of the exact scores is never smaller.
+        """
         gaps = np.abs(self.true_positive_rate - self.false_positive_rate)[1:-1]
         best = int(np.argmax(gaps))
         return float(gaps[best]), float(self.thresholds[best])

@@ -60,7 +60,12 @@ def _run(directory: Path) -> Outcome:
     federation = set_up(directory)
     started = time.monotonic()
     with shown(f"{', '.join(PARTIES)}: a process each, TLS between them") as show:
-        status = run_parties(directory, federation, lambda party, line, _: show(f"{party:6} | {line}"))
+
+        def hear(party: str, line: str, error: bool) -> None:  # noqa: FBT001 - the launcher's signature
+            text = f"{party:6} | {line}"
+            click.echo(text, err=True) if error else show(text)
+
+        status = run_parties(directory, federation, hear)
         if status != 0:
             raise click.exceptions.Exit(status)
         seconds = time.monotonic() - started

@@ -27,9 +27,46 @@ if TYPE_CHECKING:
     from jali.core.table import Table
     from jali.graph.node import Node
 
-__all__ = ["COUNTS", "KEY", "LABEL", "MODEL", "REPORT", "THRESHOLDS", "main", "prepare_bank", "prepare_bureau"]
+__all__ = [
+    "BANK",
+    "BUREAU",
+    "COUNTS",
+    "KEY",
+    "LABEL",
+    "MODEL",
+    "REPORT",
+    "THRESHOLDS",
+    "main",
+    "prepare_bank",
+    "prepare_bureau",
+]
 
 KEY, LABEL = "national_id", "creditability"
+BANK = {
+    "status_of_existing_checking_account": str,
+    "duration_in_month": float,
+    "credit_history": str,
+    "purpose": str,
+    "credit_amount": float,
+    "savings_account_and_bonds": str,
+    "installment_rate_in_percentage_of_disposable_income": float,
+    LABEL: str,
+}
+BUREAU = {
+    "present_employment_since": str,
+    "personal_status_and_sex": str,
+    "other_debtors_or_guarantors": str,
+    "present_residence_since": float,
+    "property": str,
+    "age_in_years": float,
+    "other_installment_plans": str,
+    "housing": str,
+    "number_of_existing_credits_at_this_bank": float,
+    "job": str,
+    "number_of_people_being_liable_to_provide_maintenance_for": float,
+    "telephone": str,
+    "foreign_worker": str,
+}
 COUNTS, REPORT = "counts.json", "report.json"
 SEED, HELD_OUT = 2024, 0.3
 MODEL = LogisticRegression(epochs=8, batch_size=64, learning_rate=0.1, l2=0.01, momentum=0.9, seed=SEED)
@@ -92,7 +129,8 @@ def main() -> None:
     with jali.connect() as fed:
         bank, bureau, mpc = fed.plain("bank"), fed.plain("bureau"), fed.mpc("bank", "bureau")
         with fed.stage("load"):
-            loans, people = bank(jali.read_csv)("bank.csv", key=KEY), bureau(jali.read_csv)("bureau.csv", key=KEY)
+            loans = bank(jali.read_csv)("bank.csv", key=KEY, columns=(KEY, *BANK), dtypes=BANK)
+            people = bureau(jali.read_csv)("bureau.csv", key=KEY, columns=(KEY, *BUREAU), dtypes=BUREAU)
         with fed.stage("align"):
             loans, people = jali.align(loans, people, on=KEY)
         with fed.stage("prepare"):

@@ -35,7 +35,10 @@ class Pooled(NamedTuple):
 
 def pooled_model(directory: Path) -> Pooled:
     """Join ``bank.csv`` and ``bureau.csv`` in clear, train, and evaluate on the held-out customers."""
-    bank, bureau = (read_csv(directory / name / f"{name}.csv", key=job.KEY) for name in ("bank", "bureau"))
+    bank, bureau = (
+        read_csv(directory / name / f"{name}.csv", key=job.KEY, columns=(job.KEY, *types), dtypes=types)
+        for name, types in (("bank", job.BANK), ("bureau", job.BUREAU))
+    )
     _, at_bank, at_bureau = np.intersect1d(bank[job.KEY], bureau[job.KEY], return_indices=True)
     x_bank, x_bank_test, y, y_test = job.prepare_bank(bank.take(at_bank))
     x_bureau, x_bureau_test = job.prepare_bureau(bureau.take(at_bureau))
