@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from jali.core.errors import ModelParameterError
+from jali.core.extras import need
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -110,8 +111,7 @@ def in_float64(function: Callable[..., Any]) -> Callable[..., Any]:
     """The same function of plain arrays in double precision: the reference that a joint device is compared with."""
 
     def run(*arguments: Any) -> Any:
-        import jax
-
+        jax = need("jax", extra="jax")
         with jax.enable_x64(True):
             result = jax.jit(function)(*jax.tree.map(np.asarray, arguments))
             return jax.tree.map(np.asarray, result)
