@@ -10,7 +10,9 @@ import pytest
 
 from jali.core.errors import ProtocolUseError
 from jali.mpc.contract import Outline
-from jali.mpc.rounds import lockstep
+from jali.mpc.estimate import estimate
+from jali.mpc.rep3_wires import Halves, Replicated
+from jali.mpc.rounds import lockstep, parallel
 from tests.mpc.operations import OPERATIONS
 from tests.mpc.roles import make_sides, run_lockstep, run_threads
 
@@ -30,12 +32,40 @@ def test_neighbours_hold_the_same_part(name: str) -> None:
     def operation(side: Any) -> Part:
         a = yield from side.input(X if side.role == 2 else None, 2, (N,))
         b = yield from side.input(X if side.role == 1 else None, 1, (N,))
-        return (yield from OPERATIONS[name](side, side.add_public(a, X), side.linear(np.negative, b, shape=(N,))))
+        result = yield from OPERATIONS[name](side, side.add_public(a, X), side.linear(np.negative, b, shape=(N,)))
+        (replicated,) = yield from side._wires.openings.open(result)
+        return replicated
 
     shares = run_lockstep("rep3", operation)
     for role in range(3):
         np.testing.assert_array_equal(shares[role].second, shares[(role + 1) % 3].first)
         assert shares[role].shape == shares[0].shape
+
+
+def test_halves_are_replicated_once_and_revealed_as_they_are() -> None:
+    def operation(side: Any) -> Part:
+        x = yield from side.input(X if side.role == 0 else None, 0, (N,))
+        half = yield from side.mul(x, side.public(X << np.uint64(1)), shift=1)
+        assert isinstance(half, Halves)
+        shifted = side.add_public(side.linear(np.add, half, x, shape=(N,)), X)
+        assert isinstance(shifted, Halves)
+        first, second = yield from parallel(side.mul(half, half), side.mul(half, x))
+        both = side.linear(np.add, first, second, shape=(N,))
+        assert isinstance(both, Replicated)
+        assert isinstance(side.add_public(half, X), Replicated), "it was opened for the products"
+        return (yield from side.reveal(shifted, [0, 1, 2])), (yield from side.reveal(both, [0]))
+
+    results = run_lockstep("rep3", operation)
+    for role in range(3):
+        carry = results[role][0] - (X * X + X + X)
+        assert set(np.unique(carry)) <= {0, 1}
+    np.testing.assert_array_equal(results[0][0], results[1][0])
+    square = results[0][0] - X - X
+    np.testing.assert_array_equal(results[0][1], square * square + square * X)
+    cost = estimate("rep3", operation)
+    # Input, product, opening, the two products, two reveals.
+    assert cost.rounds == 6
+    assert cost.bytes_sent["party2"] == 8 * N * (4 + 2)
 
 
 @pytest.mark.parametrize("owner", [0, 1, 2])

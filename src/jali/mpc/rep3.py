@@ -24,7 +24,7 @@ from jali.core.threat import Threat
 from jali.mpc import rep3_compare as compare
 from jali.mpc.contract import Outline
 from jali.mpc.rep3_truncate import truncate, truncate_product
-from jali.mpc.rep3_wires import NOTHING, Replicated, Wires, layout, plus, whole
+from jali.mpc.rep3_wires import NOTHING, Halves, Replicated, Share, Wires, layout, plus, whole
 from jali.mpc.rounds import Round, parallel
 
 if TYPE_CHECKING:
@@ -90,6 +90,7 @@ class Rep3:
 
     def finish(self) -> None:
         """Nothing is held back."""
+        self._wires.openings.forget()
 
     # -- in and out ---------------------------------------------------------------------------------------------
     def input(
@@ -146,61 +147,101 @@ class Rep3:
         return None if words is None else _unpacked(words, x.shape)
 
     def _reveal(
-        self, x: Replicated | Outline, to: Sequence[int], *, bits: bool
+        self, x: Share | Outline, to: Sequence[int], *, bits: bool
     ) -> Generator[Round, Any, NDArray[np.uint64] | None]:
         if not set(to) <= {0, 1, 2, GUEST}:
             raise ProtocolUseError(f"rep3 reveals to roles 0 to 2 and to the guest, not to the roles {list(to)}")
-        wires, words = self._wires, layout(x.shape, bits=bits)
-        size = math.prod(words)
-        nonce = wires.nonce() if GUEST in to else 0
+        words = layout(x.shape, bits=bits)
         if self.role == GUEST or isinstance(x, Outline):
-            replies = yield Round({}, {0: size, 1: size} if GUEST in to else {})
-            return plus(replies[0], replies[1], bits=bits).reshape(words) if GUEST in to else None
-        send = {}
-        if wires.behind in to:
-            send[wires.behind] = [x.second]
+            return (yield from self._received(words, GUEST in to, bits=bits))
+        if isinstance(x, Halves):
+            return (yield from self._reveal_halves(x, to))
+        wires, size = self._wires, math.prod(words)
+        fresh = self._refreshed(x, GUEST in to)
+        send = {wires.behind: [x.second]} if wires.behind in to else {}
         if GUEST in to and self.role < 2:
-            send[GUEST] = [wires.compute(words, lambda: self._refreshed(x, nonce))]
+            send[GUEST] = [fresh]
         replies = yield Round(send, {wires.ahead: size} if self.role in to else {})
         if self.role not in to:
             return None
         return plus(plus(x.first, x.second, bits=bits), replies[wires.ahead].reshape(words), bits=bits)
 
-    def _refreshed(self, x: Replicated, nonce: int) -> NDArray[np.uint64]:
-        """x_0 + x_1 + u at role 0 and x_2 - u at role 1, for a u that both draw."""
-        if self.role == 0:
-            both = plus(x.first, x.second, bits=x.bits)
-            return self._prgs[1].xor(both, nonce) if x.bits else self._prgs[1].add(both, nonce)
-        return self._prgs[0].xor(x.second, nonce) if x.bits else self._prgs[0].sub(x.second, nonce)
+    def _reveal_halves(self, x: Halves, to: Sequence[int]) -> Generator[Round, Any, NDArray[np.uint64] | None]:
+        """Roles 0 and 1 send their halves, made fresh for whoever has none."""
+        size = math.prod(x.shape)
+        outside = [role for role in (2, GUEST) if role in to]
+        fresh = self._refreshed(x, bool(outside))
+        if self.role == 2:
+            return (yield from self._received(x.shape, 2 in to, bits=False))
+        peer = 1 - self.role
+        send = {role: [fresh] for role in outside}
+        if peer in to:
+            send[peer] = [x.part]
+        replies = yield Round(send, {peer: size} if self.role in to else {})
+        return x.part + replies[peer].reshape(x.shape) if self.role in to else None
+
+    def _received(
+        self, words: tuple[int, ...], wanted: Any, *, bits: bool
+    ) -> Generator[Round, Any, NDArray[np.uint64] | None]:
+        """The sum of what roles 0 and 1 send."""
+        replies = yield Round({}, dict.fromkeys((0, 1), math.prod(words)) if wanted else {})
+        return plus(replies[0], replies[1], bits=bits).reshape(words) if wanted else None
+
+    def _refreshed(self, x: Share, wanted: Any) -> NDArray[np.uint64]:
+        """The two halves with a new u, that roles 0 and 1 draw, added to the one and taken from the other."""
+        bits = isinstance(x, Replicated) and x.bits
+        if not wanted:
+            return NOTHING
+        nonce = self._wires.nonce()
+        if self.role == 2:
+            return NOTHING
+
+        def formula() -> NDArray[np.uint64]:
+            if isinstance(x, Halves):
+                part = x.part
+            else:
+                part = plus(x.first, x.second, bits=bits) if self.role == 0 else x.second
+            prg = self._prgs[1 - self.role]
+            if bits:
+                return prg.xor(part, nonce)
+            return prg.add(part, nonce) if self.role == 0 else prg.sub(part, nonce)
+
+        return self._wires.compute(layout(x.shape, bits=bits), formula)
 
     # -- linear, local ------------------------------------------------------------------------------------------
     def public(self, value: NDArray[np.uint64]) -> Replicated:
         """A known value, as the part x_0."""
         return self._wires.known(whole(value, value.shape), value.shape, bits=False)
 
-    def linear(
-        self, function: Callable[..., NDArray[np.uint64]], *shares: Replicated, shape: tuple[int, ...]
-    ) -> Replicated:
-        """Apply a linear map to each part. No communication."""
-        return self._wires.mapped(lambda *arrays: whole(function(*arrays), shape), shares, shape, bits=False)
+    def linear(self, function: Callable[..., NDArray[np.uint64]], *shares: Share, shape: tuple[int, ...]) -> Share:
+        """Apply a linear map to each part; the result is replicated if all operands are. No communication."""
+        return self._wires.linear(lambda *arrays: whole(function(*arrays), shape), shares, shape)
 
-    def add_public(self, x: Replicated, value: NDArray[np.uint64]) -> Replicated:
-        """Add to the part x_0. No communication."""
-        return self._wires.with_part_0(x, lambda part: whole(part + value, x.shape))
+    def add_public(self, x: Share, value: NDArray[np.uint64]) -> Share:
+        """Add to the part x_0, or to role 0's half. No communication."""
+        known = self._wires.openings.find(x)
+        if isinstance(known, Replicated):
+            return self._wires.with_part_0(known, lambda part: whole(part + value, x.shape))
+        if self.role > 0:
+            return Halves(x.shape, known.part)
+        return Halves(x.shape, self._wires.compute(x.shape, lambda: whole(known.part + value, x.shape)))
 
     # -- products -----------------------------------------------------------------------------------------------
-    def mul(self, x: Replicated, y: Replicated, *, shift: int = 0) -> Generator[Round, Any, Replicated]:
+    def mul(self, x: Share, y: Share, *, shift: int = 0) -> Generator[Round, Any, Share]:
         """Elementwise product: z_i = x_i y_i + x_i y_(i+1) + x_(i+1) y_i + (a sharing of 0).
 
         Security: what a role receives is masked by a part of the sharing of 0 that it does not know.
-        Cost: 1 round, 8 B from each role; with `shift` 2 rounds, 16 B from roles 0 and 1 and 32 B from role 2.
+        Cost: 1 round, 8 B from each role; with `shift` 1 round, 8 B from roles 0 and 1 and 32 B from role 2.
         References: Araki et al. 2016, section 2.2.
         """
         if x.shape != y.shape:
             raise ProtocolUseError(f"mul: the shapes {x.shape} and {y.shape} must be equal")
-        return self._finished(self._wires.product(x, y), x.shape, shift)
+        a, b = yield from self._wires.openings.open(x, y)
+        zero = self._mask(x.shape, shift)
+        z = self._wires.compute(x.shape, lambda: kernels.replicated_product(a.first, a.second, b.first, b.second, zero))
+        return (yield from self._finished(z, x.shape, shift))
 
-    def dot(self, x: Replicated, y: Replicated, *, shift: int = 0) -> Generator[Round, Any, Replicated]:
+    def dot(self, x: Share, y: Share, *, shift: int = 0) -> Generator[Round, Any, Share]:
         """Matrix product: z_i = x_i (y_i + y_(i+1)) + x_(i+1) y_i + (a sharing of 0).
 
         Cost: that of `mul` for each element of the result.
@@ -208,24 +249,31 @@ class Rep3:
         if len(x.shape) < 2 or len(y.shape) < 2 or x.shape[-1] != y.shape[-2] or x.shape[:-2] != y.shape[:-2]:
             raise ProtocolUseError(f"dot: the shapes {x.shape} and {y.shape} do not fit")
         shape = (*x.shape[:-1], y.shape[-1])
-        zero = self._wires.sharing_of_zero(shape)
+        a, b = yield from self._wires.openings.open(x, y)
+        zero = self._mask(shape, shift)
 
         def product() -> NDArray[np.uint64]:
-            first = kernels.matmul(x.first, y.first + y.second, add=zero)
-            return kernels.matmul(x.second, y.first, add=first)
+            first = kernels.matmul(a.first, b.first + b.second, add=zero)
+            return kernels.matmul(a.second, b.first, add=first)
 
-        return self._finished(self._wires.compute(shape, product), shape, shift)
+        return (yield from self._finished(self._wires.compute(shape, product), shape, shift))
 
-    def _finished(self, z: NDArray[np.uint64], shape: tuple[int, ...], shift: int) -> Generator[Round, Any, Replicated]:
-        return truncate_product(self._wires, z, shape, bits=shift) if shift else self._wires.reshared(z, shape)
+    def _mask(self, shape: tuple[int, ...], shift: int) -> NDArray[np.uint64]:
+        return self._wires.masks_for_dealing(shape) if shift else self._wires.sharing_of_zero(shape)
 
-    def truncate(self, x: Replicated, bits: int) -> Generator[Round, Any, Replicated]:
+    def _finished(self, z: NDArray[np.uint64], shape: tuple[int, ...], shift: int) -> Generator[Round, Any, Share]:
+        if shift:
+            return (yield from truncate_product(self._wires, z, shape, bits=shift))
+        return (yield from self._wires.reshared(z, shape))
+
+    def truncate(self, x: Share, bits: int) -> Generator[Round, Any, Halves]:
         """floor(x / 2^bits) + e, e in {0, 1}, for -2^62 <= x < 2^62.
 
         Security: see `jali.mpc.rep3_truncate`; the docs page says what to know before revealing many truncations.
-        Cost: 2 rounds, 8 B from roles 0 and 1 and 32 B from role 2.
+        Cost: 1 round, 32 B from role 2.
         """
-        return truncate(self._wires, x, bits)
+        (replicated,) = yield from self._wires.openings.open(x)
+        return (yield from truncate(self._wires, replicated, bits))
 
     # -- bits ---------------------------------------------------------------------------------------------------
     def public_bits(self, value: NDArray[np.bool_]) -> Replicated:
@@ -259,13 +307,15 @@ class Rep3:
             raise ProtocolUseError(f"conjunction: the shapes {a.shape} and {b.shape} must be equal")
         return self._wires.conjunction(a, b)
 
-    def sign(self, x: Replicated) -> Generator[Round, Any, Replicated]:
+    def sign(self, x: Share) -> Generator[Round, Any, Replicated]:
         """The top bit. Cost: 8 rounds, 23.6 B from each role and 8 B more from role 0."""
-        return compare.sign(self._wires, x)
+        (replicated,) = yield from self._wires.openings.open(x)
+        return (yield from compare.sign(self._wires, replicated))
 
-    def is_zero(self, x: Replicated) -> Generator[Round, Any, Replicated]:
+    def is_zero(self, x: Share) -> Generator[Round, Any, Replicated]:
         """Whether x = 0. Cost: 7 rounds, 7.9 B from each role and 8 B more from role 0."""
-        return compare.is_zero(self._wires, x)
+        (replicated,) = yield from self._wires.openings.open(x)
+        return (yield from compare.is_zero(self._wires, replicated))
 
     def to_arithmetic(self, b: Replicated) -> Generator[Round, Any, Replicated]:
         """b = u + v - 2 u v, with u = b_0 ^ b_1 known to role 0 and v = b_2 known to roles 1 and 2.
@@ -275,9 +325,9 @@ class Rep3:
         u = yield from self._wires.sum_01(b, lambda words: _as_words(words, b.shape), b.shape, bits=False)
         v = self._wires.part_2(b, lambda words: _as_words(words, b.shape), b.shape, bits=False)
         both = yield from self._wires.reshared(self._wires.product(u, v), b.shape)
-        return self.linear(lambda p, q, pq: p + q - pq - pq, u, v, both, shape=b.shape)
+        return self._wires.mapped(lambda p, q, pq: p + q - pq - pq, (u, v, both), b.shape, bits=False)
 
-    def select(self, b: Replicated, x: Replicated) -> Generator[Round, Any, Replicated]:
+    def select(self, b: Replicated, x: Share) -> Generator[Round, Any, Replicated]:
         """b x = u (x - 2 v x) + v x, with u and v as for `to_arithmetic`.
 
         Cost: 2 rounds, 16 B from each role and 8 B more from role 0.
@@ -286,13 +336,17 @@ class Rep3:
             raise ProtocolUseError(f"select: the shapes {b.shape} and {x.shape} must be equal")
         wires, shape = self._wires, b.shape
         v = wires.part_2(b, lambda words: _as_words(words, shape), shape, bits=False)
-        u, chosen = yield from parallel(
-            wires.sum_01(b, lambda words: _as_words(words, shape), shape, bits=False),
-            wires.reshared(wires.product(v, x), shape),
+
+        def by_v() -> Generator[Round, Any, tuple[Replicated, Replicated]]:
+            (whole_x,) = yield from wires.openings.open(x)
+            chosen = yield from wires.reshared(wires.product(v, whole_x), shape)
+            return chosen, wires.mapped(lambda p, q: p - q - q, (whole_x, chosen), shape, bits=False)
+
+        u, (chosen, rest) = yield from parallel(
+            wires.sum_01(b, lambda words: _as_words(words, shape), shape, bits=False), by_v()
         )
-        rest = self.linear(lambda p, q: p - q - q, x, chosen, shape=shape)
         both = yield from wires.reshared(wires.product(u, rest), shape)
-        return self.linear(np.add, both, chosen, shape=shape)
+        return wires.mapped(np.add, (both, chosen), shape, bits=False)
 
 
 def _unpacked(packed: NDArray[np.uint64], shape: tuple[int, ...]) -> NDArray[np.bool_]:

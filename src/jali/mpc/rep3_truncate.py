@@ -2,9 +2,9 @@
 """Truncation in rep3: role 2 deals a mask and its truncation to roles 0 and 1, who open and choose.
 
 Roles 0 and 1 learn c = x + 2^62 + r with r = r_0 + r_1, of which each knows one summand. With A = (r >> f) -
-msb(r) 2^(64 - f) and B = r >> f, y = (c >> f) - 2^(62 - f) - (A if c < 2^63 else B). They compute additive shares of y
-from shares of A and B, and open y - y_0 - y_2 to each other, where y_0 and y_2 are drawn with role 2. Role 2, who knows
-r, must learn nothing of c, not even its top bit (with r it would bound x): it receives nothing.
+msb(r) 2^(64 - f) and B = r >> f, y = (c >> f) - 2^(62 - f) - (A if c < 2^63 else B): they compute halves of y from
+shares of A and B. Role 2, who knows r, must learn nothing of c, not even its top bit (with r it would bound x): it
+receives nothing.
 
 References: Escudero, Ghosh, Keller, Rachuri, Scholl 2020 (ePrint 2020/338), on truncation with the top bit of the mask.
 """
@@ -18,7 +18,7 @@ import numpy as np
 
 from jali import kernels
 from jali.core.errors import ProtocolUseError
-from jali.mpc.rep3_wires import NOTHING, Replicated
+from jali.mpc.rep3_wires import NOTHING, Halves
 from jali.mpc.rounds import Round
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from jali.mpc.rep3_wires import Wires
+    from jali.mpc.rep3_wires import Replicated, Wires
 
 __all__ = ["truncate", "truncate_product"]
 
@@ -34,39 +34,39 @@ _HEADROOM = np.uint64(1 << 62)
 _TOP = np.uint64(63)
 
 
-def truncate(wires: Wires, x: Replicated, bits: int) -> Generator[Round, Any, Replicated]:
+def truncate(wires: Wires, x: Replicated, bits: int) -> Generator[Round, Any, Halves]:
     """Truncate a share: role 2 sends role 0 and role 1 the part that each lacks, plus r.
 
-    Cost: 2 rounds, 8 B from roles 0 and 1, 32 B from role 2.
+    Cost: 1 round, 32 B from role 2.
     """
     material = _Material(wires, x.shape, bits)
     if wires.role == 2:
         masked = [wires.compute(x.shape, lambda part=part: part + material.mask) for part in (x.first, x.second)]
         yield Round({0: [masked[0]], 1: [masked[1], *material.corrections]}, {})
-        return (yield from _replicate(wires, NOTHING, x.shape))
+        return Halves(x.shape, NOTHING)
     replies = yield Round({}, {2: material.words_from_dealer})
     lacking, b, a = material.received(replies[2])
     c = wires.compute(x.shape, lambda: _summed(lacking, x.first, x.second))
-    return (yield from _choose(wires, c, b, a, bits))
+    return _choose(wires, c, b, a, bits)
 
 
 def truncate_product(
     wires: Wires, z: NDArray[np.uint64], shape: tuple[int, ...], *, bits: int
-) -> Generator[Round, Any, Replicated]:
-    """Truncate z_0 + z_1 + z_2 that a sharing of 0 masks: roles 0 and 1 swap theirs, role 2 sends both z_2 + r.
+) -> Generator[Round, Any, Halves]:
+    """Truncate z_0 + z_1 + z_2, masked for dealing: roles 0 and 1 swap theirs, role 2 sends both z_2 + r.
 
-    Cost: 2 rounds, 16 B from roles 0 and 1, 32 B from role 2.
+    Cost: 1 round, 8 B from roles 0 and 1, 32 B from role 2.
     """
     material = _Material(wires, shape, bits)
     if wires.role == 2:
         masked = wires.compute(shape, lambda: z + material.mask)
         yield Round({0: [masked], 1: [masked, *material.corrections]}, {})
-        return (yield from _replicate(wires, NOTHING, shape))
+        return Halves(shape, NOTHING)
     peer = 1 - wires.role
     replies = yield Round({peer: [z]}, {peer: math.prod(shape), 2: material.words_from_dealer})
     masked, b, a = material.received(replies[2])
     c = wires.compute(shape, lambda: _summed(masked, z, replies[peer].reshape(shape)))
-    return (yield from _choose(wires, c, b, a, bits))
+    return _choose(wires, c, b, a, bits)
 
 
 class _Material:
@@ -103,25 +103,9 @@ class _Material:
         return [message.reshape(self._shape), *(self._wires.drawn(self._shape, 2, name) for name in self._names[1:])]
 
 
-def _choose(
-    wires: Wires, c: NDArray[np.uint64], b: NDArray[np.uint64], a: NDArray[np.uint64], bits: int
-) -> Generator[Round, Any, Replicated]:
+def _choose(wires: Wires, c: NDArray[np.uint64], b: NDArray[np.uint64], a: NDArray[np.uint64], bits: int) -> Halves:
     part = wires.compute(c.shape, lambda: kernels.masked_truncate(c, a, b, bits, leader=wires.role == 0))
-    return (yield from _replicate(wires, part, c.shape))
-
-
-def _replicate(wires: Wires, part: NDArray[np.uint64], shape: tuple[int, ...]) -> Generator[Round, Any, Replicated]:
-    """From y = u (role 0) + v (role 1): y_0 and y_2 are drawn, and y_1 = (u - y_0) + (v - y_2) is opened to both."""
-    nonce = wires.nonce()
-    if wires.role == 2:
-        yield Round({}, {})
-        return Replicated(shape, wires.drawn(shape, 1, nonce), wires.drawn(shape, 0, nonce))
-    own = wires.drawn(shape, 2, nonce)
-    rest = wires.compute(shape, lambda: part - own)
-    peer = 1 - wires.role
-    replies = yield Round({peer: [rest]}, {peer: math.prod(shape)})
-    y1 = wires.compute(shape, lambda: rest + replies[peer].reshape(shape))
-    return Replicated(shape, own, y1) if wires.role == 0 else Replicated(shape, y1, own)
+    return Halves(c.shape, part)
 
 
 def _without_top(b: NDArray[np.uint64], r: NDArray[np.uint64], low: np.uint64) -> NDArray[np.uint64]:
