@@ -10,6 +10,7 @@ import numpy as np
 
 from jali.core.errors import ModelParameterError
 from jali.core.extras import need
+from jali.mpc.trace import in_64_bits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -112,7 +113,7 @@ def in_float64(function: Callable[..., Any]) -> Callable[..., Any]:
 
     def run(*arguments: Any) -> Any:
         jax = need("jax", extra="jax")
-        with jax.enable_x64(True):
+        with in_64_bits(jax):
             result = jax.jit(function)(*jax.tree.map(np.asarray, arguments))
             return jax.tree.map(np.asarray, result)
 
