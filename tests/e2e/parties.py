@@ -35,15 +35,19 @@ def federation_file(directory: Path, parties: Sequence[str], *, node_s: float = 
 class Parties:
     """One process a party, each running `program`; outputs are collected line by line."""
 
-    def __init__(self, federation: Path, programs: dict[str, Path], *, directory: Path) -> None:
-        """Start them all."""
+    def __init__(
+        self, federation: Path | dict[str, Path], programs: dict[str, Path], *, directory: Path | dict[str, Path]
+    ) -> None:
+        """Start them all; the federation file and the directory may be each party's own."""
+        files = federation if isinstance(federation, dict) else dict.fromkeys(programs, federation)
+        places = directory if isinstance(directory, dict) else dict.fromkeys(programs, directory)
         self._started = time.monotonic()
         self.lines: dict[str, list[str]] = {party: [] for party in programs}
         self._changed = threading.Condition()
         self.processes = {
             party: subprocess.Popen(
-                [sys.executable, "-m", "jali", "run", str(program), "--as", party, "--federation", str(federation)],
-                cwd=directory,
+                [sys.executable, "-m", "jali", "run", str(program), "--as", party, "--federation", str(files[party])],
+                cwd=places[party],
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,
@@ -61,13 +65,15 @@ class Parties:
                 self.lines[party].append(line)
                 self._changed.notify_all()
 
-    def wait_for(self, party: str, text: str, *, timeout_s: float = 60.0) -> None:
-        """Until the party has printed a line with `text`."""
+    def wait_for(self, text: str, *, timeout_s: float = 60.0) -> None:
+        """Until some party has printed a line with `text`."""
         with self._changed:
-            seen = self._changed.wait_for(lambda: any(text in line for line in self.lines[party]), timeout_s)
+            seen = self._changed.wait_for(
+                lambda: any(text in line for lines in self.lines.values() for line in lines), timeout_s
+            )
         if not seen:
             self.stop()
-            raise AssertionError(f"{party} never printed {text!r}: {''.join(self.lines[party])}")
+            raise AssertionError(f"nobody printed {text!r}: {self.lines}")
 
     def ended(self, *, timeout_s: float = 60.0) -> dict[str, Ended]:
         """How each ended; a process that is still there after the time is a failure."""

@@ -7,12 +7,13 @@ import signal
 from typing import TYPE_CHECKING
 
 import pytest
+
 from tests.e2e.parties import Parties, federation_file
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-PROGRAM = '''
+PROGRAM = """
 import os, signal, sys
 import numpy as np
 import jali
@@ -39,7 +40,7 @@ with jali.connect() as fed:
     step("computed")
     jali.reveal(y, to=alice)
 print("end", flush=True)
-'''
+"""
 PARTIES = ("alice", "bob", "dealer")
 STAGES = ("start", "loaded", "revealed", "computed")
 

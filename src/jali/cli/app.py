@@ -101,13 +101,13 @@ def status_of(arguments: Sequence[str] | None = None) -> int:
 def _leave(status: int) -> None:
     """After a failure, end this process even if a function of the program still runs at one of its devices.
 
-    Python would wait for it, however long it takes; nobody wants its result any more. Threads of the program's own are
-    waited for, as ever, unless it was interrupted.
+    Python would wait for it, however long it takes, or unwind it in the middle of native code; nobody wants its result
+    any more. Threads of the program's own are waited for, as ever, unless it was interrupted.
     """
     deadline = time.monotonic() + PATIENCE_S
     for thread in threading.enumerate():
-        ours = thread.name.startswith(OUR_THREADS) or status == INTERRUPTED_STATUS
-        if thread is threading.main_thread() or thread.daemon or not ours:
+        ours = thread.name.startswith(OUR_THREADS) or (status == INTERRUPTED_STATUS and not thread.daemon)
+        if thread is threading.main_thread() or not ours:
             continue
         thread.join(max(0.0, deadline - time.monotonic()))
         if thread.is_alive():

@@ -28,6 +28,7 @@ __all__ = ["NodeRecord", "Progress", "Runtime"]
 
 LOCAL_THREADS = 2
 TICK_S = 0.25
+PATIENCE_S = 5.0
 
 
 class NodeRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,6 +64,7 @@ class Runtime:
         self._machine = Machine(self.party, deadline_s=node_s)
         self._changed = threading.Condition(threading.RLock())
         self._pool = ThreadPoolExecutor(LOCAL_THREADS, thread_name_prefix=f"jali-{self.party}")
+        self._threads: list[threading.Thread] = []
         self._closed = threading.Event()
         self._ticker = threading.Thread(target=self._tick, name=f"jali-tick-{self.party}", daemon=True)
         self._ticker.start()
@@ -135,6 +137,9 @@ class Runtime:
         self.session.close()
         self._ticker.join()
         self._pool.shutdown(wait=False, cancel_futures=True)
+        deadline = time.monotonic() + PATIENCE_S
+        for thread in self._threads:  # they end at their next message: the session has failed or is over
+            thread.join(max(0.0, deadline - time.monotonic()))
         with self._changed:
             self._values.clear()
 
@@ -174,7 +179,9 @@ class Runtime:
             self._pool.submit(self._run, node)
         else:
             name = f"jali-{self.party}-{node.index}"
-            threading.Thread(target=self._run, args=(node,), name=name, daemon=True).start()
+            self._threads = [thread for thread in self._threads if thread.is_alive()]
+            self._threads.append(threading.Thread(target=self._run, args=(node,), name=name, daemon=True))
+            self._threads[-1].start()
 
     def _run(self, node: Node) -> None:
         started = time.time()
