@@ -204,3 +204,32 @@ def test_split_is_a_partition_that_the_seed_decides(rows: int, seed: int) -> Non
 def test_split_refuses_empty_parts(rows: int, held_out: float) -> None:
     with pytest.raises(TrainingRowsError, match="cannot split"):
         train_test_split(rows, 1, held_out=held_out)
+
+
+finite = st.floats(-1e6, 1e6, allow_nan=False)
+
+
+@given(st.lists(finite | st.just(NAN), min_size=1, max_size=40).filter(lambda cells: not all(map(math.isnan, cells))))
+def test_impute_then_standardise_gives_finite_cells_of_known_size(cells: list[float]) -> None:
+    filled, _ = Impute().fit_transform(Table({"x": cells, "y": cells}), ["x"])
+    scaled, _ = Standardise(clip=4).fit_transform(filled, ["x"])
+    assert not np.isnan(filled["x"]).any()
+    assert np.abs(scaled["x"]).max() <= 4
+    assert np.array_equal(scaled["y"], cells, equal_nan=True)
+
+
+@given(st.lists(finite, min_size=2, max_size=40))
+def test_standardised_training_column_has_no_mean_and_unit_spread(cells: list[float]) -> None:
+    scaled, _ = Standardise(clip=1e9).fit_transform(Table({"x": cells}), ["x"])
+    spread = np.std(cells)
+    if spread > 1e-6 * max(1.0, np.abs(cells).max()):
+        assert abs(scaled["x"].mean()) < 1e-6
+        assert scaled["x"].std() == pytest.approx(1)
+
+
+@given(st.lists(st.text("abc", max_size=2), min_size=1, max_size=30), st.lists(st.text("abcd", max_size=2), min_size=1))
+def test_one_hot_rows_have_one_one_if_seen_and_none_if_not(train: list[str], later: list[str]) -> None:
+    encoded, fitted = OneHot().fit_transform(Table({"job": train}), ["job"])
+    assert (encoded.numeric().sum(axis=1) == 1).all()
+    sums = fitted.transform(Table({"job": later})).numeric().sum(axis=1)
+    assert sums.tolist() == [float(job in train) for job in later]
