@@ -72,7 +72,11 @@ class TamperingProxy:
         with suppress(OSError):
             while True:
                 caller, _ = self._server.accept()
-                answerer = socket.create_connection(self._target)
+                try:
+                    answerer = socket.create_connection(self._target)
+                except ConnectionRefusedError:  # not started yet
+                    caller.close()
+                    continue
                 self._sockets += [caller, answerer]
                 for source, sink in ((caller, answerer), (answerer, caller)):
                     thread = threading.Thread(target=self._forward, args=(source, sink))
