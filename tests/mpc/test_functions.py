@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,9 @@ from hypothesis import strategies as st
 
 from jali.core.errors import InternalError
 from jali.mpc import functions_tables
+from jali.mpc.estimate import estimate
 from jali.mpc.fixed import constant_fraction, decode, encode
-from jali.mpc.functions import at_least, call, polynomial, weigh
+from jali.mpc.functions import at_least, call, functions, polynomial, weigh
 from jali.mpc.plain import PlainProtocol
 from jali.mpc.rounds import drive
 from tests.mpc.derive_functions import tables
@@ -65,3 +67,34 @@ def test_public_factors_get_the_bits_that_they_need(values: list[float], bits: i
 def test_encoding_rounds_to_the_nearest(x: float) -> None:
     back = decode(encode(np.array([x]), kind="fixed", fraction=18), kind="fixed", fraction=18)
     assert abs(back[0] - x) <= max(2.0**-19, abs(x) * 2.0**-53)
+
+
+def _rows() -> dict[str, list[str]]:
+    page = Path(__file__).resolve().parents[2] / "docs/reference/functions.md"
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in page.read_text("utf-8").splitlines()]
+    return {row[0].strip("`"): row for row in rows if row and row[0].startswith("`")}
+
+
+def test_the_reference_page_has_every_function() -> None:
+    assert sorted(_rows()) == sorted(functions())
+
+
+@pytest.mark.parametrize("name", sorted(functions()))
+def test_the_reference_page_tells_the_truth(name: str) -> None:
+    row, function = _rows()[name], functions()[name]
+    for bound in (function.low, function.high):
+        if np.isfinite(bound):
+            assert {f"{abs(bound):.1e}", f"{abs(bound):g}"} & set(row[1].replace(";", "").split())
+    assert float(row[2]) == pytest.approx(function.absolute, rel=0.05)
+    assert float(row[3]) == pytest.approx(function.relative, rel=0.05)
+    assert [int(row[4]), int(row[5])] == [_rounds(name, "m2k"), _rounds(name, "rep3")]
+
+
+def _rounds(name: str, protocol: str) -> int:
+    def shared(side: Any) -> Any:
+        return (yield from side.input(None, 0, (64,)))
+
+    def called(side: Any) -> Any:
+        return (yield from call(name, side, (yield from shared(side)), fraction=18))
+
+    return estimate(protocol, called).rounds - estimate(protocol, shared).rounds

@@ -104,6 +104,12 @@ def test_values_among_the_inputs_are_public() -> None:
     assert [op.kind for op in program.ops] == ["rescale", "truncate"]
 
 
+def test_keywords_can_be_secret_too() -> None:
+    program = compile_function(lambda x, y, scale: (x - y) * scale, [X], keywords={"y": X, "scale": 2})
+    assert program.inputs == 2
+    assert [op.kind for op in program.ops] == ["sub", "constant", "mul"]
+
+
 def test_outputs_keep_their_structure() -> None:
     program = trace(lambda x: {"twice": [x + x], "none": None, "pair": (x, x)}, [X])
     leaves, structure = flatten({"twice": [0], "none": None, "pair": (0, 0)})

@@ -6,7 +6,7 @@ Everything here is a generator of rounds (see `jali.mpc.rounds`) except `execute
 
 from __future__ import annotations
 
-from threading import Lock
+from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -92,7 +92,7 @@ _REFUSED = "{what} a secret array is not known here: compute on its device (jnp.
 
 _COMPILED: dict[Any, tuple[Any, Program]] = {}
 _MOST_COMPILED = 512
-_LOCK = Lock()
+_LOCK = RLock()
 
 
 # -- programs -------------------------------------------------------------------------------------------------------
@@ -115,22 +115,26 @@ def compile_function(
     leaves, structure = flatten([list(specs), dict(keywords or {})])
     kinds = [leaf.type if isinstance(leaf, SecretArray) else leaf for leaf in leaves]
     key: tuple[Any, ...] = (function, structure, tuple(map(_key, kinds)), fraction)
-    try:
-        found = _COMPILED.get(key)
-    except TypeError:  # a callable that cannot be hashed
-        found, key = None, ()
-    if found is not None:
-        return found[1]
-    from jali.mpc.trace import trace
-
     arguments, named = unflatten(structure, kinds)
-    program = trace(function, arguments, keywords=named, fraction=fraction)
-    if key:
-        with _LOCK:
+    try:
+        hash(key)
+    except TypeError:  # a callable that cannot be told from others
+        return _traced(function, arguments, keywords=named, fraction=fraction)
+    with _LOCK:  # the parties of a simulation ask at the same time; the first one traces
+        if key not in _COMPILED:
             if len(_COMPILED) >= _MOST_COMPILED:
                 _COMPILED.pop(next(iter(_COMPILED)))
+            program = _traced(function, arguments, keywords=named, fraction=fraction)
             _COMPILED[key] = (function, program)  # the function is kept, so that its identity is not used again
-    return program
+        return _COMPILED[key][1]
+
+
+def _traced(
+    function: Callable[..., Any], specs: Sequence[Any], *, keywords: Mapping[str, Any], fraction: int
+) -> Program:
+    from jali.mpc.trace import trace
+
+    return trace(function, specs, keywords=keywords, fraction=fraction)
 
 
 def _key(leaf: Any) -> Any:

@@ -34,22 +34,21 @@ def trace(
 ) -> Program:
     """The program that computes `function(*specs, **keywords)` on secrets.
 
-    A leaf of `specs` is anything with a shape and a dtype that is not an array (a `ValueType`, a
-    jax.ShapeDtypeStruct): a secret input. Arrays and numbers, and all keywords, are public and become constants of
-    the program.
+    A leaf of `specs` or `keywords` is anything with a shape and a dtype that is not an array (a `ValueType`, a
+    jax.ShapeDtypeStruct): a secret input. Arrays, numbers and text are public and become constants of the program.
 
     Raises: ExtraMissing if jax is not installed; UnsupportedOperation, SecretControl, SecretIndex or NotTraceable if
     the function does something that secrets do not allow, with its source line.
 
     Example:
     >>> from jali.mpc.ir import ValueType
-    >>> print(trace(lambda x, y: x < y, [ValueType(shape=(), kind="int")] * 2))
-    <lambda>(%0: secret int[], %1: secret int[])
-      %2 = less(%0, %1) : secret bool[]  # <doctest>
+    >>> print(trace(lambda x, y: x < y, [ValueType(shape=(3,), kind="int")] * 2))
+    <lambda>(%0: secret int[3], %1: secret int[3])
+      %2 = less(%0, %1) : secret bool[3]
       return %2
     """
     jax = need("jax", extra="jax")
-    leaves, structure = flatten(list(specs))
+    leaves, structure = flatten([list(specs), dict(keywords or {})])
     secret = [index for index, leaf in enumerate(leaves) if not public_leaf(leaf)]
     types = [spec_of(leaves[index], fraction=fraction) for index in secret]
     result_structure: list[Any] = []
@@ -59,7 +58,8 @@ def trace(
         full = list(leaves)
         for index, value in zip(secret, given, strict=True):
             full[index] = value
-        outputs, shape = flatten(traced(*unflatten(structure, full), **(keywords or {})))
+        arguments, named = unflatten(structure, full)
+        outputs, shape = flatten(traced(*arguments, **named))
         result_structure[:] = [shape.to_value()]
         return outputs
 
