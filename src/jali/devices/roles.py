@@ -61,7 +61,7 @@ def each_role(
     `guest` is a party outside the device that takes part; `label` tells several operations of one node apart.
     """
     roles = layout.played_by(context.party) if only is None else (only,)
-    inner = _inner_streams(roles)
+    inner = _inner_streams(layout.played_by(context.party))
     results = RoleParts()
     errors: list[BaseException] = []
 
@@ -107,16 +107,27 @@ def _play(
         if other == role:
             continue
         name = f"{label}:{min(role, other)}-{max(role, other)}"
-        inside = (role, other) in inner
-        if not inside and party == context.party:
-            continue
-        streams[other] = inner[role, other] if inside else context.stream(party, name)
+        streams[other] = inner[role, other] if party == context.party else context.stream(party, name)
         prgs[other] = context.prg(context.party, party, label=name)
     protocol: MpcProtocol = PROTOCOLS.get(layout.protocol)(role, prgs=prgs, streams=streams)
-    result = drive(operation(protocol), streams)
+    result = drive(_counted(operation(protocol), context), streams)
     if dealt:
         protocol.finish()
     return result
+
+
+def _counted(operation: Generator[Round, Any, Any], context: Context) -> Generator[Round, Any, Any]:
+    """The same operation; the context learns in how many rounds this party took part."""
+    rounds = 0
+    replies = None
+    while True:
+        try:
+            round_ = operation.send(replies)
+        except StopIteration as stop:
+            context.rounds = rounds + (context.rounds or 0)
+            return stop.value
+        rounds += bool(round_.send or round_.expect)
+        replies = yield round_
 
 
 def _inner_streams(roles: tuple[int, ...]) -> dict[tuple[int, int], Stream]:

@@ -31,6 +31,7 @@ class Context:
         self.party = session.party
         self.participants = node.participants
         self.outline: Any = None
+        self.rounds: int | None = None
         self._session = session
         self._report = report
         self._streams: dict[tuple[str, str], tuple[bytes, Stream]] = {}
@@ -61,7 +62,7 @@ class Context:
         self._report(self.node, done, what)
 
     def close(self) -> Counters:
-        """Close the streams; bytes and messages are sums, rounds the largest."""
+        """Close the streams; bytes and messages are sums, rounds those of the protocol, or else of the busiest stream."""
         total = Counters()
         for (peer, label), (name, _stream) in self._streams.items():
             counters = self._session.channel(peer).close_stream(name)
@@ -73,6 +74,7 @@ class Context:
             total.messages_received += counters.messages_received
             total.rounds = max(total.rounds, counters.rounds)
         self._streams.clear()
+        total.rounds = total.rounds if self.rounds is None else self.rounds
         return total
 
 

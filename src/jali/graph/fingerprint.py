@@ -29,8 +29,7 @@ def function_name(function: Any) -> str:
     """How messages call a function or class."""
     if isinstance(function, functools.partial):
         return function_name(function.func)
-    named = getattr(function, "__qualname__", None) or getattr(function, "__name__", None)
-    return str(named or type(function).__name__)
+    return str(getattr(function, "__name__", None) or type(function).__name__)
 
 
 def function_fingerprint(function: Any) -> bytes:
@@ -79,7 +78,8 @@ def _callable(function: Any, seen: set[int]) -> bytes:
         return digest("graph.method", _callable(function.__func__, seen), type(function.__self__).__qualname__.encode())
     if not isinstance(function, (types.FunctionType, type)) or id(function) in seen:
         module = getattr(function, "__module__", None) or ""
-        return digest("graph.named", str(module).encode(), function_name(function).encode())
+        name = getattr(function, "__qualname__", None) or function_name(function)
+        return digest("graph.named", str(module), str(name))
     seen.add(id(function))
     source = _normalised_source(function)
     if source is None:

@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 import time
+import traceback
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -196,6 +198,8 @@ class Runtime:
         except JaliError as error:
             self.fail(self._placed(error, node))
         except BaseException as error:  # noqa: BLE001 - a thread's edge: nothing above could report it
+            if os.environ.get("JALI_DEBUG", "0") not in {"", "0"}:
+                traceback.print_exception(error)
             kind = type(error).__name__
             wrapped = InternalError(f"{kind} in {node.text!r}; run again with JALI_DEBUG=1 for the traceback")
             wrapped.__cause__ = error
