@@ -52,3 +52,15 @@ CASES: list[tuple[str, Callable[[Any], object], str]] = [
 def test_refused(kernels: object, call: Callable[[Any], object], words: str) -> None:
     with pytest.raises(KernelArgumentError, match=words):
         call(kernels)
+
+
+@pytest.mark.parametrize("count", [2**61, 2**62, 2**45])
+def test_a_result_beyond_memory_is_a_memory_error(count: int) -> None:
+    with pytest.raises(MemoryError):
+        _native.prg_words(KEY, 0, count)
+
+
+def test_a_matrix_beyond_memory_is_a_memory_error() -> None:
+    column, row = np.zeros((2**40, 0), np.uint64), np.zeros((0, 2**40), np.uint64)
+    with pytest.raises(MemoryError):
+        _native.matmul(column, row)

@@ -258,7 +258,7 @@ def gather(x: Words, index: NDArray[np.int64]) -> Words:
     _check_vector("gather", index)
     if x.ndim == 0 or index.dtype != np.int64:
         raise KernelArgumentError(f"gather: expected rows and an int64 index, found {x.shape} and {index.dtype}")
-    if index.size and not 0 <= int(index.min()) <= int(index.max()) < x.shape[0]:
+    if index.size and int(index.view(np.uint64).max()) >= x.shape[0]:  # a negative number is a large one
         raise KernelArgumentError(f"gather: the index leaves 0..{x.shape[0] - 1}")
     return np.take(x, index, axis=0)
 

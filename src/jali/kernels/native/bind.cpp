@@ -45,7 +45,9 @@ struct Result {
 template <class T>
 Result<T> make(size_t axes, const size_t* shape) {
   size_t size = sizeof(T);
-  for (size_t i = 0; i < axes; ++i) size *= shape[i];
+  for (size_t i = 0; i < axes; ++i) {
+    if (__builtin_mul_overflow(size, shape[i], &size)) throw std::bad_alloc();
+  }
   auto* block = new Block(size);
   const nb::capsule owner(block, [](void* p) noexcept { delete static_cast<Block*>(p); });
   nb::ndarray<nb::numpy, T> array(block->data(), axes, shape, owner);
