@@ -137,6 +137,26 @@ PROGRAMS: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
         lambda x, p: (jnp.log1p(p), lax.rsqrt(p), jax.nn.softplus(x), jax.nn.gelu(x), jnp.expm1(x), 2.0**x),
         (A, POSITIVE),
     ),
+    "rounding": (
+        lambda x: (
+            jnp.floor(x * 3),
+            jnp.ceil(x * 3),
+            jnp.round(x * 3),
+            (x * 3).astype(int),
+            jnp.floor(POSITIVE * 0 + 2 + 0 * x),
+        ),
+        (A,),
+    ),
+    "places": (
+        lambda x: (
+            jnp.argmax(x),
+            jnp.argmax(x, axis=1),
+            jnp.argmin(x, axis=0),
+            jnp.argmax(jnp.stack([x[0], x[0], x[1]]), axis=0),
+        ),
+        (A,),
+    ),
+    "small factors": (lambda x: (x * 1e-9 * 1e9, (x * 3e7) * 1e-8, x * 1e4 * 1e-4, x * 1.0 * -1.0 * 0.5), (A,)),
     "views": (
         lambda x: (x.T, x[2], x[:, 1], x[::-1], x[1:4:2], x[np.array([4, 0, 0])], x[:, np.array([1, 3])], x[-1, -2]),
         (A,),

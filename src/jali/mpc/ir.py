@@ -10,7 +10,7 @@ kind           result
 constant       a public array that stands in the program
 add, sub, neg  ring arithmetic; operands have one fraction
 mul, dot       product, then truncation by `shift` bits; a public operand makes it local when `shift` is 0
-truncate       x / 2^bits
+truncate       x / 2^bits, or one unit more; into `int` it drops the fraction
 rescale        the same ring elements, read with another number of fraction bits: times a power of two, for free
 view           a rearrangement of x: `how` is reshape, transpose, broadcast, slice, pad or reverse
 window         the part of x at public start indices

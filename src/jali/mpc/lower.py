@@ -89,9 +89,9 @@ def rule(*names: str) -> Callable[[Rule], Rule]:
 
 def registered() -> dict[str, Rule]:
     """All rules by primitive."""
-    from jali.mpc import lower_arithmetic, lower_bits, lower_control, lower_functions, lower_views
+    from jali.mpc import lower_arithmetic, lower_bits, lower_control, lower_functions, lower_order, lower_views
 
-    _ = lower_arithmetic, lower_bits, lower_control, lower_functions, lower_views
+    _ = lower_arithmetic, lower_bits, lower_control, lower_functions, lower_order, lower_views
     return _RULES
 
 

@@ -17,7 +17,10 @@ from jali.mpc.lower_views import broadcast, reshape, transpose
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+
 __all__ = ["add", "divide", "dot_general", "function", "mul", "neg", "power", "sub", "sum_over"]
+
+_FEWEST_SIGNIFICANT_BITS = 10
 
 
 # -- sums -----------------------------------------------------------------------------------------------------------
@@ -264,10 +267,16 @@ def _with_factor(build: Builder, x: Secret, y: Public) -> tuple[Secret, np.ndarr
     values = np.asarray(y.array, np.float64)
     if not np.all(np.isfinite(values)):
         raise UnsupportedOperation("a secret is multiplied or divided by a public number that is not finite")
-    raised = constant_fraction(values)
-    if x.type.fraction + raised > MOST_FRACTION:
+    wanted = constant_fraction(values)
+    if x.type.fraction + wanted > MOST_FRACTION:
         x = build.usual(x)
-    raised = min(raised, MOST_FRACTION - x.type.fraction)
+    raised = min(wanted, MOST_FRACTION - x.type.fraction)
+    exponent = int(np.floor(np.log2(np.max(np.abs(values), initial=2.0**-200))))
+    if raised < wanted and exponent + raised < _FEWEST_SIGNIFICANT_BITS:
+        # too small a factor for one scale: divide x by a power of two first, which loses nothing of the result
+        smaller = msgspec.structs.replace(x.type, fraction=x.type.fraction - exponent)
+        shrunk = build.usual(build.emit("rescale", [x], smaller))
+        return _with_factor(build, shrunk, Public(np.ldexp(values, -exponent), y.depth))
     return x, np.rint(np.ldexp(values, raised)).astype(np.int64), raised
 
 

@@ -295,6 +295,8 @@ def _convert(build: Builder, params: Any, x: Secret) -> Operand:
         zero = build.public(np.zeros((), np.float64 if x.type.kind == "fixed" else np.int64))
         return _not(build, _equal(build, x, zero))
     if target == "int" and x.type.kind == "fixed":
-        raise UnsupportedOperation("a secret number with fraction bits is rounded to a whole one (astype(int))")
+        from jali.mpc.lower_order import whole
+
+        return whole(build, x)
     fraction = build.fraction if target == "fixed" else 0
     return build.emit("convert", [x], ValueType(shape=x.shape, kind=target, fraction=fraction))
