@@ -104,8 +104,8 @@ def _play(
     streams: dict[int, Stream] = {}
     prgs = {}
     for other, party in enumerate((*layout.roles, guest) if guest else layout.roles):
-        if other == role:
-            continue
+        if other == role or (party == context.party and (role, other) not in inner):
+            continue  # itself, or a role that it plays in the device but not in this operation
         name = f"{label}:{min(role, other)}-{max(role, other)}"
         streams[other] = inner[role, other] if party == context.party else context.stream(party, name)
         prgs[other] = context.prg(context.party, party, label=name)
