@@ -11,12 +11,12 @@ import pytest
 
 import jali
 from jali.core.errors import DeviceInvalid, JaliError, ProgramMismatch, WouldDisclose
-from jali.devices.mpc import MpcDevice
 from jali.mpc import engine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from jali.devices.mpc import MpcDevice
     from jali.devices.report import Row
 
 
@@ -153,9 +153,12 @@ def test_functions_that_differ_in_a_constant_are_noticed_before_any_message(
     def scaled(v: Any) -> Any:
         return v * next(factor)
 
+    def renewed(function: Any) -> Any:
+        return lambda v: function(v) + 0
+
     # Each party compiles for itself: here the function gives each another program.
     compiled = engine.compile_function
-    monkeypatch.setattr(engine, "compile_function", lambda f, *a, **k: compiled(lambda *v: f(*v), *a, **k))
+    monkeypatch.setattr(engine, "compile_function", lambda f, *a, **k: compiled(renewed(f), *a, **k))
     result = mpc(scaled)(x)
     with pytest.raises(ProgramMismatch, match="compiled different programs"):
         jali.reveal(result, to="alice")

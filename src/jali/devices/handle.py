@@ -7,6 +7,7 @@ import weakref
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from jali.core.errors import NotRevealedHere, SecretUse
+from jali.crypto.hashing import digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,11 +24,11 @@ class Handle:
     Dropping the last handle frees the value at its device.
     """
 
-    __slots__ = ("__weakref__", "_derived", "_federation", "node")
+    __slots__ = ("__weakref__", "_derived", "federation", "node")
 
     def __init__(self, federation: Federation, node: Node) -> None:
         """Made by devices, not by users."""
-        self._federation = federation
+        self.federation = federation
         self._derived: dict[Any, Handle] = {}
         self.node = node
         weakref.finalize(self, federation.drop, node)
@@ -45,11 +46,11 @@ class Handle:
 
     def __getitem__(self, key: int | str) -> Handle:
         """An element of a tuple, list or dict that lives on the device."""
-        return self._federation.item(self, (key,))
+        return self.federation.item(self, (key,))
 
     def element(self, path: tuple[int | str, ...]) -> Handle:
         """The element at a path; this handle itself for the empty path."""
-        return self._federation.item(self, path) if path else self
+        return self.federation.item(self, path) if path else self
 
     def __repr__(self) -> str:
         """Where the value is, who can see it, and where it came from; never the value."""
@@ -101,11 +102,29 @@ class ObjectHandle(Handle):
             raise AttributeError(method)
 
         def call(*args: Any, **kwargs: Any) -> Handle:
-            handle = self._federation.call_method(self, self._last, method, args, kwargs)
+            handle = self._call(method, args, kwargs)
             self._last = handle
             return handle
 
         return call
+
+    def _call(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Handle:
+        federation, node = self.federation, self.node
+        last = node if self._last is None else self._last.node
+        arguments, inputs, fingerprint = federation.bind(args, kwargs)
+        for handle in inputs:
+            federation.require_visible(handle.node, node.visibility.owner, method)
+        called = federation.append(
+            "plain.call",
+            device=node.device,
+            participants=node.participants,
+            inputs=(node, last, *(handle.node for handle in inputs)),
+            attributes={"function": None, "method": method, "arguments": arguments, "returns": None},
+            fingerprint=digest("devices.method", method, fingerprint),
+            visibility=node.visibility,
+            text=f"{node.text}.{method}",
+        )
+        return Handle(federation, called)
 
 
 class Placeholder:
@@ -118,6 +137,11 @@ class Placeholder:
         self._root = root
         self._path = path
         self.targets = targets
+
+    @property
+    def federation(self) -> Federation:
+        """The federation of the program."""
+        return self._root.federation
 
     def handle(self) -> Handle:
         """What devices take in place of the value."""

@@ -8,8 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jali.core import codec
+from jali.core.threat import Leak
 from jali.core.tree import Structure, flatten, unflatten
+from jali.crypto.hashing import digest
+from jali.devices.doors import owner_of
 from jali.devices.roles import RoleParts, each_role, guest_role
+from jali.graph.node import Visibility
 from jali.mpc.engine import SecretArray, reveal_outputs, share_inputs, type_of
 from jali.mpc.ir import ValueType
 
@@ -18,14 +22,38 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from jali.devices.federation import Federation
+    from jali.devices.mpc import MpcDevice
     from jali.devices.roles import Layout
     from jali.graph.context import Context
+    from jali.graph.node import Node
     from jali.mpc.contract import MpcProtocol
     from jali.mpc.rounds import Round
 
-__all__ = ["RevealMove", "ShareMove"]
+__all__ = ["RevealMove", "ShareMove", "share_node"]
 
 OUTLINE = "~outline"
+
+
+def share_node(federation: Federation, node: Node, device: MpcDevice) -> Node:
+    """Add the node that moves a value of a plain device to an mpc device."""
+    owner = owner_of(node)
+    participants = tuple(dict.fromkeys((owner, *device.participants)))
+    return federation.append(
+        "mpc.share",
+        device=device.name,
+        participants=participants,
+        inputs=(node,),
+        attributes={"owner": owner, "device": device.layout},
+        fingerprint=digest("devices.share", owner, device.layout.fingerprint),
+        visibility=Visibility("secret", device.name),
+        text=f"share {node.text}",
+        leaks=tuple(
+            Leak(what=f"shapes and types of {node.text}", to=party, why="announced by the owner")
+            for party in participants
+            if party != owner
+        ),
+    )
 
 
 class ShareMove:

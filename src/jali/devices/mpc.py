@@ -3,16 +3,22 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 from jali.core.errors import DeviceInvalid, ProgramMismatch
 from jali.core.tree import flatten, unflatten
+from jali.crypto.hashing import digest
+from jali.devices.doors import move
 from jali.devices.roles import Layout, RoleParts, each_role
+from jali.graph.fingerprint import function_fingerprint, function_name
+from jali.graph.node import Visibility
 from jali.mpc.registry import PROTOCOLS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
 
+    from jali.core import config
     from jali.devices.federation import Federation
     from jali.graph.context import Context
     from jali.mpc.contract import MpcProtocol
@@ -34,6 +40,18 @@ class MpcDevice:
         self.layout = layout
         self.parties = layout.evaluators
         self.participants = tuple(dict.fromkeys(layout.roles))
+
+    @classmethod
+    def from_settings(cls, federation: Federation, name: str, settings: config.Device) -> MpcDevice:
+        """The device of that name in the federation file."""
+        return cls.make(
+            federation,
+            settings.parties,
+            name=name,
+            protocol=settings.protocol,
+            dealer=settings.dealer,
+            insecure_dealer=settings.insecure_dealer,
+        )
 
     @classmethod
     def make(
@@ -71,6 +89,10 @@ class MpcDevice:
         federation: Federation, parties: tuple[str, ...], dealer: str | None, insecure_dealer: str | None
     ) -> str:
         if insecure_dealer:
+            sys.stderr.write(
+                f"warning: {insecure_dealer!r} is the dealer of {' and '.join(parties)} as insecure_dealer: "
+                "it can read every secret of the device if it is one of them\n"
+            )
             return insecure_dealer
         if dealer is None:
             helpers = [p for p, s in federation.settings.parties.items() if s.role == "helper"]
@@ -92,9 +114,27 @@ class MpcDevice:
         """`function` (ordinary jax.numpy code) as it runs on shares; `returns` as for a plain device."""
 
         def call(*args: Any, **kwargs: Any) -> Any:
-            return self.federation.call_mpc(self, function, args, kwargs, returns=returns)
+            return self._call(function, args, kwargs, returns=returns)
 
         return call
+
+    def _call(
+        self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], *, returns: Any
+    ) -> Any:
+        federation, layout = self.federation, self.layout
+        arguments, inputs, fingerprint = federation.bind(args, kwargs)
+        shared = [move(handle, self) for handle in inputs]
+        node = federation.append(
+            "mpc.call",
+            device=self.name,
+            participants=self.participants,
+            inputs=tuple(handle.node for handle in shared),
+            attributes={"function": function, "arguments": arguments, "device": layout, "returns": returns},
+            fingerprint=digest("devices.call", function_fingerprint(function), fingerprint, layout.fingerprint),
+            visibility=Visibility("secret", self.name),
+            text=function_name(function),
+        )
+        return federation.results(node, returns)
 
     def __repr__(self) -> str:
         """Protocol and parties."""

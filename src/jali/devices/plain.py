@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 from jali.core import codec
 from jali.core.errors import ElementMissing, JaliError, PlainCallFailed
-from jali.graph.fingerprint import function_name
+from jali.crypto.hashing import digest
+from jali.devices.handle import ObjectHandle
+from jali.graph.fingerprint import function_fingerprint, function_name
+from jali.graph.node import Visibility
 from jali.graph.operation import ABSENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from jali.core import config
     from jali.devices.federation import Federation
     from jali.graph.context import Context
     from jali.graph.operation import NodeContext
@@ -41,9 +45,35 @@ class PlainDevice:
         """
 
         def call(*args: Any, **kwargs: Any) -> Any:
-            return self.federation.call_plain(self, function, args, kwargs, returns=returns)
+            return self._call(function, args, kwargs, returns=returns)
 
         return call
+
+    def _call(
+        self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], *, returns: Any
+    ) -> Any:
+        federation, name = self.federation, function_name(function)
+        arguments, inputs, fingerprint = federation.bind(args, kwargs)
+        for handle in inputs:
+            federation.require_visible(handle.node, self.party, name)
+        node = federation.append(
+            "plain.call",
+            device=self.name,
+            participants=self.parties,
+            inputs=tuple(handle.node for handle in inputs),
+            attributes={"function": function, "method": None, "arguments": arguments, "returns": returns},
+            fingerprint=digest("devices.call", function_fingerprint(function), fingerprint),
+            visibility=Visibility("private", self.party),
+            text=name,
+        )
+        if isinstance(function, type) and returns is None:
+            return ObjectHandle(federation, node)
+        return federation.results(node, returns)
+
+    @classmethod
+    def from_settings(cls, federation: Federation, name: str, settings: config.Device) -> PlainDevice:
+        """The device of that name in the federation file."""
+        return cls(federation, name, settings.party or "")
 
     def __repr__(self) -> str:
         """Kind and party."""

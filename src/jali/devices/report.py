@@ -92,7 +92,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def merge_rows(
-    nodes: Iterable[Node], records: Sequence[dict[int, NodeRecord]], predicted: dict[int, Cost | None]
+    nodes: Iterable[Node], records: Sequence[dict[int, NodeRecord]], predicted: dict[int, Cost]
 ) -> tuple[Row, ...]:
     """Rows of a program from the records of the parties that run here: bytes add up, rounds and seconds are maxima."""
     rows = []

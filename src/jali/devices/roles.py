@@ -32,6 +32,7 @@ class Layout(msgspec.Struct, frozen=True):
     protocol: str
     roles: tuple[str, ...]
     evaluators: tuple[str, ...]
+    kind: str = "mpc"
 
     @property
     def fingerprint(self) -> bytes:

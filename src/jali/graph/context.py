@@ -62,7 +62,7 @@ class Context:
         self._report(self.node, done, what)
 
     def close(self) -> Counters:
-        """Close the streams; bytes and messages are sums, rounds those of the protocol, or else of the busiest stream."""
+        """Close the streams; bytes and messages are sums, rounds those of the protocol or the busiest stream."""
         total = Counters()
         for (peer, label), (name, _stream) in self._streams.items():
             counters = self._session.channel(peer).close_stream(name)

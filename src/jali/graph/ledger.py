@@ -78,9 +78,7 @@ class Ledger:
             with self.path.open("ab", buffering=0) as file:  # type: ignore[union-attr]
                 start = file.tell()
                 try:
-                    if file.write(line) != len(line):
-                        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-                    os.fsync(file.fileno())
+                    _write_whole(file.fileno(), line)
                 except OSError:
                     file.truncate(start)
                     raise
@@ -115,6 +113,12 @@ def verify(path: Path) -> tuple[int, str]:
             raise LedgerBroken(f"{place} was changed after it was written")
         number, head = number + 1, claimed
     return number, head
+
+
+def _write_whole(descriptor: int, line: bytes) -> None:
+    if os.write(descriptor, line) != len(line):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    os.fsync(descriptor)
 
 
 def _lines(path: Path) -> Iterator[bytes]:

@@ -67,9 +67,9 @@ def align(
         "to": learners,
         "trust": _trust(protocol, owners),
     }
-    federation = left._federation  # noqa: SLF001 - handles show their federation to operations only
-    node = federation.align_node(
-        operation=AlignOperation.name,
+    federation = left.federation
+    node = federation.append(
+        AlignOperation.name,
         device=", ".join(owners),
         participants=owners,
         inputs=(left.node, right.node),
