@@ -131,3 +131,7 @@ def test_the_estimator_needs_no_memory() -> None:
 
     assert estimate("m2k", operation).offline_bytes == 24 * side * side
     assert estimate("rep3", operation).bytes_sent["party2"] == 32 * side * side
+
+
+def test_one_role_alone_sends_nothing() -> None:
+    assert estimate("plain", _only_inputs) == Cost(rounds=0, bytes_sent={"reference": 0})

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from jali.mpc.rounds import Round
     from jali.transport.channel import Stream
 
-__all__ = ["Arithmetic", "Boolean", "MpcProtocol", "Outline"]
+__all__ = ["Arithmetic", "Boolean", "Estimable", "MpcProtocol", "Outline"]
 
 
 class Outline:
@@ -166,4 +166,22 @@ class MpcProtocol(Protocol):
 
     def select(self, b: Boolean, x: Arithmetic) -> Generator[Round, Any, Arithmetic]:
         """x where b, else 0 (equal shapes)."""
+        ...
+
+
+class Estimable(Protocol):
+    """What a protocol that communicates offers besides: its control flow without data, for `jali.mpc.estimate`."""
+
+    @classmethod
+    def sizes(cls, role: int) -> MpcProtocol:
+        """The side of a role whose arrays have shapes and no content, and whose rounds have the real sizes."""
+        ...
+
+    @property
+    def dealt_bytes(self) -> int:
+        """What a dealer, the last role, would have sent ahead of time so far; counted by such a side only."""
+        ...
+
+    def prefetch(self) -> None:
+        """Wait for all that a dealer sends."""
         ...

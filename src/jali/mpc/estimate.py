@@ -37,7 +37,8 @@ def estimate(
     """The cost of what `operation` does under a protocol.
 
     `operation(side)` is called once for each role; shares that it keeps for later are priced as used there (they
-    remember in which state they are). `guest(side)` is the part of an owner of data who is no role.
+    remember in which state they are). `guest(side)` is the part of an owner of data who is no role. A protocol of one
+    role sends nothing, so there the operation is not called.
 
     Example:
     >>> def product(side):
@@ -48,6 +49,8 @@ def estimate(
     3
     """
     kind = PROTOCOLS.get(protocol)
+    if len(kind.roles) == 1:
+        return Cost(rounds=0, bytes_sent={kind.roles[0]: 0})
     sides: dict[int, Any] = {role: kind.sizes(role) for role in range(len(kind.roles))}
     names = dict(enumerate(kind.roles))
     running = {role: operation(side) for role, side in sides.items()}

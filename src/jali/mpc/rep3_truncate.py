@@ -41,8 +41,9 @@ def truncate(wires: Wires, x: Replicated, bits: int) -> Generator[Round, Any, Ha
     """
     material = _Material(wires, x.shape, bits)
     if wires.role == 2:
-        masked = [wires.compute(x.shape, lambda part=part: part + material.mask) for part in (x.first, x.second)]
-        yield Round({0: [masked[0]], 1: [masked[1], *material.corrections]}, {})
+        for_0 = wires.compute(x.shape, lambda: x.first + material.mask)
+        for_1 = wires.compute(x.shape, lambda: x.second + material.mask)
+        yield Round({0: [for_0], 1: [for_1, *material.corrections]}, {})
         return Halves(x.shape, NOTHING)
     replies = yield Round({}, {2: material.words_from_dealer})
     lacking, b, a = material.received(replies[2])
@@ -112,7 +113,8 @@ def _without_top(b: NDArray[np.uint64], r: NDArray[np.uint64], low: np.uint64) -
     """A = B - msb(r) 2^(64 - f), with one new array."""
     top = r >> _TOP
     np.left_shift(top, np.uint64(64) - low, out=top)
-    return np.subtract(b, top, out=top)
+    np.subtract(b, top, out=top)
+    return top
 
 
 def _summed(received: NDArray[np.uint64], *others: NDArray[np.uint64]) -> NDArray[np.uint64]:

@@ -129,7 +129,7 @@ def _advance(
     operation: Generator[Round, Any, Any],
     replies: Any,
     waiting: dict[int, Round],
-    results: list[Any],
+    results: dict[int, Any] | list[Any],
 ) -> None:
     try:
         waiting[index] = operation.send(replies)
