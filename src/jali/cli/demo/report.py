@@ -117,7 +117,7 @@ def _disclosures(outcome: Outcome) -> list[list[str]]:
 
 def _costs(outcome: Outcome) -> list[list[str]]:
     parties = list(dict.fromkeys(party for stage in outcome.stages for party in stage.bytes_sent))
-    rows = [["stage", "seconds", "rounds", "planned", "bytes", "planned", *(f"from {party}" for party in parties)]]
+    rows = [["stage", "seconds", "rounds", "(planned)", "bytes", "(planned)", *(f"from {party}" for party in parties)]]
     rows += [
         [
             stage.name,
