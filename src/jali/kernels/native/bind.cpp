@@ -255,7 +255,7 @@ nb::object from_bit_planes(const Words& planes, u64 n) {
 template <class T>
 nb::object pack_bits(const In<T>& bits) {
   static_assert(sizeof(T) == 1);
-  require(bits.ndim() == 1);
+  require(bits.ndim() == 1 && kernels().pack_bits != nullptr);
   auto out = make<u64>({words_for(bits.size())});
   {
     const nb::gil_scoped_release unlocked;
@@ -265,7 +265,7 @@ nb::object pack_bits(const In<T>& bits) {
 }
 
 nb::object unpack_bits(const Words& words, u64 n) {
-  require(words.ndim() == 1 && words.size() == words_for(n));
+  require(words.ndim() == 1 && words.size() == words_for(n) && kernels().unpack_bits != nullptr);
   auto out = make<bool>({n});
   {
     const nb::gil_scoped_release unlocked;

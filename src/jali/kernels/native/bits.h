@@ -123,28 +123,18 @@ void from_bit_planes(const u64* planes, u64* x, size_t n) {
   }
 }
 
+#if defined(__AVX2__)  // without vector registers numpy is faster
+
 inline u64 pack_word(const u8* bits) {
 #if defined(__AVX512BW__)
   const __m512i bytes = _mm512_loadu_si512(bits);
   return _mm512_test_epi8_mask(bytes, bytes);
-#elif defined(__AVX2__)
-  const __m256i zero = _mm256_setzero_si256();
-  const auto half = [&](const u8* p) {
+#else
+  const auto half = [](const u8* p) {
     const __m256i bytes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
-    return ~static_cast<u32>(_mm256_movemask_epi8(_mm256_cmpeq_epi8(bytes, zero)));
+    return ~static_cast<u32>(_mm256_movemask_epi8(_mm256_cmpeq_epi8(bytes, _mm256_setzero_si256())));
   };
   return half(bits) | (static_cast<u64>(half(bits + 32)) << 32);
-#else
-  u64 word = 0;
-  for (int i = 0; i < 8; ++i) {
-    u64 eight;
-    std::memcpy(&eight, bits + 8 * i, 8);
-    // Bytes that are not 0 become 1; the product then brings byte j to bit 56 + j.
-    const u64 low = 0x7f7f7f7f7f7f7f7f;
-    const u64 ones = (((eight & low) + low) | eight) >> 7 & 0x0101010101010101;
-    word |= (ones * 0x0102040810204080) >> 56 << (8 * i);
-  }
-  return word;
 #endif
 }
 
@@ -152,11 +142,14 @@ inline void unpack_word(u64 word, u8* bits) {
 #if defined(__AVX512BW__)
   _mm512_storeu_si512(bits, _mm512_maskz_set1_epi8(word, 1));
 #else
-  for (int i = 0; i < 8; ++i) {
-    // Copies the byte to all eight bytes, keeps bit j in byte j, and moves it down to 0 or 1.
-    const u64 spread = ((word >> (8 * i) & 0xff) * 0x0101010101010101) & 0x8040201008040201;
-    const u64 ones = (spread + 0x7f7f7f7f7f7f7f7f) >> 7 & 0x0101010101010101;
-    std::memcpy(bits + 8 * i, &ones, 8);
+  // Copies each byte of a half word to eight bytes and keeps bit j in byte j.
+  const __m256i spread = _mm256_set_epi64x(0x0303030303030303, 0x0202020202020202, 0x0101010101010101, 0);
+  const __m256i place = _mm256_set1_epi64x(static_cast<long long>(0x8040201008040201));
+  for (int h = 0; h < 2; ++h) {
+    const __m256i half = _mm256_set1_epi32(static_cast<int>(word >> (32 * h)));
+    const __m256i kept = _mm256_and_si256(_mm256_shuffle_epi8(half, spread), place);
+    const __m256i ones = _mm256_min_epu8(kept, _mm256_set1_epi8(1));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(bits + 32 * h), ones);
   }
 #endif
 }
@@ -178,6 +171,8 @@ void unpack_bits(const u64* words, u8* bits, size_t n) {
     std::memcpy(bits + n / 64 * 64, rest, n % 64);
   }
 }
+
+#endif
 
 }  // namespace
 }  // namespace jali

@@ -24,7 +24,7 @@ struct alignas(64) AesKeys {
 struct Kernels {
   const char* level;
 
-  // AES; null where the processor has no instructions for it.
+  // AES; null where the processor has no instructions for it, so that the twin (OpenSSL's constant-time code) serves.
   void (*expand)(const u8 key[16], AesKeys& keys);
   void (*prg)(const AesKeys& keys, u64 nonce, u64 start, Mask mask, const u64* x, u64* out, size_t n);
 
@@ -47,6 +47,7 @@ struct Kernels {
 
   void (*bit_planes)(const u64* x, u64* planes, size_t n);
   void (*from_bit_planes)(const u64* planes, u64* x, size_t n);
+  // Null at the portable level.
   void (*pack_bits)(const u8* bits, u64* words, size_t n);
   void (*unpack_bits)(const u64* words, u8* bits, size_t n);
 };

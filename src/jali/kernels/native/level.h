@@ -25,8 +25,10 @@ Kernels compiled_for(const char* level) {
   k.fixed_decode = fixed_decode;
   k.bit_planes = bit_planes;
   k.from_bit_planes = from_bit_planes;
+#if defined(__AVX2__)
   k.pack_bits = pack_bits;
   k.unpack_bits = unpack_bits;
+#endif
   return k;
 }
 
