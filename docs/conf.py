@@ -20,5 +20,4 @@ exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = "jali"
 html_show_sphinx = False
-suppress_warnings = ["toc.empty_glob"]  # a folder may have no page yet; a page that no table lists is still an error
 myst_heading_anchors = 3

@@ -100,19 +100,34 @@ def _signature(name: str, value: Any) -> str:
         signature = inspect.signature(value)
     except (TypeError, ValueError):
         return f"{name}(...)"
-    parameters = [p for p in signature.parameters.values() if p.name != "self"]
-    text = f"{name}{signature.replace(parameters=parameters)}".replace("'", "").replace("~", "")
-    return re.sub(r"(?:[a-z_]+\.)+([A-Z])", r"\1", text)
+    parameters = [p.replace(annotation=_shown(p.annotation)) for p in signature.parameters.values() if p.name != "self"]
+    shown = signature.replace(parameters=parameters, return_annotation=_shown(signature.return_annotation))
+    return f"{name}{shown}"
+
+
+class _Annotation:
+    """Shows an annotation as it was written, without the modules of names and without quotes."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __repr__(self) -> str:
+        return re.sub(r"(?:[a-z_]+\.)+([A-Z])", r"\1", self.text)
+
+
+def _shown(annotation: Any) -> Any:
+    return _Annotation(annotation) if isinstance(annotation, str) else annotation
 
 
 def _docstring(value: Any) -> str:
     """The docstring as Markdown; `Word: text` paragraphs become list items, doctests become blocks."""
-    text = inspect.cleandoc(value.__doc__ or "")
+    text = inspect.cleandoc(value.__doc__ or "") + "\n"
     text = re.sub(
         r"::\n\n((?:    .*\n?|\n)+)", lambda m: ":\n\n```text\n" + textwrap.dedent(m[1]).strip() + "\n```\n", text
     )
     text = re.sub(r"((?:^>>> .*\n(?:^(?!\n).+\n?)*\n?)+)", r"```text\n\1```\n", text, flags=re.MULTILINE)
-    return re.sub(r"^([A-Z][a-z]+): ", r"- *\1:* ", text, flags=re.MULTILINE)
+    text = re.sub(r"^Example:\n", "Example:\n\n", text, flags=re.MULTILINE)
+    return re.sub(r"^([A-Z][a-z]+): ", r"- *\1:* ", text, flags=re.MULTILINE).rstrip()
 
 
 def cli_page() -> str:
