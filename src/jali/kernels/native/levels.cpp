@@ -26,10 +26,12 @@ struct Table {
     levels[count] = levels[count - 1];
     levels[count].level = "ifma";
     levels[count++].matmul = matmul_ifma;
+#if defined(JALI_AMX)
     if (!(cpu.amx_int8 && cpu.avx512_vbmi)) return;
     levels[count] = levels[count - 1];
     levels[count].level = "amx";
     levels[count++].matmul = matmul_amx;
+#endif
 #endif
   }
 };
