@@ -226,8 +226,20 @@ def test_handshake_message_inside_a_session_ends_it(tmp_path: Path) -> None:
             purpose="run", federation=bytes(32), program=b"", nonce=bytes(32), key=bytes(32), clock=0.0,
         )  # fmt: skip
         sessions["bob"].channel("alice").post(hello)
-        with pytest.raises(JaliError, match="sent Hello inside a session"):
-            sessions["alice"].channel("bob").stream(STREAM).receive()
+        for me, peer in (("alice", "bob"), ("bob", "alice")):
+            with pytest.raises(JaliError, match="sent Hello inside a session"):
+                sessions[me].channel(peer).stream(STREAM).receive()
+
+
+def test_peer_that_sent_a_bad_frame_is_told_so(tmp_path: Path) -> None:
+    with connected("tls", tmp_path, parties=("alice", "bob")) as sessions:
+        liar = cast("WireLink", sessions["bob"].channel("alice"))
+        with liar._sending:
+            liar._next += 1
+        liar.stream(STREAM).send(b"a number is missing")
+        for me, peer in (("alice", "bob"), ("bob", "alice")):
+            with pytest.raises(FrameInvalid, match="expected frame"):
+                sessions[me].channel(peer).stream(STREAM).receive()
 
 
 def test_bytes_changed_on_the_wire_never_reach_a_message(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import datetime as dt
 import socket
 import ssl
+import time
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -222,6 +223,22 @@ def test_party_that_never_comes_is_named_by_all_that_wait(tmp_path: Path) -> Non
     for result in results.values():
         assert isinstance(result, PeerMissing)
         assert "carol" in result.message
+        assert result.party == "carol"
+
+
+def test_who_waits_longer_hears_at_once_from_who_gave_up(tmp_path: Path) -> None:
+    federation = federation_in(tmp_path)
+    patient = msgspec.structs.replace(FAST, connect_s=30.0)
+    started = time.monotonic()
+    results = all_at_once(
+        {
+            "alice": lambda: connect_tls(federation, "alice", settings=patient),
+            "bob": lambda: connect_tls(federation, "bob", settings=BRIEF),
+        }
+    )
+    assert time.monotonic() - started < 5
+    for result in results.values():
+        assert isinstance(result, PeerMissing)
         assert result.party == "carol"
 
 

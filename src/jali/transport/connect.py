@@ -117,6 +117,7 @@ class _Joining:
 
     def run(self, deadline: float) -> None:
         """Wait until all links stand and all parties have confirmed the session."""
+        self._session.at_failure(self._cancel)
         threads = [
             threading.Thread(
                 target=self._join, args=(peer, deadline), name=f"jali-{self._session.party}-join-{peer}", daemon=True
@@ -151,9 +152,6 @@ class _Joining:
             session.admit(link, introduction)
         except JaliError as error:
             session.fail(error)
-            self._cancel()
-        if session.failed.is_set():
-            self._cancel()
 
     def _cancel(self) -> None:
         for side in self._sides.values():

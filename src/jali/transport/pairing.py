@@ -12,6 +12,7 @@ import hmac
 import os
 import threading
 import time
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
@@ -228,6 +229,9 @@ class Accepting:
     def cancel(self) -> None:
         """Stop waiting, and turn away who comes."""
         self._cancelled = True
+        with suppress(Empty):
+            while arrival := self._arrivals.get_nowait():
+                arrival[0].close()
         self._arrivals.put(None)
 
     def _accept(

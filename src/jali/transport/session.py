@@ -47,7 +47,6 @@ class Session:
         self.private_key = os.urandom(32)
         self.program_differs: tuple[str, ...] = ()
         self.clock_skew_s: dict[str, float] = {}
-        self.failed = threading.Event()
         self._proposal = proposal
         self._links: dict[str, Link] = {}
         self._keys: dict[str, bytes] = {}
@@ -56,7 +55,8 @@ class Session:
         self._changed = threading.Condition()
         self._failure: Abort | None = None
         self._closed = False
-        self._on_close: list[Callable[[], None]] = []
+        self._at_close: list[Callable[[], None]] = []
+        self._at_failure: list[Callable[[], None]] = []
         self._control = Control(self.party, failed=self.fail)
         sys.setswitchinterval(min(sys.getswitchinterval(), SWITCH_S))
 
@@ -132,7 +132,7 @@ class Session:
         for link in links:
             link.retire()
             link.end()
-        for action in self._on_close:
+        for action in self._at_close:
             action()
         self._keys.clear()
         self._control.stop()
@@ -168,7 +168,11 @@ class Session:
 
     def at_close(self, action: Callable[[], None]) -> None:
         """Have `action` run at the end of `close`."""
-        self._on_close.append(action)
+        self._at_close.append(action)
+
+    def at_failure(self, action: Callable[[], None]) -> None:
+        """Have `action` run when the session fails; it must not block."""
+        self._at_failure.append(action)
 
     def agree(self) -> None:
         """All have come: compute the session's identity and keys, and tell the peers the identity."""
@@ -234,10 +238,11 @@ class Session:
             self._failure = abort
             links = list(self._links.values())
             self._changed.notify_all()
-        self.failed.set()
         for link in links:
             link.fail(abort)
             if tell:
                 link.post(abort)
+        for action in self._at_failure:
+            action()
         if call:
             self._control.failure(abort.error())

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["Connection", "Credentials", "accept_tls", "dial_tls", "probe", "split_address", "wrap_incoming"]
 
 JOIN_BYTES = 64 << 10
+PIECE_BYTES = 256 << 10
 SOCKET_BUFFER_BYTES = 1 << 20
 MAX_HANDSHAKE_BYTES = 64 << 10
 REFUSAL_S = 1.0
@@ -97,7 +98,8 @@ class Connection:
             return
         self._tls.sendall(header)
         for part in parts:
-            self._tls.sendall(part)
+            for start in range(0, part.nbytes, PIECE_BYTES):  # the time limit is for each piece
+                self._tls.sendall(part[start : start + PIECE_BYTES])
 
     def limit(self, seconds: float) -> None:
         """How long a read or write may take."""

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["Pair", "WireLink"]
 
 ACK_BYTES = 8 << 20
+LAST_WORDS_S = 1.0
 KEY_BYTES = 256 << 30  # below AES-GCM's limit of 2^24.5 records of 16 KiB for one key (RFC 8446, section 5.5)
 
 
@@ -80,7 +81,7 @@ class WireLink(Link):
         self._unacknowledged_bytes = 0
         self._key_bytes = 0
         self._posted: deque[Message] = deque()
-        self._grants: dict[bytes, int] = {}
+        self._grants: deque[tuple[bytes, int]] = deque()
         self._wake = threading.Event()
         self._progress = threading.Condition()
         self._ending = False
@@ -104,7 +105,7 @@ class WireLink(Link):
 
     def grant(self, stream_id: bytes, limit: int) -> None:
         """Have the pulse thread tell the peer its new limit."""
-        self._grants[stream_id] = limit
+        self._grants.append((stream_id, limit))
         self._wake.set()
 
     def post(self, message: Message) -> None:
@@ -177,6 +178,7 @@ class WireLink(Link):
             except Exception as error:  # noqa: BLE001 - a thread's edge: nobody may be left waiting
                 self._lost(self.peer, InternalError(f"{type(error).__name__} while writing to party {self.peer!r}"))
                 self._ended = True
+                self._abort_connections()
             with self._progress:
                 self._progress.notify_all()
 
@@ -187,7 +189,7 @@ class WireLink(Link):
 
     def _take_posted(self) -> None:
         while self._grants:
-            stream_id, limit = self._grants.popitem()
+            stream_id, limit = self._grants.popleft()
             self._append(Kind.CREDIT, (), stream=stream_id, total=limit, length=0)
         while self._posted:
             payload = memoryview(encode(self._posted[0]))
@@ -216,24 +218,26 @@ class WireLink(Link):
         try:
             while True:
                 why = self._read_until_drop()
-                self._abort_connections()
-                with self._sending:
-                    self._out = None
-                self._close_connections()
-                if self._ending or self._departed or self._failure is not None:
+                self._shut()
+                if self._ending or self._ended or self._departed or self._failure is not None:
                     return
                 self.drops += 1
                 self._install(self._repaired(why))
         except JaliError as error:
-            self._lost(self.peer, error)
+            self._give_up(error)
         except Exception as error:  # noqa: BLE001 - a thread's edge: nobody may be left waiting
-            self._lost(self.peer, InternalError(f"{type(error).__name__} while reading from party {self.peer!r}"))
+            self._give_up(InternalError(f"{type(error).__name__} while reading from party {self.peer!r}"))
         finally:
             self._ended = True
-            self._close_connections()
+            self._shut()
             self._wake.set()
             with self._progress:
                 self._progress.notify_all()
+
+    def _give_up(self, error: JaliError) -> None:
+        self._lost(self.peer, error)
+        with self._progress:  # if the peer can still hear, let it hear why
+            self._progress.wait_for(lambda: self._out is None or not self._posted, LAST_WORDS_S)
 
     def _repaired(self, why: str) -> Pair:
         started = time.monotonic()
@@ -310,10 +314,13 @@ class WireLink(Link):
             self._acknowledged = sequence
             self._wake.set()
 
+    def _shut(self) -> None:
+        self._abort_connections()  # whoever writes gets an error and lets go of the lock
+        with self._sending:
+            self._out = None
+            self._pair.outgoing.close()
+            self._pair.incoming.close()
+
     def _abort_connections(self) -> None:
         self._pair.outgoing.abort()
         self._pair.incoming.abort()
-
-    def _close_connections(self) -> None:
-        self._pair.outgoing.close()
-        self._pair.incoming.close()
