@@ -249,7 +249,7 @@ class M2k:
         g = self._wires.deal(x.shape, lambda: mx.mask * my.mask + offset)
         z = self._side.evaluate(
             x.shape,
-            lambda: kernels.masked_product(mx.masked, my.masked, mx.mask, my.mask, g, leader=self._leader),
+            lambda: kernels.masked_product(mx.masked, my.masked, mx.mask, my.mask, g, leader=self._leader, out=g),
         )
         return (yield from self._shifted(z, x.shape, shift)) if shift else Additive(x.shape, z)
 
@@ -308,7 +308,7 @@ class M2k:
         low = np.uint64(bits)
         b = self._wires.deal(shape, lambda: r >> low)
         a = self._wires.deal(shape, lambda: (r >> low) - ((r >> _TOP) << np.uint64(64 - bits)))
-        part = self._side.evaluate(shape, lambda: kernels.masked_truncate(c, a, b, bits, leader=self._leader))
+        part = self._side.evaluate(shape, lambda: kernels.masked_truncate(c, a, b, bits, leader=self._leader, out=a))
         return Additive(shape, part)
 
     # -- bits ---------------------------------------------------------------------------------------------------
@@ -351,7 +351,7 @@ class M2k:
         words = layout(a.shape, bits=True)
         g = self._wires.deal(words, lambda: ma.mask & mb.mask, bits=True)
         part = self._side.evaluate(
-            words, lambda: kernels.masked_and(ma.masked, mb.masked, ma.mask, mb.mask, g, leader=self._leader)
+            words, lambda: kernels.masked_and(ma.masked, mb.masked, ma.mask, mb.mask, g, leader=self._leader, out=g)
         )
         return Additive(a.shape, part, bits=True)
 

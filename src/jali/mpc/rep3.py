@@ -238,7 +238,9 @@ class Rep3:
             raise ProtocolUseError(f"mul: the shapes {x.shape} and {y.shape} must be equal")
         a, b = yield from self._wires.openings.open(x, y)
         zero = self._mask(x.shape, shift)
-        z = self._wires.compute(x.shape, lambda: kernels.replicated_product(a.first, a.second, b.first, b.second, zero))
+        z = self._wires.compute(
+            x.shape, lambda: kernels.replicated_product(a.first, a.second, b.first, b.second, zero, out=zero)
+        )
         return (yield from self._finished(z, x.shape, shift))
 
     def dot(self, x: Share, y: Share, *, shift: int = 0) -> Generator[Round, Any, Share]:

@@ -105,7 +105,7 @@ class _Material:
 
 
 def _choose(wires: Wires, c: NDArray[np.uint64], b: NDArray[np.uint64], a: NDArray[np.uint64], bits: int) -> Halves:
-    part = wires.compute(c.shape, lambda: kernels.masked_truncate(c, a, b, bits, leader=wires.role == 0))
+    part = wires.compute(c.shape, lambda: kernels.masked_truncate(c, a, b, bits, leader=wires.role == 0, out=a))
     return Halves(c.shape, part)
 
 

@@ -181,13 +181,15 @@ class Wires:
         """And of bits. Cost: 1 round, 1/8 B from each role."""
         words = a.first.shape
         zero = self.sharing_of_zero(words, bits=True)
-        z = self.compute(words, lambda: kernels.replicated_and(a.first, a.second, b.first, b.second, zero))
+        z = self.compute(words, lambda: kernels.replicated_and(a.first, a.second, b.first, b.second, zero, out=zero))
         return (yield from self.reshared(z, a.shape, bits=True))
 
     def product(self, x: Replicated, y: Replicated) -> NDArray[np.uint64]:
         """This role's part z_i of x y = z_0 + z_1 + z_2, elementwise. No communication."""
         zero = self.sharing_of_zero(x.shape)
-        return self.compute(x.shape, lambda: kernels.replicated_product(x.first, x.second, y.first, y.second, zero))
+        return self.compute(
+            x.shape, lambda: kernels.replicated_product(x.first, x.second, y.first, y.second, zero, out=zero)
+        )
 
     def shared(
         self, value: Callable[[], NDArray[np.uint64]], owner: int, shape: tuple[int, ...], *, bits: bool = False
