@@ -48,7 +48,7 @@ class Issued:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self.authority = Authority("test")
+        self.authority = Authority.new("test")
         self.parties: dict[str, Party] = {}
         self.authority_file = self.write("authority.pem", self.authority.files()[0])
         self.ports = free_ports(2)
@@ -127,7 +127,7 @@ def test_certificate_out_of_its_dates(issued: Issued, liar: str, start: dt.datet
 @pytest.mark.parametrize("liar", ["alice", "bob"])
 def test_certificate_of_another_authority(issued: Issued, liar: str) -> None:
     for party in ("alice", "bob"):
-        issued.party(party, authority=Authority("elsewhere") if party == liar else None)
+        issued.party(party, authority=Authority.new("elsewhere") if party == liar else None)
     errors = outcomes(issued.federation())
     assert {type(error) for error in errors.values()} == {CertificateWrong}
     assert "authority" in errors["alice"].message
@@ -152,7 +152,7 @@ def test_certificate_of_another_party(issued: Issued, liar: str) -> None:
         ({"start": NOW - 3 * DAY}, CertificateExpired, "expired on"),
         ({"start": NOW + 3 * DAY}, CertificateWrong, "valid from"),
         ({"named": "carol"}, CertificateWrong, "belongs to party 'carol'"),
-        ({"authority": Authority("elsewhere")}, CertificateWrong, "not issued by"),
+        ({"authority": Authority.new("elsewhere")}, CertificateWrong, "not issued by"),
     ],
 )
 def test_own_certificate_is_checked_before_anybody_waits(

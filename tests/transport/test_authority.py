@@ -15,14 +15,16 @@ from hypothesis import strategies as st
 from jali.core import config
 from jali.core.errors import (
     AddressInvalid,
+    CertificateMissing,
     CertificateWrong,
     DuplicateName,
     FederationExists,
     InputError,
     PartyNameInvalid,
+    UnknownName,
     WriteFailed,
 )
-from jali.transport.authority import Authority, create_federation, folder_of, free_ports
+from jali.transport.authority import Authority, create_federation, folder_of, free_ports, renew_certificate
 from jali.transport.connect import connect_tls, credentials_of
 from jali.transport.identity import load_certificate, party_of, party_uri
 from jali.transport.session import Session
@@ -111,7 +113,7 @@ def test_bad_names_are_named(tmp_path: Path) -> None:
     with pytest.raises(PartyNameInvalid):
         create_federation(tmp_path / "f", ("a", "b"), name="two\nlines")
     with pytest.raises(PartyNameInvalid):
-        Authority("x").issue("n" * 65)
+        Authority.new("x").issue("n" * 65)
     assert not (tmp_path / "f").exists()
 
 
@@ -131,7 +133,7 @@ def test_any_name_survives_in_a_certificate(name: str) -> None:
     assert party_of(x509.load_pem_x509_certificate(certificate)) == name
 
 
-AUTHORITY = Authority("tests")
+AUTHORITY = Authority.new("tests")
 
 
 def test_name_in_the_uri_goes_before_the_common_name(tmp_path: Path) -> None:
@@ -151,6 +153,20 @@ def _nameless() -> x509.Certificate:
     start, end = AUTHORITY.certificate.not_valid_before_utc, AUTHORITY.certificate.not_valid_after_utc
     builder = builder.public_key(key.public_key()).serial_number(1).not_valid_before(start).not_valid_after(end)
     return builder.sign(key, SHA256())
+
+
+def test_renewed_certificate_is_accepted_and_the_others_are_untouched(made: Path) -> None:
+    before = {path: path.read_bytes() for path in made.parent.rglob("*") if path.is_file()}
+    folder = renew_certificate(made.parent, "client[0]", days=2)
+    changed = {path for path, content in before.items() if path.read_bytes() != content}
+    assert changed == {folder / "certificate.pem", folder / "key.pem"}
+    assert stat.S_IMODE((folder / "key.pem").stat().st_mode) == 0o600
+    credentials_of(config.load(made), "client[0]")
+    with pytest.raises(UnknownName, match="did you mean 'bank'"):
+        renew_certificate(made.parent, "bnak")
+    (made.parent / "authority" / "authority.key").unlink()
+    with pytest.raises(CertificateMissing, match="authority's key"):
+        renew_certificate(made.parent, "bank")
 
 
 def test_free_ports_are_different() -> None:

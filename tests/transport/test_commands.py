@@ -44,6 +44,15 @@ def test_federation_new_says_what_it_made_and_what_comes_next(
     assert "J1601" in capsys.readouterr().err
 
 
+def test_federation_renew_says_where_the_new_files_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = create_federation(tmp_path / "f", ("bank", "bureau"))
+    assert status_of(["federation", "renew", "--party", "bank", "--dir", str(file.parent), "--days", "3"]) == 0
+    assert str(file.parent / "bank") in capsys.readouterr().out
+    check = by_subject(list(check_files(config.load(file), "bank")))["certificate of bank"]
+    assert check.status == "warn"
+    assert "renew --party bank" in check.advice
+
+
 def test_federation_new_refuses_bad_addresses(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for addresses, status in (("bank", 2), ("bank=nowhere", 5)):
         arguments = ["federation", "new", "--parties", "bank,b", "--dir", str(tmp_path / "x"), "--addresses", addresses]

@@ -46,6 +46,19 @@ def new(*, parties: str, helpers: str, directory: Path, addresses: str, base_por
     click.echo(_made(config.load(file), directory))
 
 
+@command.command()
+@click.option("--party", required=True, help="Whose certificate ends, or whose key was lost.")
+@click.option("--dir", "directory", type=click.Path(path_type=Path, file_okay=False), default=Path("federation"),
+              show_default=True, help="Where `jali federation new` put the files.")  # fmt: skip
+@click.option("--days", default=365.0, show_default=True, help="How long the new certificate is valid.")
+def renew(*, party: str, directory: Path, days: float) -> None:
+    """Replace a party's certificate and key; needs the authority's key. Certificates that are out stay valid."""
+    from jali.transport.authority import renew_certificate
+
+    folder = renew_certificate(directory, party, days=days)
+    click.echo(f"New certificate and key of {party!r} are in {folder}; send the folder to the party over a safe way.")
+
+
 def _names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
 

@@ -24,21 +24,29 @@ from typing import TYPE_CHECKING
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from jali.core.errors import FederationExists, JaliError, PartyNameInvalid, WriteFailed
+from jali.core import config
+from jali.core.errors import CertificateMissing, FederationExists, JaliError, PartyNameInvalid, UnknownName, WriteFailed
 from jali.core.files import write_atomically
+from jali.core.nearmiss import suggest
 from jali.core.templates import expand_names
-from jali.transport.identity import party_uri
+from jali.transport.identity import load_certificate, party_uri
 from jali.transport.tls import split_address
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["FEDERATION_FILE", "Authority", "create_federation", "folder_of", "free_ports"]
+__all__ = ["FEDERATION_FILE", "Authority", "create_federation", "folder_of", "free_ports", "renew_certificate"]
 
 FEDERATION_FILE = "federation.toml"
+AUTHORITY_CERTIFICATE, AUTHORITY_KEY = "authority/authority.pem", "authority/authority.key"
 AUTHORITY_DAYS, PARTY_DAYS = 3650, 365
 HOUR, DAY = dt.timedelta(hours=1), dt.timedelta(days=1)
 LOOPBACK = "127.0.0.1"
@@ -47,24 +55,46 @@ LOOPBACK = "127.0.0.1"
 class Authority:
     """A certificate authority of its own for one federation (ECDSA on P-256)."""
 
-    def __init__(self, name: str, *, now: dt.datetime | None = None) -> None:
-        """Draw its key and sign its certificate."""
-        self._key = ec.generate_private_key(ec.SECP256R1())
+    def __init__(self, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> None:
+        """Made by `new` and `read`."""
+        self.certificate = certificate
+        self._key = key
+
+    @classmethod
+    def new(cls, name: str) -> Authority:
+        """Draw a key and sign its certificate."""
+        key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"jali federation {name}"[:64])])
-        start = (now or dt.datetime.now(dt.UTC)) - HOUR
-        self.certificate = (
+        start = dt.datetime.now(dt.UTC) - HOUR
+        certificate = (
             x509.CertificateBuilder()
             .subject_name(subject)
             .issuer_name(subject)
-            .public_key(self._key.public_key())
+            .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
             .not_valid_before(start)
             .not_valid_after(start + AUTHORITY_DAYS * DAY)
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
             .add_extension(_usage(signs_certificates=True), critical=True)
-            .add_extension(x509.SubjectKeyIdentifier.from_public_key(self._key.public_key()), critical=False)
-            .sign(self._key, SHA256())
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+            .sign(key, SHA256())
         )
+        return cls(certificate, key)
+
+    @classmethod
+    def read(cls, directory: Path) -> Authority:
+        """The authority of a federation that `create_federation` made in `directory`.
+
+        Raises: CertificateMissing.
+        """
+        path = directory / AUTHORITY_KEY
+        try:
+            key = load_pem_private_key(path.read_bytes(), password=None)
+        except (OSError, ValueError, TypeError):
+            raise CertificateMissing(f"cannot read the authority's key {str(path)!r}; who keeps it?") from None
+        if not isinstance(key, ec.EllipticCurvePrivateKey):
+            raise CertificateMissing(f"{str(path)!r} is not a key that 'jali federation new' made")
+        return cls(load_certificate(directory / AUTHORITY_CERTIFICATE), key)
 
     def issue(
         self, party: str, *, host: str = LOOPBACK, start: dt.datetime | None = None, days: float = PARTY_DAYS
@@ -121,12 +151,12 @@ def create_federation(
     assistants = set(expand_names(tuple(helpers), where="the list of helpers"))
     title = name or place.resolve().name
     where = _addresses(names, addresses or {}, base_port)
-    authority = Authority(title)
+    authority = Authority.new(title)
     certificate, key = authority.files()
     files = {
-        Path(FEDERATION_FILE): _toml(title, where, assistants, owner="", authority="authority/authority.pem").encode(),
-        Path("authority/authority.pem"): certificate,
-        Path("authority/authority.key"): key,
+        Path(FEDERATION_FILE): _toml(title, where, assistants, owner="", authority=AUTHORITY_CERTIFICATE).encode(),
+        Path(AUTHORITY_CERTIFICATE): certificate,
+        Path(AUTHORITY_KEY): key,
     }
     for party in names:
         folder = Path(folder_of(party))
@@ -139,6 +169,23 @@ def create_federation(
         files[folder / "key.pem"] = own_key
     _write(place, files)
     return place / FEDERATION_FILE
+
+
+def renew_certificate(directory: str | Path, party: str, *, days: float = PARTY_DAYS) -> Path:
+    """Replace the certificate and key of `party` in a federation that `create_federation` made; give its folder.
+
+    Raises: CertificateMissing when the authority's key is not there; UnknownName; WriteFailed.
+    """
+    place = Path(directory)
+    federation = config.load(place / FEDERATION_FILE)
+    if party not in federation.parties:
+        raise UnknownName(f"there is no party {party!r} in the federation{suggest(party, federation.parties)}")
+    host = split_address(federation.parties[party].address)[0]
+    certificate, key = Authority.read(place).issue(party, host=host, days=days)
+    folder = place / folder_of(party)
+    write_atomically(folder / "key.pem", key, mode=0o600)
+    write_atomically(folder / "certificate.pem", certificate)
+    return folder
 
 
 def folder_of(party: str) -> str:

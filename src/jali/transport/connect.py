@@ -118,6 +118,7 @@ class _Joining:
     def run(self, deadline: float) -> None:
         """Wait until all links stand and all parties have confirmed the session."""
         self._session.at_failure(self._cancel)
+        self._session.at_close(self._cancel)
         threads = [
             threading.Thread(
                 target=self._join, args=(peer, deadline), name=f"jali-{self._session.party}-join-{peer}", daemon=True

@@ -80,7 +80,12 @@ def check_files(federation: Federation, party: str, *, own: bool = True) -> Iter
     end = certificate.not_valid_after_utc
     found = f"speaks for {party_of(certificate)!r} until {end:%Y-%m-%d}"
     if end - dt.datetime.now(dt.UTC) < SOON:
-        yield Check(subject=subject, status="warn", found=found, advice="have the authority issue a new one in time")
+        yield Check(
+            subject=subject,
+            status="warn",
+            found=found,
+            advice=f"get a new one in time: jali federation renew --party {party}",
+        )
     else:
         yield Check(subject=subject, status="ok", found=found)
     mode = stat.S_IMODE(Path(entry.key).stat().st_mode)
