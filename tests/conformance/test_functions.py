@@ -149,6 +149,17 @@ def test_a_program_agrees_with_jax(protocol: str, name: str) -> None:
         np.testing.assert_allclose(a.astype(float), b.astype(float), atol=tolerance, rtol=1e-4 if tolerance else 0)
 
 
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 8, 13])
+def test_sorting_networks_of_any_size(size: int) -> None:
+    import jax.numpy as jnp
+
+    from jali.mpc.engine import dry_run
+
+    x = np.random.default_rng(size).integers(-9, 9, (size, 40))
+    sorted_, first = dry_run(lambda v: (jnp.sort(v, axis=0), jnp.argmax(v, axis=0)), x)
+    assert sorted_.absolute == first.absolute == 0
+
+
 @pytest.mark.parametrize("protocol", SECURE)
 def test_the_estimate_prices_a_program(protocol: str) -> None:
     from jali.mpc.engine import compile_function

@@ -34,7 +34,7 @@ WHOLE = ValueType(shape=(3,), kind="int")
         (lambda x: np.sort(x + 1), NotTraceable, "jnp instead of np"),
         (lambda x: [0] * int(x[0]), NotTraceable, "must be public"),
         (lambda x: x @ jnp.ones((7, 7)), NotTraceable, "contracting dimensions"),
-        (lambda x: jnp.sort(x + 1), UnsupportedOperation, "'sort'"),
+        (lambda x: jnp.argsort(x + 1), UnsupportedOperation, "argsort"),
         (lambda x: jnp.sin(x + 1), UnsupportedOperation, "'sin'"),
         (lambda x: x / 0.0, UnsupportedOperation, "public zero"),
         (lambda x: x * jnp.inf, UnsupportedOperation, "not finite"),
@@ -149,3 +149,13 @@ def test_public_constants_keep_18_significant_bits() -> None:
     assert small.relative < 2**-16
     (tiny,) = dry_run(lambda x: x * 3e-9, np.full(3, 1e7))
     assert tiny.relative < 1e-3
+
+
+@pytest.mark.slow
+def test_randomness_with_a_public_key_is_drawn_while_tracing() -> None:
+    def noisy(x: Any) -> Any:
+        key = jax.random.key(0)
+        return lax.fori_loop(0, 3, lambda i, a: a + jax.random.normal(jax.random.fold_in(key, i), a.shape), x)
+
+    (deviation,) = dry_run(noisy, np.zeros(3))
+    assert deviation.absolute < 1e-4

@@ -21,10 +21,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jali.core.errors import ProgramError, UnsupportedOperation
+from jali.core.extras import need
 from jali.mpc.fixed import encode
 from jali.mpc.ir import DEFAULT_FRACTION, Constant, Op, Program, ValueType
 
-__all__ = ["MOST_FRACTION", "Builder", "Operand", "Public", "Rule", "Secret", "kind_of", "registered", "rule"]
+__all__ = [
+    "MOST_FRACTION",
+    "Builder",
+    "Operand",
+    "Public",
+    "Rule",
+    "Secret",
+    "kind_of",
+    "library",
+    "registered",
+    "rule",
+]
 
 # A product's scale: leaves 62 - 46 = 16 bits before the point, and those above 36 come from factors below one.
 MOST_FRACTION = 46
@@ -89,9 +101,17 @@ def rule(*names: str) -> Callable[[Rule], Rule]:
 
 def registered() -> dict[str, Rule]:
     """All rules by primitive."""
-    from jali.mpc import lower_arithmetic, lower_bits, lower_control, lower_functions, lower_order, lower_views
+    from jali.mpc import (
+        lower_arithmetic,
+        lower_bits,
+        lower_control,
+        lower_functions,
+        lower_linear,
+        lower_order,
+        lower_views,
+    )
 
-    _ = lower_arithmetic, lower_bits, lower_control, lower_functions, lower_order, lower_views
+    _ = lower_arithmetic, lower_bits, lower_control, lower_functions, lower_linear, lower_order, lower_views
     return _RULES
 
 
@@ -213,7 +233,7 @@ class Builder:
 
     def public(self, array: Any) -> Public:
         """A public value that is the same in every iteration."""
-        plain = np.asarray(array)
+        plain = np.asarray(array) if isinstance(array, int | float) or hasattr(array.dtype, "kind") else array
         return Public(plain.reshape((1,) * self.depth + plain.shape), self.depth)
 
     def encoded(self, x: Public, *, kind: str, fraction: int = 0) -> int:
@@ -306,6 +326,11 @@ class Builder:
     def _new(self, kind: ValueType) -> int:
         self.types.append(kind)
         return len(self.types) - 1
+
+
+def library(array: Any) -> Any:
+    """numpy, or jax.numpy for the keys of jax.random, which only jax can hold."""
+    return np if isinstance(array, np.ndarray) else need("jax.numpy", extra="jax")
 
 
 def _constant_axes(words: NDArray[Any], depth: int) -> NDArray[Any]:

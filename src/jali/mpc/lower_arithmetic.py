@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-__all__ = ["add", "divide", "dot_general", "function", "mul", "neg", "power", "sub", "sum_over"]
+__all__ = ["add", "divide", "dot_general", "function", "matrix_product", "mul", "neg", "power", "sub", "sum_over"]
 
 _FEWEST_SIGNIFICANT_BITS = 10
 
@@ -360,7 +360,7 @@ def dot_general(build: Builder, x: Operand, y: Operand, *, dimensions: Any) -> O
     left, batch, rows = _as_matrices(build, x, (x_batch, x_sum), summed_last=True)
     right, _, columns = _as_matrices(build, y, (y_batch, y_sum), summed_last=False)
     shape = (*left.shape[:-1], right.shape[-1])
-    product = _matrix_product(build, left, right, shape=shape)
+    product = matrix_product(build, left, right, shape=shape)
     final = (*batch, *rows, *columns)
     return reshape(build, product, final) if isinstance(product, Secret) else build.public(np.zeros(final))
 
@@ -384,7 +384,8 @@ def _as_matrices(
     return Public(moved.reshape((*moved.shape[: x.depth], *shape)), x.depth), batch_sizes, free_sizes
 
 
-def _matrix_product(build: Builder, x: Operand, y: Operand, *, shape: tuple[int, ...]) -> Operand:
+def matrix_product(build: Builder, x: Operand, y: Operand, *, shape: tuple[int, ...]) -> Operand:
+    """x @ y for matrices or batches of them; with a public one it is local."""
     if isinstance(x, Secret) and isinstance(y, Secret):
         return _secret_product(build, "dot", x, y, shape=shape)
     secret, public = (x, y) if isinstance(x, Secret) else (y, x)

@@ -10,7 +10,7 @@ import numpy as np
 
 from jali.core.errors import ProgramError, SecretControl, UnsupportedOperation
 from jali.mpc.ir import Op, ValueType
-from jali.mpc.lower import Builder, Operand, Public, Secret, kind_of, registered, rule
+from jali.mpc.lower import Builder, Operand, Public, Secret, kind_of, library, registered, rule
 from jali.mpc.lower_bits import choose, not_equal
 from jali.mpc.lower_functions import HOOKS
 from jali.mpc.lower_public import fold
@@ -406,8 +406,9 @@ def _stack(rows: Sequence[Public | None], depth: int) -> Public | None:
     """Values of all iterations along a new axis behind those of the loops around."""
     arrays = [row.array for row in rows if row is not None]
     lead = np.broadcast_shapes(*(a.shape[:depth] for a in arrays))
-    wide = [np.broadcast_to(a, (*lead, *a.shape[depth:])) for a in arrays]
-    return Public(np.stack(wide, axis=depth), depth)
+    numbers = library(arrays[0])
+    wide = [numbers.broadcast_to(a, (*lead, *a.shape[depth:])) for a in arrays]
+    return Public(numbers.stack(wide, axis=depth), depth)
 
 
 def _as_value(x: Public | None) -> Public:
@@ -426,7 +427,7 @@ def _inside(x: Operand) -> Public:
     """A public value from outside the loop: the same in each iteration."""
     if isinstance(x, Secret):
         raise UnsupportedOperation("a secret constant of a loop was lost")
-    return Public(np.expand_dims(x.array, x.depth), x.depth + 1)
+    return Public(library(x.array).expand_dims(x.array, x.depth), x.depth + 1)
 
 
 def _iterated(x: Operand, count: int) -> Public:
@@ -434,7 +435,7 @@ def _iterated(x: Operand, count: int) -> Public:
     if isinstance(x, Secret):
         raise UnsupportedOperation("a secret array of a loop was lost")
     lead = x.array.shape[: x.depth]
-    return Public(np.broadcast_to(x.array, (*lead, count, *x.array.shape[x.depth + 1 :])), x.depth + 1)
+    return Public(library(x.array).broadcast_to(x.array, (*lead, count, *x.array.shape[x.depth + 1 :])), x.depth + 1)
 
 
 def _source(equation: Any) -> str:

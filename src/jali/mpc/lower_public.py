@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jali.core.extras import need
-from jali.mpc.lower import Builder, Public
+from jali.mpc.lower import Builder, Public, library
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -98,7 +98,7 @@ def by_jax(build: Builder, primitive: Any, params: Any, *, operands: Sequence[Pu
     for x in operands:
         varies = count > 1 and x.varies
         axes.append(0 if varies else None)
-        stacked = np.broadcast_to(x.array, (*lead, *x.shape)) if varies else x.array
+        stacked = library(x.array).broadcast_to(x.array, (*lead, *x.shape)) if varies else x.array
         arrays.append(_for_jax(jax, stacked.reshape((count, *x.shape) if varies else x.shape)))
 
     def evaluate(*given: Any) -> list[Any]:
