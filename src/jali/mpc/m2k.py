@@ -23,10 +23,11 @@ from jali.core.errors import ProtocolUseError
 from jali.core.threat import Threat
 from jali.mpc import m2k_compare as compare
 from jali.mpc.contract import Outline
-from jali.mpc.m2k_shares import NOTHING, Additive, Masked, layout, minus, plus
+from jali.mpc.m2k_shares import Additive, Masked
 from jali.mpc.m2k_sides import DEALER, EVALUATORS, Dealer, Evaluator, Outsider, Side, Sizes
-from jali.mpc.m2k_wires import Wires, added, whole
+from jali.mpc.m2k_wires import Wires
 from jali.mpc.rounds import Round
+from jali.mpc.words import NOTHING, as_numbers, gathered, layout, minus, on_bits, plus, unpacked, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping, Sequence
@@ -173,7 +174,7 @@ class M2k:
         words = yield from self._reveal(x, to, bits=True)
         if words is None:
             return None
-        return kernels.unpack_bits(words, math.prod(x.shape)).reshape(x.shape)
+        return unpacked(words, x.shape)
 
     def _reveal(
         self, x: Share | Outline, to: Sequence[int], *, bits: bool
@@ -298,7 +299,7 @@ class M2k:
             yield Round({}, {})
             return self._rescaled(NOTHING, blinded, shape, bits)
         theirs = yield from self._wires.swap([blinded], math.prod(shape))
-        c = self._side.evaluate(shape, lambda: added(theirs.reshape(shape), blinded, bits=False))
+        c = self._side.evaluate(shape, lambda: gathered(theirs.reshape(shape), blinded))
         return self._rescaled(c, NOTHING, shape, bits)
 
     def _rescaled(self, c: NDArray[np.uint64], r: NDArray[np.uint64], shape: tuple[int, ...], bits: int) -> Additive:
@@ -318,15 +319,7 @@ class M2k:
 
     def permute_bits(self, function: Callable[..., NDArray[np.bool_]], *bits: Share, shape: tuple[int, ...]) -> Share:
         """Rearrange bits; the result is masked if all operands are. No communication."""
-
-        def on_words(*arrays: NDArray[np.uint64]) -> NDArray[np.uint64]:
-            unpacked = [
-                kernels.unpack_bits(words, math.prod(part.shape)).reshape(part.shape)
-                for words, part in zip(arrays, bits, strict=True)
-            ]
-            return kernels.pack_bits(np.asarray(function(*unpacked), np.bool_).reshape(-1))
-
-        return self._wires.mapped(on_words, bits, shape, bits=True)
+        return self._wires.mapped(on_bits(function, [part.shape for part in bits]), bits, shape, bits=True)
 
     def xor(self, a: Share, b: Share) -> Share:
         """Exclusive or; local."""
@@ -412,10 +405,10 @@ class M2k:
     def to_arithmetic(self, b: Share) -> Generator[Round, Any, Additive]:
         """b = D + lam - 2 D lam, with shares of the bit lam over Z_2^64. Cost: no round, 8 offline B."""
         (mb,) = yield from self._wires.open(b)
-        m = self._wires.deal(b.shape, lambda: _as_words(mb.mask, b.shape))
+        m = self._wires.deal(b.shape, lambda: as_numbers(mb.mask, b.shape))
 
         def value() -> NDArray[np.uint64]:
-            d = _as_words(mb.masked, b.shape)
+            d = as_numbers(mb.masked, b.shape)
             flipped = (np.uint64(1) - d - d) * m
             return d + flipped if self._leader else flipped
 
@@ -426,19 +419,15 @@ class M2k:
         if b.shape != x.shape:
             raise ProtocolUseError(f"select: the shapes {b.shape} and {x.shape} must be equal")
         mb, mx = yield from self._wires.open(b, x)
-        m = self._wires.deal(b.shape, lambda: _as_words(mb.mask, b.shape))
-        q = self._wires.deal(b.shape, lambda: _as_words(mb.mask, b.shape) * mx.mask)
+        m = self._wires.deal(b.shape, lambda: as_numbers(mb.mask, b.shape))
+        q = self._wires.deal(b.shape, lambda: as_numbers(mb.mask, b.shape) * mx.mask)
 
         def value() -> NDArray[np.uint64]:
-            d = _as_words(mb.masked, b.shape)
+            d = as_numbers(mb.masked, b.shape)
             own = mx.masked - mx.mask if self._leader else np.negative(mx.mask)
             return d * own + (np.uint64(1) - d - d) * (m * mx.masked - q)
 
         return Additive(b.shape, self._side.evaluate(b.shape, value))
-
-
-def _as_words(packed: NDArray[np.uint64], shape: tuple[int, ...]) -> NDArray[np.uint64]:
-    return kernels.unpack_bits(packed, math.prod(shape)).astype(np.uint64).reshape(shape)
 
 
 def _top_bits(words: NDArray[np.uint64]) -> NDArray[np.uint64]:

@@ -3,22 +3,15 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from jali.crypto.secret import Secret
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["NOTHING", "Additive", "Masked", "Words", "layout", "minus", "plus"]
-
-Words = "NDArray[np.uint64]"
-
-NOTHING = np.empty(0, np.uint64)
-"""What a role holds of an array that it has no part of."""
+__all__ = ["Additive", "Masked"]
 
 
 class Additive(Secret):
@@ -53,18 +46,3 @@ class Masked(Secret):
         self.masked = masked
         self.mask = mask
         self.bits = bits
-
-
-def layout(shape: tuple[int, ...], *, bits: bool) -> tuple[int, ...]:
-    """The shape of the words that hold an array: its own, or (ceil(n / 64),) for n bits."""
-    return (-(-math.prod(shape) // 64),) if bits else shape
-
-
-def plus(x: NDArray[np.uint64], y: NDArray[np.uint64], *, bits: bool) -> NDArray[np.uint64]:
-    """x + y, or the exclusive or of bits."""
-    return x ^ y if bits else x + y
-
-
-def minus(x: NDArray[np.uint64], y: NDArray[np.uint64], *, bits: bool) -> NDArray[np.uint64]:
-    """x - y, or the exclusive or of bits."""
-    return x ^ y if bits else x - y

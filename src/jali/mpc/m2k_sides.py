@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from jali.core.errors import ProtocolAbort
-from jali.mpc.m2k_shares import NOTHING
+from jali.mpc.words import NOTHING
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jali.mpc.m2k_shares import NOTHING, Additive, Masked, layout, minus, plus
+from jali.mpc.m2k_shares import Additive, Masked
 from jali.mpc.m2k_sides import DEALER
 from jali.mpc.openings import Openings
 from jali.mpc.rounds import Round
+from jali.mpc.words import NOTHING, gathered, layout, minus, plus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from jali.mpc.m2k_sides import Side
 
-__all__ = ["Share", "Wires", "added", "whole"]
+__all__ = ["Share", "Wires"]
 
 Share = Additive | Masked
 
@@ -72,7 +73,7 @@ class Wires:
         return self._side.evaluate(mask.shape, lambda: plus(x.part, mask, bits=x.bits))
 
     def _sum(self, received: NDArray[np.uint64], own: NDArray[np.uint64], *, bits: bool) -> NDArray[np.uint64]:
-        return self._side.evaluate(own.shape, lambda: added(received.reshape(own.shape), own, bits=bits))
+        return self._side.evaluate(own.shape, lambda: gathered(received.reshape(own.shape), own, bits=bits))
 
     def swap(self, mine: list[NDArray[np.uint64]], size: int) -> Generator[Round, Any, NDArray[np.uint64]]:
         """Send words to the other evaluator and take as many from it."""
@@ -118,13 +119,3 @@ class Wires:
     ) -> NDArray[np.uint64]:
         """A share of what the dealer computes; see `Side.deal`."""
         return self._side.deal(words, self.nonce(), correlation, bits=bits)
-
-
-def whole(array: NDArray[np.uint64], shape: tuple[int, ...]) -> NDArray[np.uint64]:
-    """In one piece, as kernels and messages need it."""
-    return np.ascontiguousarray(array).reshape(shape)
-
-
-def added(received: NDArray[np.uint64], own: NDArray[np.uint64], *, bits: bool) -> NDArray[np.uint64]:
-    """The sum, in the received words, which nobody else has; `own` may still be on its way to the peer."""
-    return np.bitwise_xor(received, own, out=received) if bits else np.add(received, own, out=received)

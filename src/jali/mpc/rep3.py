@@ -24,8 +24,9 @@ from jali.core.threat import Threat
 from jali.mpc import rep3_compare as compare
 from jali.mpc.contract import Outline
 from jali.mpc.rep3_truncate import truncate, truncate_product
-from jali.mpc.rep3_wires import NOTHING, Halves, Replicated, Share, Wires, layout, plus, whole
+from jali.mpc.rep3_wires import Halves, Replicated, Share, Wires
 from jali.mpc.rounds import Round, parallel
+from jali.mpc.words import NOTHING, as_numbers, layout, on_bits, plus, unpacked, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping, Sequence
@@ -144,7 +145,7 @@ class Rep3:
     def reveal_bits(self, x: Any, to: Sequence[int]) -> Generator[Round, Any, NDArray[np.bool_] | None]:
         """Open bits; like `reveal` with 1/8 B for 8 B."""
         words = yield from self._reveal(x, to, bits=True)
-        return None if words is None else _unpacked(words, x.shape)
+        return None if words is None else unpacked(words, x.shape)
 
     def _reveal(
         self, x: Share | Outline, to: Sequence[int], *, bits: bool
@@ -286,12 +287,7 @@ class Rep3:
         self, function: Callable[..., NDArray[np.bool_]], *bits: Replicated, shape: tuple[int, ...]
     ) -> Replicated:
         """Rearrange bits. No communication."""
-
-        def on_words(*arrays: NDArray[np.uint64]) -> NDArray[np.uint64]:
-            unpacked = [_unpacked(words, part.shape) for words, part in zip(arrays, bits, strict=True)]
-            return kernels.pack_bits(np.asarray(function(*unpacked), np.bool_).reshape(-1))
-
-        return self._wires.mapped(on_words, bits, shape, bits=True)
+        return self._wires.mapped(on_bits(function, [part.shape for part in bits]), bits, shape, bits=True)
 
     def xor(self, a: Replicated, b: Replicated) -> Replicated:
         """Exclusive or; local."""
@@ -324,8 +320,8 @@ class Rep3:
 
         Cost: 2 rounds, 8 B from each role and 8 B more from role 0.
         """
-        u = yield from self._wires.sum_01(b, lambda words: _as_words(words, b.shape), b.shape, bits=False)
-        v = self._wires.part_2(b, lambda words: _as_words(words, b.shape), b.shape, bits=False)
+        u = yield from self._wires.sum_01(b, lambda words: as_numbers(words, b.shape), b.shape, bits=False)
+        v = self._wires.part_2(b, lambda words: as_numbers(words, b.shape), b.shape, bits=False)
         both = yield from self._wires.reshared(self._wires.product(u, v), b.shape)
         return self._wires.mapped(lambda p, q, pq: p + q - pq - pq, (u, v, both), b.shape, bits=False)
 
@@ -337,7 +333,7 @@ class Rep3:
         if b.shape != x.shape:
             raise ProtocolUseError(f"select: the shapes {b.shape} and {x.shape} must be equal")
         wires, shape = self._wires, b.shape
-        v = wires.part_2(b, lambda words: _as_words(words, shape), shape, bits=False)
+        v = wires.part_2(b, lambda words: as_numbers(words, shape), shape, bits=False)
 
         def by_v() -> Generator[Round, Any, tuple[Replicated, Replicated]]:
             (whole_x,) = yield from wires.openings.open(x)
@@ -345,15 +341,7 @@ class Rep3:
             return chosen, wires.mapped(lambda p, q: p - q - q, (whole_x, chosen), shape, bits=False)
 
         u, (chosen, rest) = yield from parallel(
-            wires.sum_01(b, lambda words: _as_words(words, shape), shape, bits=False), by_v()
+            wires.sum_01(b, lambda words: as_numbers(words, shape), shape, bits=False), by_v()
         )
         both = yield from wires.reshared(wires.product(u, rest), shape)
         return wires.mapped(np.add, (both, chosen), shape, bits=False)
-
-
-def _unpacked(packed: NDArray[np.uint64], shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    return kernels.unpack_bits(packed, math.prod(shape)).reshape(shape)
-
-
-def _as_words(packed: NDArray[np.uint64], shape: tuple[int, ...]) -> NDArray[np.uint64]:
-    return _unpacked(packed, shape).astype(np.uint64)

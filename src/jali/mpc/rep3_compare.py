@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jali import kernels
-from jali.mpc.rep3_wires import layout
 from jali.mpc.rounds import parallel
+from jali.mpc.words import layout
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator

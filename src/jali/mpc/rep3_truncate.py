@@ -18,8 +18,9 @@ import numpy as np
 
 from jali import kernels
 from jali.core.errors import ProtocolUseError
-from jali.mpc.rep3_wires import NOTHING, Halves
+from jali.mpc.rep3_wires import Halves
 from jali.mpc.rounds import Round
+from jali.mpc.words import NOTHING, gathered
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -47,7 +48,7 @@ def truncate(wires: Wires, x: Replicated, bits: int) -> Generator[Round, Any, Ha
         return Halves(x.shape, NOTHING)
     replies = yield Round({}, {2: material.words_from_dealer})
     lacking, b, a = material.received(replies[2])
-    c = wires.compute(x.shape, lambda: _summed(lacking, x.first, x.second))
+    c = wires.compute(x.shape, lambda: gathered(lacking, x.first, x.second))
     return _choose(wires, c, b, a, bits)
 
 
@@ -66,7 +67,7 @@ def truncate_product(
     peer = 1 - wires.role
     replies = yield Round({peer: [z]}, {peer: math.prod(shape), 2: material.words_from_dealer})
     masked, b, a = material.received(replies[2])
-    c = wires.compute(shape, lambda: _summed(masked, z, replies[peer].reshape(shape)))
+    c = wires.compute(shape, lambda: gathered(masked, z, replies[peer].reshape(shape)))
     return _choose(wires, c, b, a, bits)
 
 
@@ -115,10 +116,3 @@ def _without_top(b: NDArray[np.uint64], r: NDArray[np.uint64], low: np.uint64) -
     np.left_shift(top, np.uint64(64) - low, out=top)
     np.subtract(b, top, out=top)
     return top
-
-
-def _summed(received: NDArray[np.uint64], *others: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """The sum, in the received words, which nobody else has."""
-    for other in others:
-        np.add(received, other, out=received)
-    return received

@@ -17,6 +17,7 @@ from jali import kernels
 from jali.crypto.secret import Secret
 from jali.mpc.openings import Openings
 from jali.mpc.rounds import Round
+from jali.mpc.words import NOTHING, gathered, layout, minus, plus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping, Sequence
@@ -25,10 +26,7 @@ if TYPE_CHECKING:
 
     from jali.crypto.prg import Prg
 
-__all__ = ["NOTHING", "Halves", "Replicated", "Share", "Wires", "layout", "minus", "plus", "whole"]
-
-NOTHING = np.empty(0, np.uint64)
-"""What the guest holds of a share."""
+__all__ = ["Halves", "Replicated", "Share", "Wires"]
 
 
 class Replicated(Secret):
@@ -148,7 +146,7 @@ class Wires:
         return self.compute(y.shape, lambda: x - y)
 
     def _sum(self, received: NDArray[np.uint64], own: NDArray[np.uint64]) -> NDArray[np.uint64]:
-        return self.compute(own.shape, lambda: np.add(received, own, out=received))
+        return self.compute(own.shape, lambda: gathered(received, own))
 
     def halves(self, x: Share) -> Halves:
         """u = x_0 + x_1 and v = x_2. No communication."""
@@ -257,23 +255,3 @@ class Wires:
         first = self.compute(x.first.shape, lambda: function(x.first)) if self.role == 0 else x.first
         second = self.compute(x.second.shape, lambda: function(x.second)) if self.role == 2 else x.second
         return Replicated(x.shape, first, second, bits=x.bits)
-
-
-def layout(shape: tuple[int, ...], *, bits: bool) -> tuple[int, ...]:
-    """The shape of the words that hold an array: its own, or (ceil(n / 64),) for n bits."""
-    return (-(-math.prod(shape) // 64),) if bits else shape
-
-
-def plus(x: NDArray[np.uint64], y: NDArray[np.uint64], *, bits: bool) -> NDArray[np.uint64]:
-    """x + y, or the exclusive or of bits."""
-    return x ^ y if bits else x + y
-
-
-def minus(x: NDArray[np.uint64], y: NDArray[np.uint64], *, bits: bool) -> NDArray[np.uint64]:
-    """x - y, or the exclusive or of bits."""
-    return x ^ y if bits else x - y
-
-
-def whole(array: NDArray[np.uint64], shape: tuple[int, ...]) -> NDArray[np.uint64]:
-    """In one piece, as kernels and messages need it."""
-    return np.ascontiguousarray(array).reshape(shape)

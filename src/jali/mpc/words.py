@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The arrays that shares are made of: ring elements in the shape of the secret, or bits packed 64 to a word."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from jali import kernels
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+__all__ = ["NOTHING", "as_numbers", "gathered", "layout", "minus", "on_bits", "plus", "unpacked", "whole"]
+
+NOTHING = np.empty(0, np.uint64)
+"""What a role holds of an array that it has no part of."""
+
+
+def layout(shape: tuple[int, ...], *, bits: bool) -> tuple[int, ...]:
+    """The shape of the words that hold an array: its own, or (ceil(n / 64),) for n bits."""
+    return (-(-math.prod(shape) // 64),) if bits else shape
+
+
+def plus(x: NDArray[np.uint64], y: NDArray[np.uint64], *, bits: bool) -> NDArray[np.uint64]:
+    """x + y, or the exclusive or of bits."""
+    return x ^ y if bits else x + y
+
+
+def minus(x: NDArray[np.uint64], y: NDArray[np.uint64], *, bits: bool) -> NDArray[np.uint64]:
+    """x - y, or the exclusive or of bits."""
+    return x ^ y if bits else x - y
+
+
+def gathered(received: NDArray[np.uint64], *others: NDArray[np.uint64], bits: bool = False) -> NDArray[np.uint64]:
+    """The sum, in the received words, which nobody else has; the others may still be on their way to a peer."""
+    for other in others:
+        if bits:
+            np.bitwise_xor(received, other, out=received)
+        else:
+            np.add(received, other, out=received)
+    return received
+
+
+def whole(array: NDArray[np.uint64], shape: tuple[int, ...]) -> NDArray[np.uint64]:
+    """In one piece, as kernels and messages need it."""
+    return np.ascontiguousarray(array).reshape(shape)
+
+
+def unpacked(packed: NDArray[np.uint64], shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """The bits that words hold."""
+    return kernels.unpack_bits(packed, math.prod(shape)).reshape(shape)
+
+
+def as_numbers(packed: NDArray[np.uint64], shape: tuple[int, ...]) -> NDArray[np.uint64]:
+    """The bits that words hold, as ring elements 0 and 1."""
+    return unpacked(packed, shape).astype(np.uint64)
+
+
+def on_bits(
+    function: Callable[..., NDArray[np.bool_]], shapes: Sequence[tuple[int, ...]]
+) -> Callable[..., NDArray[np.uint64]]:
+    """A rearrangement of arrays of bits of these shapes, as a function of their words."""
+
+    def on_words(*arrays: NDArray[np.uint64]) -> NDArray[np.uint64]:
+        bits = function(*(unpacked(words, shape) for words, shape in zip(arrays, shapes, strict=True)))
+        return kernels.pack_bits(np.ascontiguousarray(bits, np.bool_).reshape(-1))
+
+    return on_words
