@@ -105,6 +105,7 @@ def test_exception_at_one_party_ends_all_under_one_code_without_its_message(fede
     for party in PARTIES:
         assert ended[party].status == 4, ended
         assert "J2086" in ended[party].output
+    assert any("ValueError: row 7 is 4711" in ended[party].output for party in ("alice", "bob"))
     assert "4711" not in ended["dealer"].output
 
 

@@ -8,7 +8,7 @@ import sys
 import traceback
 from typing import TYPE_CHECKING
 
-from jali.core.errors import InternalError, JaliError
+from jali.core.errors import InternalError, JaliError, PlainCallFailed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -48,7 +48,8 @@ def describe(error: Exception) -> tuple[str, int]:
     """The text for standard error and the exit status of a command that ended with this error.
 
     An exception that is not jali's is a defect: its type and place are shown, its message only when debugging, since
-    it could hold data.
+    it could hold data. One that the user's own function raised at this party's device is shown whole: the data is
+    this party's.
     """
     named: JaliError
     if not isinstance(error, JaliError):
@@ -60,4 +61,6 @@ def describe(error: Exception) -> tuple[str, int]:
     else:
         named = error
     details = "".join(traceback.format_exception(error)) if debugging() else ""
+    if isinstance(error, PlainCallFailed) and error.__cause__ is not None and not details:
+        details = "".join(traceback.format_exception(error.__cause__))
     return f"{details}{named}\n  more: {ERROR_PAGES}/{named.code}.md", named.exit_status
