@@ -2,8 +2,8 @@
 """Every snippet of the documentation runs.
 
 Per page, in order, in one empty folder: `python` blocks run in one namespace; in `console` blocks every line that
-starts with `$ jali` or `$ python` runs, and the lines below it must appear in its output in that order (numbers and
-spaces are not compared, `...` stands for anything); a block marked `file=NAME` or `append=NAME` is
+starts with `$ jali`, `$ python` or `$ make demo` runs, and the lines below it must appear in its output in that order
+(numbers and spaces are not compared, `...` stands for anything); a block marked `file=NAME` or `append=NAME` is
 written to that file instead. A block that cannot run says why: `no-run: REASON`.
 """
 
@@ -76,7 +76,7 @@ def run_python(block: Block, page: Path, namespace: dict[str, Any]) -> None:
 def run_console(block: Block, page: Path) -> None:
     """Run each command of the block and compare what it prints."""
     for command, expected in commands(block.text):
-        words = shlex.split(command)
+        words = shlex.split(command.replace("make demo", "jali demo"))  # what the Makefile runs
         if words[0] not in {"jali", "python"}:
             pytest.fail(f"{page_id(page)}:{block.line}: only jali and python commands run; mark the block no-run")
         arguments = ["-m", "jali", *words[1:]] if words[0] == "jali" else words[1:]
