@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     Operation = Callable[[MpcProtocol], Generator[Round, Any, Any]]
 
 __all__ = ["Layout", "RoleParts", "each_role", "guest_role"]
+
+PROGRESS_S = 1.0
 
 
 class Layout(msgspec.Struct, frozen=True):
@@ -118,9 +121,10 @@ def _play(
 
 
 def _counted(operation: Generator[Round, Any, Any], context: Context) -> Generator[Round, Any, Any]:
-    """The same operation; the context learns in how many rounds this party took part."""
+    """The same operation; the context learns in how many rounds this party took part, and says so now and then."""
     rounds = 0
     replies = None
+    told = time.monotonic()
     while True:
         try:
             round_ = operation.send(replies)
@@ -128,6 +132,9 @@ def _counted(operation: Generator[Round, Any, Any], context: Context) -> Generat
             context.rounds = rounds + (context.rounds or 0)
             return stop.value
         rounds += bool(round_.send or round_.expect)
+        if time.monotonic() - told > PROGRESS_S:
+            told = time.monotonic()
+            context.progress(0.0, f"{rounds:,} rounds so far")
         replies = yield round_
 
 

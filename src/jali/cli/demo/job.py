@@ -119,8 +119,8 @@ def save_counts(counts: tuple[Any, ...]) -> None:
 
 def tell(party: str, node: Node, done: float, what: str) -> None:
     """Print what has been done, once for all parties of a step."""
-    if done == 1.0 and node.operation != "item" and party == node.participants[0]:
-        print(f"{node.stage}: {node.text} {what}".rstrip(), flush=True)
+    if (done == 1.0) != bool(what) and node.operation != "item" and party == node.participants[0]:
+        print(f"{node.stage}: {node.text}{', ' if what else ''}{what}", flush=True)
 
 
 def main() -> None:
