@@ -52,7 +52,8 @@ def evaluate(tree: Tree, x: Any, y: Any, *, numbers: Any) -> Any:
         "total": lambda a: a + numbers.sum(a * a) / 16,
         "turn": lambda a: numbers.reshape(a.T, (2, 3)),
     }
-    return own.get(kind, getattr(numbers, kind, None))(*values)
+    apply = own[kind] if kind in own else getattr(numbers, kind)
+    return apply(*values)
 
 
 def in_fixed_point(tree: Tree) -> NDArray[Any]:

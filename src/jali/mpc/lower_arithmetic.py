@@ -314,7 +314,7 @@ def is_positive(build: Builder, x: Secret, *, limit: int = 8) -> bool:
     if op.kind in {"mul", "dot"} and len(set(op.inputs)) == 1:
         return True
     if op.kind in {"view", "sum", "maximum", "convert", "truncate", "rescale", "rows", "window", "cumsum"}:
-        return is_positive(build, build.operand(op.inputs[0]), limit=limit - 1)
+        return _not_negative(build, op.inputs[0], limit=limit - 1)
     if op.kind in {"add", "mul"}:
         return all(_not_negative(build, value, limit=limit - 1) for value in op.inputs)
     return False
