@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jali.core.errors import FrameInvalid, JaliError, PeerLost
+from jali.core.errors import FrameInvalid, JaliError, PeerLost, StreamFlood
 from jali.transport.frames import MAX_FRAME_BYTES, Kind, pack
 from jali.transport.messages import Bye, Confirm, Hello, Message, Program, encode
 from jali.transport.streams import EARLY_BYTES
@@ -176,6 +176,24 @@ def test_peer_cannot_exceed_what_it_was_granted() -> None:
         error = v.errors.get(timeout=5)
         assert isinstance(error, FrameInvalid)
         assert "more than this party granted" in error.message
+
+
+def test_peer_cannot_open_streams_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jali.transport.link.UNOPENED_STREAMS", 100)
+    with victim() as v:
+        for sequence in range(1, 200):
+            v.send(data(sequence, b"", stream=sequence.to_bytes(16, "little")))
+        error = v.errors.get(timeout=5)
+        assert isinstance(error, StreamFlood)
+        assert "mallory" in error.message
+
+
+def test_peer_cannot_fill_memory_through_streams_nobody_opened(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jali.transport.link.UNOPENED_BYTES", 1 << 20)
+    with victim() as v:
+        for sequence in range(1, 200):
+            v.send(data(sequence, bytes(20_000), stream=sequence.to_bytes(16, "little")))
+        assert isinstance(v.errors.get(timeout=5), StreamFlood)
 
 
 def test_announcing_a_huge_message_costs_no_memory() -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, cast
 import msgspec
 import pytest
 
-from jali.core.errors import JaliError, PeerLost
+from jali.core.errors import JaliError, PeerLate, PeerLost
 from jali.transport.connect import connect_tls
 from jali.transport.session import Session
 from tests.transport.parties import FAST, STREAM, all_at_once, connected, federation_in, stream_pair
@@ -149,3 +149,28 @@ def test_keys_are_renewed_before_their_limit(tmp_path: Path, monkeypatch: pytest
             a.send(b"")
             b.receive()
         assert link(sessions, "alice", "bob").drops
+
+
+def test_idle_connection_lives_on_heartbeats(tmp_path: Path) -> None:
+    settings = msgspec.structs.replace(FAST, silence_s=0.5, wait_s=1.2)
+    with connected("tls", tmp_path, parties=("alice", "bob"), settings=settings) as sessions:
+        a, b = stream_pair(sessions)
+        with pytest.raises(PeerLate):
+            a.receive()
+        b.send(b"still here")
+        assert bytes(a.receive()) == b"still here"
+        assert link(sessions, "alice", "bob").drops == 0
+
+
+def test_what_the_peer_has_is_not_kept(tmp_path: Path) -> None:
+    with connected("tls", tmp_path, parties=("alice", "bob")) as sessions:
+        a, b = stream_pair(sessions)
+        alice = link(sessions, "alice", "bob")
+        most = 0
+        for _ in range(60):
+            a.send(bytes(1 << 20))
+            b.receive()
+            most = max(most, sum(entry.length for entry in list(alice._log)))
+        alice.finish(time.monotonic() + 5)
+        assert not alice._log
+        assert most <= 40 << 20
