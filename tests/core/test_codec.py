@@ -187,7 +187,7 @@ SAMPLE = message_of(
 @given(st.binary(max_size=200))
 @settings(max_examples=200, deadline=None)
 def test_random_bytes_never_surprise(noise: bytes) -> None:
-    with pytest.raises(MalformedMessage):
+    with pytest.raises((MalformedMessage, CodecVersionUnknown)):  # hypothesis knows the magic bytes
         codec.decode(noise)
     try_to_decode(codec.MAGIC + bytes((1, 0, 0, 0)) + len(noise).to_bytes(4, "little") + noise)
 
