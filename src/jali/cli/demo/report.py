@@ -53,7 +53,7 @@ def summary(outcome: Outcome) -> str:
         ],
         "WHO LEARNED WHAT": [*_text(_disclosures(outcome)), *map(_paragraph, (REVEALED_NOTE, HIDDEN_NOTE))],
         "WHAT IS TRUSTED": map(_paragraph, outcome.trust),
-        "COST (payload bytes; planned from shapes alone, before the run)": _text(_costs(outcome)),
+        "COST (payload bytes; planned: worked out from shapes alone)": _text(_costs(outcome)),
     }
     return "".join(f"\n{title}\n" + "\n".join(lines) + "\n" for title, lines in parts.items())
 
@@ -77,7 +77,7 @@ def report_page(outcome: Outcome) -> str:
         f"<h2>What is trusted</h2><ul>{''.join(f'<li>{escape(line)}</li>' for line in outcome.trust)}</ul>"
         f"<h2>Cost of each stage</h2>{_table(_costs(outcome), 'Payload bytes, without frame headers and TLS')}"
         "<p class=soft>Rounds are the messages that a party had to wait for one after the other. Planned figures come "
-        "from shapes alone, before the run. The dealer's bytes are randomness, which depends on shapes only. "
+        "from shapes alone. The dealer's bytes are randomness, which depends on shapes only. "
         "Data: Statlog German Credit, H. Hofmann, 1994, UCI Machine Learning Repository, CC BY 4.0; made-up ids.</p>"
     )
     return (
