@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["connect_tls", "credentials_of"]
 
+CONFIRM_S = 5.0
+
 
 def connect_tls(
     federation: Federation,
@@ -133,7 +135,7 @@ class _Joining:
         if failure is not None:
             raise failure
         self._session.agree()
-        self._session.confirm(deadline)
+        self._session.confirm(max(deadline, time.monotonic() + CONFIRM_S))  # who came last needs a moment
 
     def _join(self, peer: str, deadline: float) -> None:
         session, side = self._session, self._sides[peer]
