@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -97,3 +98,21 @@ def test_report_that_cannot_be_written_is_known_at_the_start(tmp_path: Path) -> 
     assert done.returncode == 8
     assert "J6010" in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_full_disk_for_the_report_is_named_and_nothing_stays(tmp_path: Path) -> None:
+    """A disk of one page, in a mount namespace of the test's own: the report does not fit."""
+    small = tmp_path / "small"
+    small.mkdir()
+    script = (
+        f"mount -t tmpfs -o size=4k tmpfs {small} && "
+        f"{sys.executable} -m jali demo --report {small}/report.html; status=$?; ls -A {small} >listing; exit $status"
+    )
+    own = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--map-root-user", "--mount"]
+    done = subprocess.run(
+        [*own, "sh", "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=110, check=False
+    )
+    assert done.returncode == 8, done.stdout + done.stderr
+    assert "J6010" in done.stderr
+    assert "No space left" in done.stderr
+    assert (tmp_path / "listing").read_text() == ""

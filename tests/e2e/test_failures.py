@@ -3,11 +3,15 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import signal
+import socket
 from typing import TYPE_CHECKING
 
 import pytest
 
+from jali.core import config
+from jali.transport.authority import Authority
 from tests.e2e.parties import Parties, federation_file
 
 if TYPE_CHECKING:
@@ -129,3 +133,34 @@ def test_stopped_party_is_named_within_the_deadline(tmp_path: Path) -> None:
         assert parties.processes[party].wait(60) == 5
         assert "bob" in "".join(parties.lines[party]).split("J3", 1)[1]
     parties.stop()
+
+
+@pytest.mark.parametrize(("wrong", "code"), [("expired", "J30"), ("foreign", "J30")])
+def test_bad_certificate_ends_all_parties(tmp_path: Path, wrong: str, code: str) -> None:
+    path = federation_file(tmp_path, ("alice", "bob"))
+    path.write_text(path.read_text().replace("connect_s = 20", "connect_s = 4"))
+    authority = Authority.new("elsewhere") if wrong == "foreign" else Authority.read(path.parent)
+    start = dt.datetime.now(dt.UTC) - dt.timedelta(days=9) if wrong == "expired" else None
+    certificate, key = authority.issue("bob", start=start, days=8)
+    (path.parent / "bob" / "certificate.pem").write_bytes(certificate)
+    (path.parent / "bob" / "key.pem").write_bytes(key)
+    job = program(tmp_path, "job.py")
+    ended = Parties(path, dict.fromkeys(PARTIES, job), directory=tmp_path).ended()
+    for party in PARTIES:
+        assert ended[party].status == 5, ended
+        assert code in ended[party].output
+        assert "bob" in ended[party].output.split(code, 1)[1]
+    assert "certificate" in ended["bob"].output
+
+
+def test_port_in_use_ends_all_parties(tmp_path: Path) -> None:
+    path = federation_file(tmp_path, ("alice", "bob"))
+    path.write_text(path.read_text().replace("connect_s = 20", "connect_s = 4"))
+    host, _, port = config.load(path).parties["bob"].address.rpartition(":")
+    job = program(tmp_path, "job.py")
+    with socket.create_server((host, int(port))):
+        ended = Parties(path, dict.fromkeys(PARTIES, job), directory=tmp_path).ended()
+    for party in PARTIES:
+        assert ended[party].status == 5, ended
+        assert "bob" in ended[party].output.split("J3", 1)[1]
+    assert port in ended["bob"].output
