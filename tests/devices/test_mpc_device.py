@@ -133,6 +133,13 @@ def test_devices_that_do_not_fit_are_refused(
         fed.mpc(*parties, **options)
 
 
+def test_one_party_alone_computes_in_fixed_point_by_itself(fed: jali.Federation) -> None:
+    mpc = fed.mpc("alice")
+    squares = mpc(lambda v: (v * v).sum())(fed.plain("alice")(ramp)(4))
+    assert float(jali.reveal(squares, to="alice")) == 6.0
+    assert fed.report().rows[2].bytes_sent == 0
+
+
 def test_a_federation_without_a_helper_has_no_dealer(tmp_path: Any) -> None:
     fed = jali.simulate("alice", "bob")
     lonely = jali.Federation(

@@ -44,7 +44,9 @@ def predict(nodes: Sequence[Node], outlines: Mapping[int, Any]) -> dict[int, Cos
         inputs = [values.get(used.index) for used in node.inputs]
         if node.operation == "mpc.share" and node.index in outlines:
             inputs = [unflatten(*outlines[node.index])]
-        if handler is None or any(value is None for value in inputs):
+        layout = node.attributes.get("device") or node.attributes.get("layout")
+        alone = layout is not None and len(layout.roles) == 1  # nobody to talk to: nothing to price
+        if handler is None or alone or any(value is None for value in inputs):
             continue
         values[node.index], cost = handler(node, inputs)
         if cost is not None:
