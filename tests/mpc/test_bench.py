@@ -25,7 +25,7 @@ def test_rows_of_every_case(case: str) -> None:
     declared = {
         "mul": (16 * n, 24 * n, 1, 48 * n, 1),
         "matmul": (16 * n, 24 * n, 1, 48 * n, 1),
-        "less": (10 * n, 28_080, 2, 50_480, 8),
+        "less": (10 * n, 28_080, 2, 44_880, 4),
     }[case]
     m2k, rep3 = found["m2k"], found["rep3"]
     assert (m2k["bytes"], m2k["offline_bytes"], m2k["rounds"], rep3["bytes"], rep3["rounds"]) == declared

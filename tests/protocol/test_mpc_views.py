@@ -116,9 +116,8 @@ def test_the_dealer_of_m2k_sees_nothing_at_all() -> None:
     assert views("m2k", "select", "extremes")[2] == [[]] * RUNS
 
 
-def test_the_dealing_role_of_rep3_hears_nothing_of_a_truncation() -> None:
+@pytest.mark.parametrize("name", ["truncate", "mul, shifted", "sign", "is_zero"])
+def test_the_dealing_role_of_rep3_hears_nothing(name: str) -> None:
     """It knows the mask r; even the top bit of x + r would tell it about x."""
-    inputs = views("rep3", "truncate", "zeros")
-    products = views("rep3", "mul, shifted", "zeros")
     # Only the share of the input of role 1, whose part after the owner's goes to role 2.
-    assert {len(view) for view in inputs[2] + products[2]} == {1}
+    assert {len(view) for view in views("rep3", name, "zeros")[2]} == {1}

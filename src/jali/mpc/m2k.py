@@ -357,7 +357,7 @@ class M2k:
         # Comparing the low 63 bits is comparing all 64 after a shift to the left.
         r = self._side.track((64, _width(x)), lambda: kernels.bit_planes((mx.mask << np.uint64(1)).reshape(-1)))
         leaves = self._wires.deal((15, 16, _width(x)), lambda: compare.leaf_monomials(r), bits=True)
-        top = self._wires.deal((_width(x),), lambda: _top_bits(mx.mask), bits=True)
+        top = self._wires.deal((_width(x),), lambda: compare.top_bits(mx.mask), bits=True)
 
         def start() -> NDArray[np.uint64]:
             c = kernels.bit_planes((mx.masked << np.uint64(1)).reshape(-1))
@@ -365,7 +365,7 @@ class M2k:
 
         borrow = yield from self._tree(self._side.evaluate((32, _width(x)), start), _width(x), borrow=True)
         part = self._side.evaluate(
-            (_width(x),), lambda: borrow[0] ^ top ^ _top_bits(mx.masked) if self._leader else borrow[0] ^ top
+            (_width(x),), lambda: borrow[0] ^ top ^ compare.top_bits(mx.masked) if self._leader else borrow[0] ^ top
         )
         return Additive(x.shape, part, bits=True)
 
@@ -394,7 +394,9 @@ class M2k:
         masks = level.mask.reshape(rows, width)
         monomials, nodes = (22, rows // 8) if borrow else (11, rows // 4)
         join = compare.node_borrow if borrow else compare.product
-        dealt = self._wires.deal((monomials, nodes, width), lambda: _tree_monomials(masks, borrow=borrow), bits=True)
+        dealt = self._wires.deal(
+            (monomials, nodes, width), lambda: compare.tree_monomials(masks, borrow=borrow), bits=True
+        )
         return self._side.evaluate(
             (rows // 4, width),
             lambda: compare.in_blocks(
@@ -428,17 +430,6 @@ class M2k:
             return d * own + (np.uint64(1) - d - d) * (m * mx.masked - q)
 
         return Additive(b.shape, self._side.evaluate(b.shape, value))
-
-
-def _top_bits(words: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    return kernels.pack_bits((words >> _TOP).astype(np.bool_).reshape(-1))
-
-
-def _tree_monomials(masks: NDArray[np.uint64], *, borrow: bool) -> NDArray[np.uint64]:
-    if not borrow:
-        return compare.product_monomials(masks)
-    half = masks.shape[0] // 2
-    return compare.node_monomials(masks[:half], masks[half:])
 
 
 def _width(x: Share) -> int:

@@ -26,6 +26,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from jali import kernels
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -43,6 +45,8 @@ __all__ = [
     "node_monomials",
     "product",
     "product_monomials",
+    "top_bits",
+    "tree_monomials",
 ]
 
 LEAF_MONOMIALS = 15
@@ -89,6 +93,14 @@ def product_monomials(p: NDArray[np.uint64]) -> NDArray[np.uint64]:
     p_ = _fours(p)
     rest = _subsets([p_[:, 1], p_[:, 2], p_[:, 3]])
     return np.concatenate([rest[[3, 5, 6, 7]], rest[1:] & p_[:, 0]])
+
+
+def tree_monomials(masks: NDArray[np.uint64], *, borrow: bool) -> NDArray[np.uint64]:
+    """What a level of either tree needs: `node_monomials` of g and then p, or `product_monomials`."""
+    if not borrow:
+        return product_monomials(masks)
+    half = masks.shape[0] // 2
+    return node_monomials(masks[:half], masks[half:])
 
 
 # -- the evaluators' part -------------------------------------------------------------------------------------------
@@ -157,6 +169,11 @@ def in_blocks(formula: Callable[..., NDArray[np.uint64]], rows: int, *arrays: ND
         block = slice(start, start + _BLOCK_WORDS)
         result[:, block] = formula(*(array[..., block] for array in arrays))
     return result
+
+
+def top_bits(words: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """The top bit of each word, packed."""
+    return kernels.pack_bits((words >> np.uint64(63)).astype(np.bool_).reshape(-1))
 
 
 # -- vectors of monomials -------------------------------------------------------------------------------------------

@@ -306,12 +306,12 @@ class Rep3:
         return self._wires.conjunction(a, b)
 
     def sign(self, x: Share) -> Generator[Round, Any, Replicated]:
-        """The top bit. Cost: 8 rounds, 23.6 B from each role and 8 B more from role 0."""
+        """The top bit. Cost: 4 rounds, 5.1 B from roles 0 and 1, 59.9 B from role 2."""
         (replicated,) = yield from self._wires.openings.open(x)
         return (yield from compare.sign(self._wires, replicated))
 
     def is_zero(self, x: Share) -> Generator[Round, Any, Replicated]:
-        """Whether x = 0. Cost: 7 rounds, 7.9 B from each role and 8 B more from role 0."""
+        """Whether x = 0. Cost: 4 rounds, 2.6 B from roles 0 and 1, 52.9 B from role 2."""
         (replicated,) = yield from self._wires.openings.open(x)
         return (yield from compare.is_zero(self._wires, replicated))
 
