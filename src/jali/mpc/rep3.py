@@ -3,8 +3,7 @@
 
 x = x_0 + x_1 + x_2 (xor for bits), and role i holds x_i and x_(i+1). Roles i and i+1 share a generator, so that they
 draw a common part, and all three a sharing of 0, without a message. A product is one word from each role to the one
-before it. Truncation makes role 2 the dealer of the two others for a moment; comparisons add x_0 + x_1, which role 0
-knows, and x_2, which roles 1 and 2 know, bit by bit.
+before it. Truncation and comparison make role 2 the dealer of the two others for a moment (`jali.mpc.rep3_dealer`).
 
 References: Araki, Furukawa, Lindell, Nof, Ohara 2016 (ePrint 2016/768); Mohassel, Rindal 2018, ABY3 (ePrint
 2018/403). The docs page "explanation/protocols/rep3" has the formulas and the security argument.

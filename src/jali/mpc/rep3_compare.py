@@ -54,8 +54,8 @@ def sign(wires: Wires, x: Replicated) -> Generator[Round, Any, Replicated]:
     borrow = yield from _tree(wires, dealing, part, masks, monomials, borrow=True)
 
     def result() -> NDArray[np.uint64]:
-        known = compare.top_bits(c) if wires.role == 0 else np.zeros_like(top)
-        return np.bitwise_xor(borrow[0], top) ^ known
+        own: NDArray[np.uint64] = borrow[0] ^ top
+        return own ^ compare.top_bits(c) if wires.role == 0 else own
 
     return (yield from _replicated(wires, dealing, _computed(wires, (width,), result), x.shape))
 
