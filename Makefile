@@ -8,6 +8,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMPS := $(VENV)/stamps
 NATIVE := $(wildcard CMakeLists.txt) $(shell find src/jali/kernels/native -type f 2>/dev/null)
+# An editable install lists the modules: it is renewed when one comes or goes, which changes its folder.
+FOLDERS := $(shell find src/jali -type d -not -name __pycache__)
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
@@ -68,7 +70,7 @@ $(STAMPS)/venv:
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
 	@mkdir -p $(@D) && touch $@
 
-$(STAMPS)/jali: $(STAMPS)/venv pyproject.toml $(NATIVE)
+$(STAMPS)/jali: $(STAMPS)/venv pyproject.toml $(NATIVE) $(FOLDERS)
 	@echo "building jali and installing what it needs (a minute or two, the first time)"
 	@$(BIN)/pip install --quiet --editable ".[all]"
 	@touch $@
