@@ -92,7 +92,7 @@ def test_plan_of_pinned_shapes_equals_the_run(fed: jali.Federation) -> None:
     assert "dealer" in "".join(plan.trust)
 
 
-def test_a_value_is_shared_once_and_opened_once(fed: jali.Federation) -> None:
+def test_a_value_is_shared_once_however_often_it_is_used(fed: jali.Federation) -> None:
     mpc = fed.mpc("alice", "bob")
     x, y = fed.plain("alice")(ramp)(100), fed.plain("bob")(ramp)(100)
     for _ in range(3):

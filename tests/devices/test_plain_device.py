@@ -127,7 +127,7 @@ def test_values_are_freed_with_their_last_handle(fed: jali.Federation) -> None:
     alice = fed.plain("alice")
     x = alice(arange)(4)
     jali.reveal(x, to=alice)
-    runtime = fed.runtime("alice")
+    runtime = fed.program.runtimes["alice"]
     assert x.node.index in runtime._values
     index = x.node.index
     del x
@@ -153,7 +153,7 @@ def test_ledger_of_every_party_has_the_reveal(fed: jali.Federation) -> None:
     jali.reveal(x, to="bob")
     fed.report()
     for party in ("alice", "bob"):
-        [entry] = fed.runtime(party).ledger.entries
+        [entry] = fed.program.runtimes[party].ledger.entries
         assert entry.body["disclosures"][0]["to"] == "bob"
 
 

@@ -51,14 +51,14 @@ def test_only_one_party_learns(fed: Any) -> None:
         left, right = jali.align(*_both(fed), on="id", learns=learns)
         assert left is None
         assert sorted(jali.reveal(right, to="bureau")["y"].tolist()) == [10, 20]
-        node = fed.graph.nodes[-3]
+        node = fed.program.graph.nodes[-3]
         assert node.operation == "psi.align"
         assert not [leak for leak in node.leaks if leak.to == "bank" and "which" in leak.what]
 
 
 def test_disclosures_are_on_the_node(fed: Any) -> None:
     jali.align(*_both(fed), on="id")
-    leaks = next(node for node in fed.graph.nodes if node.operation == "psi.align").leaks
+    leaks = next(node for node in fed.program.graph.nodes if node.operation == "psi.align").leaks
     assert {(leak.to, leak.what.split(" ")[0]) for leak in leaks} == {
         (party, word) for party in ("bank", "bureau") for word in ("the", "which", "in")
     }
@@ -88,7 +88,7 @@ def test_what_cannot_be_aligned_is_refused_at_once(fed: Any) -> None:
         jali.align(left, right, on="id", protocol="ecdhh")
     with pytest.raises(UnknownName, match="no normalisation"):
         jali.align(left, right, on="id", normalise="nfc")
-    assert not [node for node in fed.graph.nodes if node.operation == "psi.align"]
+    assert not [node for node in fed.program.graph.nodes if node.operation == "psi.align"]
 
 
 @pytest.mark.parametrize(("columns", "error"), [({"name": ["ana"]}, ColumnMissing), ({"id": [1, 2]}, PsiKeysDiffer)])

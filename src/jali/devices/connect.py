@@ -78,7 +78,7 @@ def reveal(x: Handle | Placeholder, *, to: Any) -> Any:
     Cost: 1 round; 8 bytes an element from each evaluator.
     Raises: what ended the run, if it failed; JaliError of any kind.
     """
-    return x.federation.reveal(x, to)
+    return x.program.reveal(x, to)
 
 
 def with_helper(parties: tuple[str, ...]) -> config.Federation:
@@ -110,7 +110,7 @@ def _federation(settings: config.Federation, sessions: dict[str, Session]) -> Fe
     for party, session in sessions.items():
         ledger = Ledger(party, _ledger_path(settings, party))
         runtime = Runtime(session, ledger, node_s=settings.network.node_s, progress=listeners.tell)
-        federation.host(runtime)
+        federation.program.host(runtime)
     _open.add(federation)
     return federation
 

@@ -19,13 +19,13 @@ from jali.graph.fingerprint import user_source
 from jali.graph.node import Visibility
 
 if TYPE_CHECKING:
-    from jali.devices.federation import Federation
+    from jali.devices.program import Program
     from jali.graph.node import Node
 
 __all__ = ["MOVES", "move", "owner_of", "reveal_node"]
 
 MOVES: Final[Registry] = Registry("jali.moves", builtin={"plain to mpc": "jali.devices.moves:share_node"})
-"""From "kind to kind" to a function `(federation, node, device) -> Node`."""
+"""From "kind to kind" to a function `(program, node, device) -> Node`."""
 
 
 def move(handle: Handle, device: Any) -> Handle:
@@ -43,16 +43,16 @@ def move(handle: Handle, device: Any) -> Handle:
             "on the device where it is, or reveal it to a party first if that party may see it",
             source=user_source(),
         )
-    return handle.derived(layout, lambda: Handle(handle.federation, MOVES.get(name)(handle.federation, node, device)))
+    return handle.derived(layout, lambda: Handle(handle.program, MOVES.get(name)(handle.program, node, device)))
 
 
-def reveal_node(federation: Federation, source: Node, targets: tuple[str, ...]) -> Node:
+def reveal_node(program: Program, source: Node, targets: tuple[str, ...]) -> Node:
     """Add the node that shows a value to `targets`."""
     layout = source.attributes.get("device")
     owner = "" if layout is not None else owner_of(source)
     holders = (owner,) if layout is None else layout.evaluators
-    everybody = set(targets) >= set(federation.parties)
-    return federation.append(
+    everybody = set(targets) >= set(program.parties)
+    return program.append(
         f"{_kind(source)}.reveal",
         device=", ".join(targets),
         participants=tuple(dict.fromkeys((*holders, *targets))),

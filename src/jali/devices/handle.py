@@ -12,7 +12,7 @@ from jali.crypto.hashing import digest
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from jali.devices.federation import Federation
+    from jali.devices.program import Program
     from jali.graph.node import Node
 
 __all__ = ["Handle", "ObjectHandle", "Placeholder"]
@@ -24,14 +24,14 @@ class Handle:
     Dropping the last handle frees the value at its device.
     """
 
-    __slots__ = ("__weakref__", "_derived", "federation", "node")
+    __slots__ = ("__weakref__", "_derived", "node", "program")
 
-    def __init__(self, federation: Federation, node: Node) -> None:
+    def __init__(self, program: Program, node: Node) -> None:
         """Made by devices, not by users."""
-        self.federation = federation
+        self.program = program
         self._derived: dict[Any, Handle] = {}
         self.node = node
-        weakref.finalize(self, federation.drop, node)
+        weakref.finalize(self, program.drop, node)
 
     def derived(self, key: Any, make: Callable[[], Handle]) -> Handle:
         """A value made of this one (an element, its shares on a device): made once, kept as long as this handle."""
@@ -46,11 +46,11 @@ class Handle:
 
     def __getitem__(self, key: int | str) -> Handle:
         """An element of a tuple, list or dict that lives on the device."""
-        return self.federation.item(self, (key,))
+        return self.program.item(self, (key,))
 
     def element(self, path: tuple[int | str, ...]) -> Handle:
         """The element at a path; this handle itself for the empty path."""
-        return self.federation.item(self, path) if path else self
+        return self.program.item(self, path) if path else self
 
     def __repr__(self) -> str:
         """Where the value is, who can see it, and where it came from; never the value."""
@@ -91,9 +91,9 @@ class ObjectHandle(Handle):
 
     __slots__ = ("_last",)
 
-    def __init__(self, federation: Federation, node: Node) -> None:
+    def __init__(self, program: Program, node: Node) -> None:
         """Made by `device(Class)(...)`."""
-        super().__init__(federation, node)
+        super().__init__(program, node)
         self._last: Handle | None = None
 
     def __getattr__(self, method: str) -> Callable[..., Handle]:
@@ -109,12 +109,12 @@ class ObjectHandle(Handle):
         return call
 
     def _call(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Handle:
-        federation, node = self.federation, self.node
+        program, node = self.program, self.node
         last = node if self._last is None else self._last.node
-        arguments, inputs, fingerprint = federation.bind(args, kwargs)
+        arguments, inputs, fingerprint = program.bind(args, kwargs)
         for handle in inputs:
-            federation.require_visible(handle.node, node.visibility.owner, method)
-        called = federation.append(
+            program.require_visible(handle.node, node.visibility.owner, method)
+        called = program.append(
             "plain.call",
             device=node.device,
             participants=node.participants,
@@ -124,7 +124,7 @@ class ObjectHandle(Handle):
             visibility=node.visibility,
             text=f"{node.text}.{method}",
         )
-        return Handle(federation, called)
+        return Handle(program, called)
 
 
 class Placeholder:
@@ -139,9 +139,9 @@ class Placeholder:
         self.targets = targets
 
     @property
-    def federation(self) -> Federation:
-        """The federation of the program."""
-        return self._root.federation
+    def program(self) -> Program:
+        """The program that the value belongs to."""
+        return self._root.program
 
     def handle(self) -> Handle:
         """What devices take in place of the value."""

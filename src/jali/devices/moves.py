@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from jali.devices.federation import Federation
     from jali.devices.mpc import MpcDevice
+    from jali.devices.program import Program
     from jali.devices.roles import Layout
     from jali.graph.context import Context
     from jali.graph.node import Node
@@ -35,11 +35,11 @@ __all__ = ["RevealMove", "ShareMove", "share_node"]
 OUTLINE = "~outline"
 
 
-def share_node(federation: Federation, node: Node, device: MpcDevice) -> Node:
+def share_node(program: Program, node: Node, device: MpcDevice) -> Node:
     """Add the node that moves a value of a plain device to an mpc device."""
     owner = owner_of(node)
     participants = tuple(dict.fromkeys((owner, *device.participants)))
-    return federation.append(
+    return program.append(
         "mpc.share",
         device=device.name,
         participants=participants,

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
 
     from jali.core import config
-    from jali.devices.federation import Federation
+    from jali.devices.program import Program
     from jali.graph.context import Context
     from jali.mpc.contract import MpcProtocol
-    from jali.mpc.ir import Program
+    from jali.mpc.ir import Program as Compiled
     from jali.mpc.rounds import Round
 
 __all__ = ["MpcCall", "MpcDevice", "run_on_secrets"]
@@ -33,19 +33,19 @@ class MpcDevice:
 
     kind = "mpc"
 
-    def __init__(self, federation: Federation, name: str, layout: Layout) -> None:
+    def __init__(self, program: Program, name: str, layout: Layout) -> None:
         """Made by `Federation.mpc` or from the federation file."""
-        self.federation = federation
+        self.program = program
         self.name = name
         self.layout = layout
         self.parties = layout.evaluators
         self.participants = tuple(dict.fromkeys(layout.roles))
 
     @classmethod
-    def from_settings(cls, federation: Federation, name: str, settings: config.Device) -> MpcDevice:
+    def from_settings(cls, program: Program, name: str, settings: config.Device) -> MpcDevice:
         """The device of that name in the federation file."""
         return cls.make(
-            federation,
+            program,
             settings.parties,
             name=name,
             protocol=settings.protocol,
@@ -56,7 +56,7 @@ class MpcDevice:
     @classmethod
     def make(
         cls,
-        federation: Federation,
+        program: Program,
         parties: tuple[str, ...],
         *,
         name: str = "",
@@ -75,19 +75,17 @@ class MpcDevice:
         dealt = names[-1] == "dealer"
         roles = parties
         if dealt:
-            roles = (*parties, cls._dealer(federation, parties, dealer, insecure_dealer))
+            roles = (*parties, cls._dealer(program, parties, dealer, insecure_dealer))
         if len(roles) != len(names) or len(set(parties)) != len(parties):
             wanted = len(names) - dealt
             raise DeviceInvalid(
                 f"protocol {chosen!r} runs between {wanted} different parties, found {', '.join(parties)}"
             )
         label = name or f"mpc({', '.join(parties)})"
-        return cls(federation, label, Layout(chosen, tuple(roles), tuple(parties)))
+        return cls(program, label, Layout(chosen, tuple(roles), tuple(parties)))
 
     @staticmethod
-    def _dealer(
-        federation: Federation, parties: tuple[str, ...], dealer: str | None, insecure_dealer: str | None
-    ) -> str:
+    def _dealer(program: Program, parties: tuple[str, ...], dealer: str | None, insecure_dealer: str | None) -> str:
         if insecure_dealer:
             sys.stderr.write(
                 f"warning: {insecure_dealer!r} is the dealer of {' and '.join(parties)} as insecure_dealer: "
@@ -95,7 +93,7 @@ class MpcDevice:
             )
             return insecure_dealer
         if dealer is None:
-            helpers = [p for p, s in federation.settings.parties.items() if s.role == "helper"]
+            helpers = [p for p, s in program.settings.parties.items() if s.role == "helper"]
             dealer = helpers[0] if helpers else None
         if dealer is None:
             raise DeviceInvalid(
@@ -121,10 +119,10 @@ class MpcDevice:
     def _call(
         self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], *, returns: Any
     ) -> Any:
-        federation, layout = self.federation, self.layout
-        arguments, inputs, fingerprint = federation.bind(args, kwargs)
+        program, layout = self.program, self.layout
+        arguments, inputs, fingerprint = program.bind(args, kwargs)
         shared = [move(handle, self) for handle in inputs]
-        node = federation.append(
+        node = program.append(
             "mpc.call",
             device=self.name,
             participants=self.participants,
@@ -134,7 +132,7 @@ class MpcDevice:
             visibility=Visibility("secret", self.name),
             text=function_name(function),
         )
-        return federation.results(node, returns)
+        return program.results(node, returns)
 
     def __repr__(self) -> str:
         """Protocol and parties."""
@@ -164,7 +162,7 @@ class MpcCall:
 
 
 def run_on_secrets(
-    program: Program, protocol: MpcProtocol, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    program: Compiled, protocol: MpcProtocol, args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> Generator[Round, Any, Any]:
     """Run a compiled function at one role on its arguments; the result nests as the function's own."""
     from jali.mpc.engine import SecretArray

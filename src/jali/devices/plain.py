@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from jali.core import config
-    from jali.devices.federation import Federation
+    from jali.devices.program import Program
     from jali.graph.context import Context
     from jali.graph.operation import NodeContext
 
@@ -30,9 +30,9 @@ class PlainDevice:
 
     kind = "plain"
 
-    def __init__(self, federation: Federation, name: str, party: str) -> None:
+    def __init__(self, program: Program, name: str, party: str) -> None:
         """Made by `Federation.plain` or from the federation file."""
-        self.federation = federation
+        self.program = program
         self.name = name
         self.party = party
         self.parties = (party,)
@@ -52,11 +52,11 @@ class PlainDevice:
     def _call(
         self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], *, returns: Any
     ) -> Any:
-        federation, name = self.federation, function_name(function)
-        arguments, inputs, fingerprint = federation.bind(args, kwargs)
+        program, name = self.program, function_name(function)
+        arguments, inputs, fingerprint = program.bind(args, kwargs)
         for handle in inputs:
-            federation.require_visible(handle.node, self.party, name)
-        node = federation.append(
+            program.require_visible(handle.node, self.party, name)
+        node = program.append(
             "plain.call",
             device=self.name,
             participants=self.parties,
@@ -67,13 +67,13 @@ class PlainDevice:
             text=name,
         )
         if isinstance(function, type) and returns is None:
-            return ObjectHandle(federation, node)
-        return federation.results(node, returns)
+            return ObjectHandle(program, node)
+        return program.results(node, returns)
 
     @classmethod
-    def from_settings(cls, federation: Federation, name: str, settings: config.Device) -> PlainDevice:
+    def from_settings(cls, program: Program, name: str, settings: config.Device) -> PlainDevice:
         """The device of that name in the federation file."""
-        return cls(federation, name, settings.party or "")
+        return cls(program, name, settings.party or "")
 
     def __repr__(self) -> str:
         """Kind and party."""

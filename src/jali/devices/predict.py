@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a program will cost and whom it trusts, before it runs, from shapes alone.
 
-Rounds and bytes are exact: the roles of every MPC node are run on arrays that have shapes and no content, in program
-order, so that what an earlier node has opened costs a later one nothing, as in the real run.
+Rounds and bytes are exact: the roles of every MPC node are run on arrays that have shapes and no content, and they
+take the decisions that the real roles take.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from jali.core.table import Table
 from jali.core.threat import Cost, Leak
 from jali.crypto.hashing import digest
 from jali.devices.handle import Handle
+from jali.devices.plain import PlainDevice
 from jali.graph.node import Visibility
 from jali.graph.operation import ABSENT
 from jali.psi.contract import PSI_PROTOCOLS
@@ -67,8 +68,8 @@ def align(
         "to": learners,
         "trust": _trust(protocol, owners),
     }
-    federation = left.federation
-    node = federation.append(
+    program = left.program
+    node = program.append(
         AlignOperation.name,
         device=", ".join(owners),
         participants=owners,
@@ -79,8 +80,8 @@ def align(
         text=f"align on {on!r}",
         leaks=AlignOperation().leaks(attributes, owners),
     )
-    joined = Handle(federation, node)
-    handles = [federation.plain(owner)(aligned)(joined) if owner in learners else None for owner in owners]
+    joined = Handle(program, node)
+    handles = [PlainDevice(program, owner, owner)(aligned)(joined) if owner in learners else None for owner in owners]
     return handles[0], handles[1]
 
 
