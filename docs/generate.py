@@ -178,7 +178,7 @@ def _below(root: type[JaliError]) -> list[type[JaliError]]:
 
 
 def _children(cls: type[JaliError]) -> list[type[JaliError]]:
-    return [child for child in cls.__subclasses__() if child.__module__ == JaliError.__module__]
+    return [child for child in cls.__subclasses__() if child.__module__.startswith("jali.core.errors.")]
 
 
 def _first(cls: type[JaliError]) -> str:

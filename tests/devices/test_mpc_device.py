@@ -140,6 +140,13 @@ def test_one_party_alone_computes_in_fixed_point_by_itself(fed: jali.Federation)
     assert fed.report().rows[2].bytes_sent == 0
 
 
+def test_a_dealing_party_is_named_as_insecure(fed: jali.Federation) -> None:
+    fed.mpc("alice", "bob", insecure_dealer="bob")(lambda v: v)(fed.plain("alice")(ramp)(4))
+    [line] = fed.report().trust
+    assert "INSECURE: bob computes and deals" in line
+    assert "no evaluator colludes" not in line
+
+
 def test_a_federation_without_a_helper_has_no_dealer(tmp_path: Any) -> None:
     fed = jali.simulate("alice", "bob")
     lonely = jali.Federation(

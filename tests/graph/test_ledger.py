@@ -61,6 +61,16 @@ def test_cut_off_line_is_noticed(written: Path) -> None:
         verify(written)
 
 
+def test_removed_end_is_noticed_by_who_noted_the_head(written: Path) -> None:
+    _, head = verify(written)
+    Ledger("alice", written).append("node", {})
+    assert verify(written, containing=head)[0] == 6
+    written.write_bytes(b"".join(written.read_bytes().splitlines(keepends=True)[:3]))
+    assert verify(written)[0] == 3
+    with pytest.raises(LedgerBroken, match="removed at its end"):
+        verify(written, containing=head)
+
+
 def test_foreign_line_is_noticed(written: Path) -> None:
     written.write_bytes(b"{}\n" + written.read_bytes())
     with pytest.raises(LedgerBroken, match="line 1 is not a ledger entry"):

@@ -103,7 +103,9 @@ class Network(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 class Ledger(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The record of what was computed and disclosed."""
 
-    directory: Annotated[str, Meta(description="directory of the hash-chained ledger; empty means none")] = ""
+    directory: Annotated[
+        str, Meta(description="folder of the hash-chained ledger, beside the file; empty means none")
+    ] = "ledger"
 
 
 class Federation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -66,7 +66,8 @@ def connect(path: str | Path | None = None, *, me: str | None = None) -> Federat
         return _simulation(settings)
     from jali.transport.connect import connect_tls
 
-    return _federation(settings, {party: connect_tls(settings, party, program_digest=_script_digest())})
+    sessions = {party: connect_tls(settings, party, program_digest=_script_digest())}
+    return _federation(settings, sessions, kept=True)
 
 
 def reveal(x: Handle | Placeholder, *, to: Any) -> Any:
@@ -102,13 +103,13 @@ def _simulation(settings: config.Federation) -> Federation:
     from jali.transport.memory import connect_memory
 
     sessions = connect_memory(settings.parties, federation_digest=settings.digest())
-    return _federation(settings, sessions)
+    return _federation(settings, sessions, kept=False)
 
 
-def _federation(settings: config.Federation, sessions: dict[str, Session]) -> Federation:
+def _federation(settings: config.Federation, sessions: dict[str, Session], *, kept: bool) -> Federation:
     federation = Federation(settings)
     for party, session in sessions.items():
-        ledger = Ledger(party, _ledger_path(settings, party))
+        ledger = Ledger(party, _ledger_path(settings, party) if kept else None)
         runtime = Runtime(session, ledger, node_s=settings.network.node_s, progress=listeners.tell)
         federation.program.host(runtime)
     _open.add(federation)

@@ -63,6 +63,8 @@ def trust(nodes: Sequence[Node]) -> tuple[str, ...]:
         threat = protocol.threat
         players = ", ".join(f"{party} ({name})" for name, party in zip(protocol.roles, layout.roles, strict=True))
         assumed = "; ".join(threat.assumptions)
+        if layout.insecure:
+            assumed = f"INSECURE: {layout.insecure} computes and deals, so it can read every secret of this device"
         lines.append(
             f"{layout.protocol} of {players}: {threat.adversary}, {threat.corrupt} of {threat.parties} may be corrupt; "
             f"{assumed} ({threat.paper})"

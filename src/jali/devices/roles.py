@@ -42,6 +42,11 @@ class Layout(msgspec.Struct, frozen=True):
         """What the identity of a node on the device covers."""
         return digest("devices.layout", self.protocol, "\0".join(self.roles))
 
+    @property
+    def insecure(self) -> str:
+        """The party that computes and deals, so that it can read every secret; "" if there is none."""
+        return next((party for party in self.roles[len(self.evaluators) :] if party in self.evaluators), "")
+
     def played_by(self, party: str) -> tuple[int, ...]:
         """The roles of a party: one, or two where a party deals for itself."""
         return tuple(role for role, name in enumerate(self.roles) if name == party)

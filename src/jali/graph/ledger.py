@@ -91,12 +91,16 @@ class Ledger:
             ) from error
 
 
-def verify(path: Path) -> tuple[int, str]:
-    """Check every link of a ledger file; give the number of entries and the last hash.
+def verify(path: Path, *, containing: str | None = None) -> tuple[int, str]:
+    """Check every link of a ledger file; give the number of entries and the last hash, its head.
 
-    Raises: LedgerBroken naming the first line that does not follow from the one before.
+    Entries that were removed at the end leave a chain that holds: name a head that was noted down before, in
+    `containing`, to notice that.
+
+    Raises: LedgerBroken naming the first line that does not follow from the one before, or the head that is missing.
     """
     number, head = 0, GENESIS
+    found = containing in {None, GENESIS}
     for line in _lines(path):
         place = f"{path}: line {number + 1}"
         if not line.endswith(b"\n"):
@@ -112,6 +116,9 @@ def verify(path: Path) -> tuple[int, str]:
         if _hash(fields) != claimed:
             raise LedgerBroken(f"{place} was changed after it was written")
         number, head = number + 1, claimed
+        found = found or head == containing
+    if not found:
+        raise LedgerBroken(f"{path}: the head {containing} is not in the chain; entries were removed at its end")
     return number, head
 
 

@@ -53,8 +53,6 @@ def set_up(directory: Path) -> Path:
         shutil.copyfile(job.__file__, directory / JOB)
         write_customers(directory / "bank", directory / "bureau")
         federation = create_federation(directory / "federation", PARTIES, helpers=HELPERS)
-        with federation.open("a", encoding="utf-8") as file:
-            file.write('\n[ledger]\ndirectory = "ledger"\n')
     except OSError as error:
         raise WriteFailed(f"cannot use the directory {str(directory)!r}: {error.strerror}") from None
     return federation

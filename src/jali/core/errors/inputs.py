@@ -174,7 +174,7 @@ class ModelParameterError(InputError):
 
 
 class LedgerBroken(InputError):
-    """An entry of a ledger was changed, removed, inserted or cut off."""
+    """An entry of a ledger was changed, removed, inserted or moved, or a line was cut off."""
 
     code = "J1080"
 
