@@ -57,6 +57,21 @@ def test_a_simulation_gets_a_federation_of_its_parties(program: Path) -> None:
     assert done.stdout.splitlines() == ["[] simulate -", "['bank', 'client[0]', 'client[1]', 'dealer'] True"]
 
 
+def test_a_plan_runs_nothing_and_shows_who_would_learn_what(tmp_path: Path) -> None:
+    program = write(
+        tmp_path / "job.py",
+        "import jali, pathlib\n"
+        "with jali.connect() as fed:\n"
+        "    x = fed.plain('alice')(lambda: pathlib.Path('ran').touch())()\n"
+        "    print(jali.reveal(x, to='bob'))\n",
+    )
+    done = run(program, "--parties", "alice,bob", "--explain")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("<revealed to bob only>\nPlan of 2 nodes for alice, bob, dealer; nothing has run\n")
+    assert "bob learns the value of <lambda>" in done.stdout
+    assert not (tmp_path / "ran").exists()
+
+
 def test_one_party_is_told_who_it_is(program: Path, tmp_path: Path) -> None:
     file = write(tmp_path / "f.toml", "[parties.bank]\n[parties.bureau]\n")
     done = run(program, "--federation", file, "--as", "bank", "--", "--as", "x")

@@ -33,6 +33,9 @@ EVERYBODY = "all"
 @click.option("--as", "party", metavar="PARTY", help="Be this party; the others run elsewhere.")
 @click.option("--parties", metavar="A,B,...", help="One process a party on this machine ('all': all of the file).")
 @click.option("--simulate", is_flag=True, help="All parties in this process, over memory.")
+@click.option(
+    "--explain", is_flag=True, help="Run nothing: print what would happen, who would learn what, and the cost."
+)
 def command(
     *,
     program: Path,
@@ -41,8 +44,9 @@ def command(
     party: str | None,
     parties: str | None,
     simulate: bool,
+    explain: bool,
 ) -> int:
-    """Run PROGRAM with ARGUMENTS: as one party, as several processes, or simulated.
+    """Run PROGRAM with ARGUMENTS: as one party, as several processes, or simulated; or only --explain it.
 
     Without --as, --parties or --simulate the program runs by itself, as with python.
     """
@@ -51,6 +55,8 @@ def command(
         raise click.UsageError("choose one of --as, --parties and --simulate")
     if names == []:
         raise click.UsageError("--parties names nobody: say --parties alice,bob")
+    if explain:
+        return _explain(program, arguments, federation=federation, parties=names)
     if party is not None:
         return run_here(program, arguments, federation=_required(federation), party=party)
     if simulate:
@@ -63,7 +69,12 @@ def command(
 
 
 def run_here(
-    program: Path, arguments: tuple[str, ...] = (), *, federation: Path | None = None, party: str | None = None
+    program: Path,
+    arguments: tuple[str, ...] = (),
+    *,
+    federation: Path | None = None,
+    party: str | None = None,
+    mode: str = "",
 ) -> int:
     """Run a program in this process, as one party, or as all when there is no `party`; give its exit status.
 
@@ -73,7 +84,7 @@ def run_here(
     from jali.cli.script import run_script
 
     tether()
-    environment = {"JALI_MODE": "party" if party else "simulate"}
+    environment = {"JALI_MODE": mode or ("party" if party else "simulate")}
     if federation is not None:
         _announce(_loaded(federation, party))
         environment["JALI_FEDERATION"] = str(federation.absolute())
@@ -109,9 +120,26 @@ def run_parties(
         return launch(processes)
 
 
-def _simulate(program: Path, arguments: tuple[str, ...], *, federation: Path | None, parties: list[str] | None) -> int:
+def _explain(program: Path, arguments: tuple[str, ...], *, federation: Path | None, parties: list[str] | None) -> int:
+    """Trace the program; what it prints itself comes first, then its plan."""
+    from jali.devices.connect import EXPLAIN, plans
+
+    status = _simulate(program, arguments, federation=federation, parties=parties, mode=EXPLAIN)
+    for report in plans():
+        click.echo(report)
+    return status
+
+
+def _simulate(
+    program: Path,
+    arguments: tuple[str, ...],
+    *,
+    federation: Path | None,
+    parties: list[str] | None,
+    mode: str = "",
+) -> int:
     if parties is None or federation is not None:
-        return run_here(program, arguments, federation=federation)
+        return run_here(program, arguments, federation=federation, mode=mode)
     from tempfile import TemporaryDirectory
 
     from jali.core import config
@@ -120,7 +148,7 @@ def _simulate(program: Path, arguments: tuple[str, ...], *, federation: Path | N
     with TemporaryDirectory(prefix="jali-") as directory:
         file = Path(directory) / "federation.toml"
         file.write_text(to_toml(config.local(_with_helper(parties), helpers=[HELPER])), encoding="utf-8")
-        return run_here(program, arguments, federation=file)
+        return run_here(program, arguments, federation=file, mode=mode)
 
 
 def _prepared(stack: ExitStack, parties: list[str], federation: Path | None) -> tuple[Path, list[str]]:

@@ -19,12 +19,15 @@ from jali.graph.runtime import Runtime
 
 if TYPE_CHECKING:
     from jali.devices.handle import Handle, Placeholder
+    from jali.devices.report import Report
     from jali.transport.session import Session
 
-__all__ = ["abandon_all", "close_all", "connect", "reveal", "simulate", "with_helper"]
+__all__ = ["abandon_all", "close_all", "connect", "plan", "plans", "reveal", "simulate", "with_helper"]
 
 HELPER = "dealer"
+EXPLAIN = "explain"
 
+_planned: list[Federation] = []
 _open: weakref.WeakSet[Federation] = weakref.WeakSet()
 
 
@@ -55,8 +58,9 @@ def connect(path: str | Path | None = None, *, me: str | None = None) -> Federat
     """
     mode = os.environ.get("JALI_MODE", "")
     found = path or os.environ.get("JALI_FEDERATION")
-    party = me or (os.environ.get("JALI_PARTY") if mode != "simulate" else None)
-    if found is None or (party is None and mode != "simulate"):
+    together = mode in {"simulate", EXPLAIN}
+    party = None if together else me or os.environ.get("JALI_PARTY")
+    if found is None or (party is None and not together):
         raise ModeUnknown(
             "jali.connect() does not know which party this is: start the program with `jali run PROGRAM.py` "
             "(--simulate, --parties or --as), or call jali.connect('federation.toml', me='PARTY')"
@@ -99,7 +103,21 @@ def abandon_all(error: BaseException) -> None:
         federation.abandon(failure(error))
 
 
+def plan(settings: config.Federation) -> Federation:
+    """A federation in which nothing runs: programs are traced and priced (see `jali.explain`)."""
+    planned = Federation(settings)
+    _planned.append(planned)
+    return planned
+
+
+def plans() -> list[Report]:
+    """What the programs of this process would do, where `jali run --explain` only plans them."""
+    return [planned.report() for planned in _planned]
+
+
 def _simulation(settings: config.Federation) -> Federation:
+    if os.environ.get("JALI_MODE") == EXPLAIN:
+        return plan(settings)
     from jali.transport.memory import connect_memory
 
     sessions = connect_memory(settings.parties, federation_digest=settings.digest())

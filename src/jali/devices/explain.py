@@ -34,11 +34,7 @@ def explain(program: Callable[[Federation], Any], federation: str | Path | Seque
     >>> [leak.to for leak in jali.explain(job, ["alice", "bob"]).disclosures if "value" in leak.what]
     ['alice']
     """
-    file = isinstance(federation, (str, Path))
     settings = config.load(federation) if isinstance(federation, (str, Path)) else with_helper(tuple(federation))
     planning = Federation(settings)
     program(planning)
-    report = planning.report()
-    where = str(federation) if file else ", ".join(settings.parties)
-    title = f"Plan of {len(report.rows)} nodes for {where}; nothing has run"
-    return type(report)(title=title, parties=report.parties, rows=report.rows, trust=report.trust)
+    return planning.report()

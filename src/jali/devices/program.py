@@ -145,9 +145,13 @@ class Program:
             runtime.settle()
         records = [runtime.records for runtime in self.runtimes.values()]
         outlines = {i: r.outline for records_ in records for i, r in records_.items() if r.outline is not None}
+        count = len(self.graph.nodes)
+        title = f"Program of {count} nodes at {', '.join(self.runtimes)}"
+        if not self.runtimes:
+            title = f"Plan of {count} nodes for {', '.join(self.parties)}; nothing has run"
         planned = predict(self.graph.nodes, outlines) if predicted else {}
         return Report(
-            title=f"Program of {len(self.graph.nodes)} nodes at {', '.join(self.runtimes) or 'nobody'}",
+            title=title,
             parties=self.parties,
             rows=merge_rows(self.graph.nodes, records, planned),
             trust=trust(self.graph.nodes),

@@ -76,17 +76,16 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
     def __str__(self) -> str:
         """Aligned text: nodes, disclosures, trust."""
-        lines = [self.title, "", *_aligned([_HEADER, *(_cells(row) for row in self.rows)]), "", "Who learns what"]
+        lines = [self.title, "", *_aligned(_table(self.rows)), "", "Who learns what"]
         lines += [f"  {leak.to} learns {leak.what} ({leak.why})" for leak in self.disclosures] or ["  nobody, anything"]
         if self.trust:
             lines += ["", "What is trusted", *(f"  {line}" for line in self.trust)]
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        head = "".join(f"<th>{escape(cell)}</th>" for cell in _HEADER)
-        body = "".join(
-            "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in _cells(row)) + "</tr>" for row in self.rows
-        )
+        header, *rows = _table(self.rows)
+        head = "".join(f"<th>{escape(cell)}</th>" for cell in header)
+        body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
         learns = "".join(f"<li>{escape(f'{leak.to} learns {leak.what}')}</li>" for leak in self.disclosures)
         return f"<table><tr>{head}</tr>{body}</table><ul>{learns}</ul>"
 
@@ -125,7 +124,15 @@ def merge_rows(
     return tuple(rows)
 
 
-_HEADER = ("", "node", "on", "seen by", "bytes", "planned", "rounds", "planned", "seconds", "from")
+def _table(rows: Sequence[Row]) -> list[tuple[str, ...]]:
+    """The header and the rows as text, without the columns that nobody has anything in."""
+    cells = [_cells(row) for row in rows]
+    kept = [i for i, column in enumerate(zip(*cells, strict=True)) if any(column)]
+    return [tuple(row[i] for i in kept) for row in (_HEADER, *cells)]
+
+
+_NUMBERS = {"#", "bytes", "planned", "rounds", "seconds"}
+_HEADER = ("#", "node", "on", "seen by", "bytes", "planned", "rounds", "planned", "seconds", "from")
 
 
 def _cells(row: Row) -> tuple[str, ...]:
@@ -150,7 +157,7 @@ def _number(value: int | None) -> str:
 
 def _aligned(table: list[tuple[str, ...]]) -> list[str]:
     widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))]
-    right = {0, 4, 5, 6, 7, 8}
+    right = {i for i, name in enumerate(table[0]) if name in _NUMBERS}
     return [
         "  ".join(
             c.rjust(w) if i in right else c.ljust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))
