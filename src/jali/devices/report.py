@@ -131,8 +131,8 @@ def _table(rows: Sequence[Row]) -> list[tuple[str, ...]]:
     return [tuple(row[i] for i in kept) for row in (_HEADER, *cells)]
 
 
-_NUMBERS = {"#", "bytes", "planned", "rounds", "seconds"}
-_HEADER = ("#", "node", "on", "seen by", "bytes", "planned", "rounds", "planned", "seconds", "from")
+_NUMBERS = {"#", "bytes", "planned bytes", "rounds", "planned rounds", "seconds"}
+_HEADER = ("#", "node", "on", "seen by", "bytes", "planned bytes", "rounds", "planned rounds", "seconds", "from")
 
 
 def _cells(row: Row) -> tuple[str, ...]:
