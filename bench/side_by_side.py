@@ -37,7 +37,7 @@ def main() -> None:
     options = parser.parse_args()
     ours = rows([sys.executable, "-m", "jali", "bench", "mpc", "demo", "--json"], cwd=Path.cwd())
     script = next((Path(word) for word in options.peer if word.endswith(".py")), Path.cwd())
-    theirs = {row.get("op", row.get("case")): row for row in rows(options.peer, cwd=script.resolve().parent)}
+    theirs = {str(row.get("op", row.get("case"))): row for row in rows(options.peer, cwd=script.resolve().parent)}
     show(table(ours, theirs), label=options.label)
 
 

