@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from jali.mpc.rep3_wires import Wires
+    from jali.mpc.rep3_wires import Share, Wires
     from jali.mpc.rounds import Round
 
 __all__ = ["is_zero", "sign"]
@@ -31,11 +31,12 @@ __all__ = ["is_zero", "sign"]
 _ONE = np.uint64(1)
 
 
-def sign(wires: Wires, x: Replicated) -> Generator[Round, Any, Replicated]:
+def sign(wires: Wires, x: Share) -> Generator[Round, Any, Replicated]:
     """The top bit: msb(x) = msb(c) ^ msb(r) ^ [c mod 2^63 < r mod 2^63].
 
     Cost: 4 rounds, 5.1 B from roles 0 and 1, 59.9 B from role 2.
     """
+    (replicated,) = yield from wires.openings.open(x)
     width = layout(x.shape, bits=True)[0]
     dealing = Dealing(wires, x.shape)
     # Comparing the low 63 bits is comparing all 64 after a shift to the left.
@@ -43,7 +44,7 @@ def sign(wires: Wires, x: Replicated) -> Generator[Round, Any, Replicated]:
     dealing.deal(leaves, lambda: compare.leaf_monomials(_planes(dealing.r << _ONE)), bits=True)
     dealing.deal((width,), lambda: compare.top_bits(dealing.r), bits=True)
     masks = [_mask(dealing, rows, width, borrow=True) for rows in (32, 8)]
-    c, dealt, top, *monomials = yield from dealing.open(x)
+    c, dealt, top, *monomials = yield from dealing.open(replicated)
 
     def start() -> NDArray[np.uint64]:
         return compare.in_blocks(
@@ -60,16 +61,17 @@ def sign(wires: Wires, x: Replicated) -> Generator[Round, Any, Replicated]:
     return (yield from _replicated(wires, dealing, _computed(wires, (width,), result), x.shape))
 
 
-def is_zero(wires: Wires, x: Replicated) -> Generator[Round, Any, Replicated]:
+def is_zero(wires: Wires, x: Share) -> Generator[Round, Any, Replicated]:
     """Whether c equals r, bit by bit.
 
     Cost: 4 rounds, 2.6 B from roles 0 and 1, 52.9 B from role 2.
     """
+    (replicated,) = yield from wires.openings.open(x)
     width = layout(x.shape, bits=True)[0]
     dealing = Dealing(wires, x.shape)
     dealing.deal((15, 16, width), lambda: compare.leaf_monomials(_planes(dealing.r)), bits=True)
     masks = [_mask(dealing, rows, width, borrow=False) for rows in (16, 4)]
-    c, dealt, *monomials = yield from dealing.open(x)
+    c, dealt, *monomials = yield from dealing.open(replicated)
 
     def start() -> NDArray[np.uint64]:
         return compare.in_blocks(lambda *a: compare.leaf_equal(*a, leader=wires.role == 0), 16, _planes(c), dealt)
