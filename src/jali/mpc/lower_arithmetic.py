@@ -173,6 +173,11 @@ def _square(build: Builder, params: Any, x: Secret) -> Operand:
     return mul(build, x, x)
 
 
+@rule("one_minus_square")
+def _one_minus_square(build: Builder, params: Any, x: Secret) -> Operand:
+    return sub(build, build.public(np.float64(1.0)), mul(build, x, x))
+
+
 def mul(build: Builder, x: Operand, y: Operand) -> Operand:
     """x y, elementwise.
 

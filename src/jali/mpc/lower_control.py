@@ -150,7 +150,7 @@ def _as_bit(build: Builder, index: Operand) -> Operand:
 @rule("scan")
 def _scan(build: Builder, params: Any, *operands: Operand) -> Sequence[Operand]:
     """A loop with a known number of iterations."""
-    n_consts, n_carry = params["num_consts"], params["num_carry"]
+    n_consts, n_carry = _split_of(params)
     loop = _Loop(
         build,
         params["jaxpr"],
@@ -159,6 +159,14 @@ def _scan(build: Builder, params: Any, *operands: Operand) -> Sequence[Operand]:
         stacked=operands[n_consts + n_carry :],
     )
     return loop.lower(count=int(params["length"]), backwards=bool(params["reverse"]))
+
+
+def _split_of(params: Any) -> tuple[int, int]:
+    """How many constants and carries a scan has; jax 0.12 gives their trees in place of their numbers."""
+    if "num_consts" in params:
+        return params["num_consts"], params["num_carry"]
+    consts, carry, _ = params["ft_in"].unpack()
+    return len(consts.vals), len(carry.vals)
 
 
 @rule("while")
