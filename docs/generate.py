@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import re
 import textwrap
@@ -19,6 +20,7 @@ from jali.core.errors import JaliError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from types import ModuleType
 
 __all__ = ["pages"]
 
@@ -28,6 +30,16 @@ NOTE = "<!-- Written by docs/generate.py: change the code, then run `make docs`.
 API = """# Python interface
 
 What `import jali` offers. Names load when they are first used, so that the import itself is quick.
+"""
+
+PREPARATION = """# Preparation
+
+What `jali.prep` offers: filling, scaling, encoding and binning of one party's own columns, at its plain device.
+"""
+
+LEARNING = """# Learning and evaluation
+
+What `jali.ml` offers: functions in `jax.numpy` that run on an `mpc` device, and on plain arrays alike.
 """
 
 CLI = """# Command line
@@ -61,20 +73,21 @@ A message never holds a value of anybody's data: only names, shapes, types, line
 def pages() -> dict[Path, str]:
     """The path and the text of every generated page."""
     return {
-        REFERENCE / "api.md": api_page(),
+        REFERENCE / "api.md": NOTE + API + "\n" + entries(jali),
+        REFERENCE / "preparation.md": NOTE + PREPARATION + "\n" + entries(importlib.import_module("jali.prep")),
+        REFERENCE / "learning.md": NOTE + LEARNING + "\n" + entries(importlib.import_module("jali.ml")),
         REFERENCE / "cli.md": cli_page(),
         REFERENCE / "exit-status.md": exit_page(),
         REFERENCE / "errors" / "index.md": errors_page(),
     }
 
 
-def api_page() -> str:
-    """One section for each public name."""
-    return "\n".join([NOTE + API, *(_entry(name) for name in sorted(jali.__all__, key=str.lower))])
+def entries(module: ModuleType) -> str:
+    """One section for each public name of a module."""
+    return "\n".join(_entry(name, getattr(module, name)) for name in sorted(module.__all__, key=str.lower))
 
 
-def _entry(name: str) -> str:
-    value = getattr(jali, name)
+def _entry(name: str, value: Any) -> str:
     if not callable(value):
         return f"## `{name}`\n\n{_constant(name)}\n"
     text = f"## `{name}`\n\n```python no-run: a signature\n{_signature(name, value)}\n```\n\n{_docstring(value)}\n"
@@ -116,7 +129,8 @@ class _Annotation:
 
 
 def _shown(annotation: Any) -> Any:
-    return _Annotation(annotation) if isinstance(annotation, str) else annotation
+    text = getattr(annotation, "__forward_arg__", annotation)
+    return _Annotation(text) if isinstance(text, str) else annotation
 
 
 def _docstring(value: Any) -> str:

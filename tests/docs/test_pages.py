@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import re
 from typing import TYPE_CHECKING
 
 import pytest
 
-import jali
 from tests.docs.pages import DOCS, ROOT, pages
 
 if TYPE_CHECKING:
@@ -51,9 +51,14 @@ def test_the_glossary_has_every_word() -> None:
     assert all(re.search(rf"\b{word}\b", text) for word in ELSEWHERE)
 
 
-def test_public_names_stand_on_the_reference_page() -> None:
-    text = (DOCS / "reference" / "api.md").read_text("utf-8")
-    missing = [name for name in jali.__all__ if not re.search(rf"^## `{re.escape(name)}", text, re.MULTILINE)]
+@pytest.mark.parametrize(
+    ("module", "page"), [("jali", "api"), ("jali.prep", "preparation"), ("jali.ml", "learning")], ids=["", "prep", "ml"]
+)
+def test_public_names_stand_on_a_reference_page(module: str, page: str) -> None:
+    text = (DOCS / "reference" / f"{page}.md").read_text("utf-8")
+    names = importlib.import_module(module).__all__
+    missing = [name for name in names if not re.search(rf"^## `{re.escape(name)}", text, re.MULTILINE)]
+    assert names
     assert not missing, "run `make docs`"
 
 
