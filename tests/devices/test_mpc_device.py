@@ -27,12 +27,12 @@ def fed() -> Iterator[jali.Federation]:
     federation.abandon(JaliError("the test is over"))
 
 
-PROTOCOLS = ("m2k", "rep3", "m2k with a dealing party")
+PROTOCOLS = ("m2k", "rep3", "aby3", "m2k with a dealing party")
 
 
 def device(fed: jali.Federation, protocol: str) -> MpcDevice:
-    if protocol == "rep3":
-        return fed.mpc("alice", "bob", "carol")
+    if protocol in ("rep3", "aby3"):
+        return fed.mpc("alice", "bob", "carol", protocol=None if protocol == "rep3" else protocol)
     return fed.mpc("alice", "bob", insecure_dealer="bob" if "dealing" in protocol else None)
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SECURE", "make_sides", "run_lockstep", "run_threads"]
 
-SECURE = ("m2k", "rep3")
+SECURE = ("m2k", "rep3", "aby3")
 
 
 def make_sides(

@@ -15,7 +15,7 @@ def test_rows_of_every_case(case: str) -> None:
     found = {
         str(row["protocol"]): row for row in rows(cases=[case], repeats=1, scale=0.00064 if case != "matmul" else 0.02)
     }
-    assert set(found) == {"m2k", "rep3"}
+    assert set(found) == {"m2k", "rep3", "aby3"}
     for row in found.values():
         assert row["suite"] == "mpc"
         assert row["parties"] == 3
@@ -23,10 +23,9 @@ def test_rows_of_every_case(case: str) -> None:
         assert row["seconds"] > 0
     n = {"mul": 640, "matmul": 400, "less": 640}[case]
     declared = {
-        "mul": (16 * n, 24 * n, 1, 48 * n, 1),
-        "matmul": (16 * n, 24 * n, 1, 48 * n, 1),
-        "less": (10 * n, 28_080, 2, 44_880, 4),
+        "mul": {"m2k": (16 * n, 24 * n, 1), "rep3": (48 * n, 0, 1), "aby3": (48 * n, 0, 1)},
+        "matmul": {"m2k": (16 * n, 24 * n, 1), "rep3": (48 * n, 0, 1), "aby3": (48 * n, 0, 1)},
+        "less": {"m2k": (10 * n, 28_080, 2), "rep3": (44_880, 0, 4), "aby3": (49_040, 0, 8)},
     }[case]
-    m2k, rep3 = found["m2k"], found["rep3"]
-    assert (m2k["bytes"], m2k["offline_bytes"], m2k["rounds"], rep3["bytes"], rep3["rounds"]) == declared
-    assert rep3["offline_bytes"] == 0
+    costs = {name: (row["bytes"], row["offline_bytes"], row["rounds"]) for name, row in found.items()}
+    assert costs == declared

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is particular to rep3: who holds which part, the guest, and what it refuses."""
+"""Replicated shares in rep3 and aby3: who holds which part, halves, the guest, and what is refused."""
 
 from __future__ import annotations
 
@@ -25,10 +25,12 @@ if TYPE_CHECKING:
 
 X = np.arange(-50, 50).view(np.uint64)
 N = X.size
+REPLICATED = ("rep3", "aby3")
 
 
+@pytest.mark.parametrize("protocol", REPLICATED)
 @pytest.mark.parametrize("name", OPERATIONS)
-def test_neighbours_hold_the_same_part(name: str) -> None:
+def test_neighbours_hold_the_same_part(protocol: str, name: str) -> None:
     def operation(side: Any) -> Part:
         a = yield from side.input(X if side.role == 2 else None, 2, (N,))
         b = yield from side.input(X if side.role == 1 else None, 1, (N,))
@@ -36,7 +38,7 @@ def test_neighbours_hold_the_same_part(name: str) -> None:
         (replicated,) = yield from side._wires.openings.open(result)
         return replicated
 
-    shares = run_lockstep("rep3", operation)
+    shares = run_lockstep(protocol, operation)
     for role in range(3):
         np.testing.assert_array_equal(shares[role].second, shares[(role + 1) % 3].first)
         assert shares[role].shape == shares[0].shape
@@ -68,14 +70,15 @@ def test_halves_are_replicated_once_and_revealed_as_they_are() -> None:
     assert cost.bytes_sent["party2"] == 8 * N * (4 + 2)
 
 
+@pytest.mark.parametrize("protocol", REPLICATED)
 @pytest.mark.parametrize("owner", [0, 1, 2])
-def test_every_role_may_own_an_input_and_learn_a_result(owner: int) -> None:
+def test_every_role_may_own_an_input_and_learn_a_result(protocol: str, owner: int) -> None:
     def operation(side: Any) -> Part:
         x = yield from side.input(X if side.role == owner else None, owner, (N,))
         sign = yield from side.sign(x)
         return (yield from side.reveal(x, [owner])), (yield from side.reveal_bits(sign, [(owner + 1) % 3]))
 
-    results = run_lockstep("rep3", operation)
+    results = run_lockstep(protocol, operation)
     for role in range(3):
         opened, signs = results[role]
         assert (opened is None) == (role != owner)
@@ -84,7 +87,8 @@ def test_every_role_may_own_an_input_and_learn_a_result(owner: int) -> None:
     np.testing.assert_array_equal(results[(owner + 1) % 3][1], X.view(np.int64) < 0)
 
 
-def test_the_guest_shares_and_learns() -> None:
+@pytest.mark.parametrize("protocol", REPLICATED)
+def test_the_guest_shares_and_learns(protocol: str) -> None:
     def operation(side: Any) -> Part:
         x = yield from side.input(None, 3, (N,))
         y = yield from side.mul(x, x)
@@ -95,7 +99,7 @@ def test_the_guest_shares_and_learns() -> None:
         yield from side.input(X, 3, (N,))
         return (yield from side.reveal(Outline((N,)), [3, 1])), (yield from side.reveal_bits(Outline((N,)), [3]))
 
-    results, streams = run_threads("rep3", operation, guest=guest)
+    results, streams = run_threads(protocol, operation, guest=guest)
     for role in (1, 3):
         np.testing.assert_array_equal(results[role][0], X * X)
     np.testing.assert_array_equal(results[3][1], X.view(np.int64) < 0)
@@ -103,8 +107,9 @@ def test_the_guest_shares_and_learns() -> None:
     assert streams[3][2].counters.messages_received == 0
 
 
-def test_what_it_refuses() -> None:
-    sides, _ = make_sides("rep3")
+@pytest.mark.parametrize("protocol", REPLICATED)
+def test_what_they_refuse(protocol: str) -> None:
+    sides, _ = make_sides(protocol)
     side: Any = sides[0]
 
     def attempt(call: Any) -> None:
@@ -112,7 +117,7 @@ def test_what_it_refuses() -> None:
 
     x, y = side.public(X[:6].reshape(2, 3)), side.public(X[:3])
     bits = side.public_bits(np.ones(3, np.bool_))
-    with pytest.raises(ProtocolUseError, match="not of role 4"):
+    with pytest.raises(ProtocolUseError, match=f"{protocol} takes .* not of role 4"):
         attempt(side.input(X, 4, (N,)))
     with pytest.raises(ProtocolUseError, match=r"shape \(4,\) to share, found none"):
         attempt(side.input(None, 0, (4,)))

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from jali.mpc.rounds import Round
 
 N = 640  # ten words of bits
-ROLES = {"m2k": ("evaluator0", "evaluator1", "dealer"), "rep3": ("party0", "party1", "party2")}
+PARTIES = ("party0", "party1", "party2")
+ROLES = {"m2k": ("evaluator0", "evaluator1", "dealer"), "rep3": PARTIES, "aby3": PARTIES}
 
 # Without the inputs: rounds, bytes that each role sends, bytes dealt.
 GOLDEN: dict[str, dict[str, tuple[int, tuple[int, int, int], int]]] = {
@@ -59,6 +60,25 @@ GOLDEN: dict[str, dict[str, tuple[int, tuple[int, int, int], int]]] = {
         "conjunction": (9, (6640, 6640, 76720), 0),
         "to_arithmetic": (6, (13520, 8400, 43440), 0),
         "select": (7, (23760, 18640, 53680), 0),
+    },
+    "aby3": {
+        "mul": (1, (5120, 5120, 5120), 0),
+        "mul of sums": (2, (10240, 10240, 10240), 0),
+        "mul, shifted": (1, (5120, 5120, 20480), 0),
+        "square, shifted": (1, (5120, 5120, 20480), 0),
+        "square of a product": (2, (10240, 10240, 10240), 0),
+        "dot": (1, (16, 16, 16), 0),
+        "dot, shifted": (1, (16, 16, 64), 0),
+        "truncate": (1, (0, 0, 20480), 0),
+        "truncate a product": (2, (5120, 5120, 25600), 0),
+        # Role 0's bits in a round; 63 carries in the next; then 63 + 31 + 15 + 7 + 3 + 1 products in six.
+        "sign": (8, (19760, 14640, 14640), 0),
+        "sign of a product": (9, (24880, 19760, 19760), 0),
+        # 32 + 16 + 8 + 4 + 2 + 1 products.
+        "is_zero": (7, (10160, 5040, 5040), 0),
+        "conjunction": (17, (39600, 29360, 29360), 0),
+        "to_arithmetic": (9, (40240, 19760, 19760), 0),
+        "select": (10, (50480, 45360, 30000), 0),
     },
 }
 
@@ -116,7 +136,7 @@ def test_what_the_guest_costs(protocol: str) -> None:
     names = [*ROLES[protocol], "guest"]
     sent = {names[role]: sum(stream.counters.bytes_sent for stream in own.values()) for role, own in streams.items()}
     assert predicted == Cost(rounds=2, bytes_sent=sent)
-    assert sent["guest"] == {"m2k": 8 * N, "rep3": 32 * N}[protocol]
+    assert sent["guest"] == {"m2k": 8 * N, "rep3": 32 * N, "aby3": 32 * N}[protocol]
     np.testing.assert_array_equal(results[3], x)
     assert [results[role] for role in range(3)] == [None] * 3
 

@@ -104,7 +104,15 @@ CHANGES = {
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize(
     ("protocol", "victim", "liar", "at"),
-    [("m2k", 0, 1, 0), ("m2k", 1, 0, 1), ("m2k", 0, 1, 2), ("m2k", 1, 2, 0), ("rep3", 1, 0, 0), ("rep3", 0, 2, 0)],
+    [
+        ("m2k", 0, 1, 0),
+        ("m2k", 1, 0, 1),
+        ("m2k", 0, 1, 2),
+        ("m2k", 1, 2, 0),
+        ("rep3", 1, 0, 0),
+        ("rep3", 0, 2, 0),
+        ("aby3", 1, 0, 3),
+    ],
 )
 def test_a_message_of_the_wrong_length_aborts_naming_the_peer(
     protocol: str, victim: int, liar: int, at: int, change: str
@@ -140,7 +148,7 @@ def test_a_generator_serves_one_instance(protocol: str) -> None:
     if protocol == "m2k":
         lockstep({2: program(sides[2])})
     prgs = sides[2]._prgs
-    if protocol == "rep3":
+    if protocol != "m2k":
         lockstep({role: program(side) for role, side in sides.items()})
     again = type(sides[2])(2, prgs=prgs, streams=streams[2])
     with pytest.raises(MaskReuseError):

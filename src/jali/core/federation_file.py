@@ -25,7 +25,7 @@ __all__ = ["load", "parse", "settable"]
 StructT = TypeVar("StructT", bound=msgspec.Struct)
 
 DERIVED = {Party: {"name"}, Device: {"name"}, Federation: {"path"}}
-EVALUATORS = {"m2k": 2, "rep3": 3}
+EVALUATORS = {"m2k": 2, "rep3": 3, "aby3": 3}
 DEFAULT_PROTOCOLS = {2: "m2k", 3: "rep3"}
 ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:/\[\]]+):(\d{1,5})", re.ASCII)
 

@@ -13,5 +13,6 @@ PROTOCOLS = Registry(
         "plain": "jali.mpc.plain:PlainProtocol",
         "m2k": "jali.mpc.m2k:M2k",
         "rep3": "jali.mpc.rep3:Rep3",
+        "aby3": "jali.mpc.aby3:Aby3",
     },
 )

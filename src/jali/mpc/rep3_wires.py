@@ -83,7 +83,8 @@ class Wires:
 
     def compute(self, words: tuple[int, ...], formula: Callable[[], NDArray[np.uint64]]) -> NDArray[np.uint64]:
         """The formula, which gives an array of the shape `words`."""
-        return np.broadcast_to(np.uint64(0), words) if self.empty else formula()
+        # numpy turns sums of arrays without axes into scalars, which warn when they wrap around.
+        return np.broadcast_to(np.uint64(0), words) if self.empty else np.asarray(formula())
 
     def zeros(self, words: tuple[int, ...]) -> NDArray[np.uint64]:
         """A part that is 0."""
