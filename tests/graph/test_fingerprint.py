@@ -4,13 +4,20 @@
 from __future__ import annotations
 
 import functools
+import types
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 from jali.core.errors import ProgramError
-from jali.graph.fingerprint import constant_fingerprint, function_fingerprint, function_name, user_source
+from jali.graph.fingerprint import (
+    _source,
+    constant_fingerprint,
+    function_fingerprint,
+    function_name,
+    user_source,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,7 +44,8 @@ BASE = "def g(x):\n    return x + 1\n\ndef f(x):\n    return g(x) * 2\n"
     [
         "# a comment\n" + BASE,
         BASE.replace("    return g", '    """A docstring."""\n    return g'),
-        BASE.replace("g(x) * 2", "(g(x)\n            * 2)"),
+        BASE.replace("g(x)", "g(\n        x\n    )"),
+        BASE.replace("    return g", "\n    return g"),
     ],
 )
 def test_comments_layout_and_docstrings_do_not_matter(tmp_path: Path, text: str) -> None:
@@ -62,6 +70,47 @@ def test_closures_matter() -> None:
 def test_partial_arguments_matter() -> None:
     assert function_fingerprint(functools.partial(np.mean, axis=0)) != function_fingerprint(np.mean)
     assert function_name(functools.partial(np.mean, axis=0)) == "mean"
+
+
+class Model:
+    """Documented."""
+
+    rate = 0.5
+
+    def fit(self, x: float) -> float:
+        """Also documented."""
+        return x * self.rate
+
+
+def test_classes_are_known_by_their_methods_and_constants() -> None:
+    def variant(rate: float, fit: Callable[..., float]) -> type:
+        return type("Model", (), {"rate": rate, "fit": fit, "__module__": __name__, "__qualname__": "Model"})
+
+    same, other = variant(0.5, Model.fit), variant(0.25, Model.fit)
+    assert function_fingerprint(same) == function_fingerprint(Model)
+    assert function_fingerprint(other) != function_fingerprint(Model)
+    assert function_fingerprint(variant(0.5, lambda self, x: x)) != function_fingerprint(Model)
+
+
+def test_installed_functions_are_known_by_name_whatever_they_call() -> None:
+    assert function_fingerprint(np.full) != function_fingerprint(np.zeros)
+    assert function_fingerprint(np.full) == function_fingerprint(np.full)
+
+
+def test_bound_methods_are_known_by_their_function() -> None:
+    class Other:
+        def fit(self, x: float) -> float:
+            return x
+
+    assert function_fingerprint(Model().fit) == function_fingerprint(Model().fit)
+    assert function_fingerprint(Other().fit) != function_fingerprint(Model().fit)
+
+
+def test_formatted_strings_are_one_token_on_every_python(tmp_path: Path) -> None:
+    text = "def f(x):\n    return f'{x:>{3}} and {x!r}' + 'plain'\n"
+    function = load(tmp_path / "one.py", text)
+    assert isinstance(function, types.FunctionType)
+    assert "f'{x:>{3}} and {x!r}'" in _source(function).decode().split("\0")
 
 
 def test_recursive_functions_have_an_identity() -> None:

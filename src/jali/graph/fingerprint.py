@@ -1,28 +1,38 @@
 # SPDX-License-Identifier: Apache-2.0
 """Identity of functions and constants, the same at every party that holds the same program.
 
-A function is identified by its source without comments, layout and docstrings, by the functions of its own module
-that it calls, and by the constants it closes over; a function without source (NumPy's, a builtin) by its name.
+A function of the user's is identified by its source without comments, layout and docstrings, by the functions of its
+own module that it calls, and by what it closes over. A function of an installed package is identified by its name.
 """
 
 from __future__ import annotations
 
-import ast
 import functools
 import inspect
+import io
 import sys
+import sysconfig
 import textwrap
+import tokenize
 import types
+import weakref
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jali.core.codec import encode
 from jali.core.errors import ProgramError, UnsupportedValue
 from jali.crypto.hashing import digest
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 __all__ = ["constant_fingerprint", "function_fingerprint", "function_name", "user_source"]
 
 _PACKAGE = str(Path(__file__).resolve().parent.parent) + "/"
+_INSTALLED = (_PACKAGE, *(sysconfig.get_path(name) + "/" for name in ("stdlib", "platstdlib", "purelib", "platlib")))
+_LAYOUT = {tokenize.COMMENT, tokenize.NL, tokenize.ENCODING}
+
+_sources: weakref.WeakKeyDictionary[types.FunctionType, bytes] = weakref.WeakKeyDictionary()
 
 
 def function_name(function: Any) -> str:
@@ -33,9 +43,9 @@ def function_name(function: Any) -> str:
 
 
 def function_fingerprint(function: Any) -> bytes:
-    """Digest of what a function or class does; equal for equal programs on any Python version of a family.
+    """Digest of what a function or class does, equal for equal programs.
 
-    Constants of the module are not part of it (a traced program's own digest covers their values).
+    Constants of the module are not part of it (a compiled program's own digest covers their values).
     """
     return _callable(function, set())
 
@@ -46,7 +56,7 @@ def constant_fingerprint(value: Any) -> bytes:
     Raises: ProgramError for any other object, since parties could not agree on it.
     """
     if isinstance(value, types.ModuleType):
-        return digest("graph.module", value.__name__.encode())
+        return digest("graph.module", value.__name__)
     if callable(value):
         return function_fingerprint(value)
     try:
@@ -71,60 +81,103 @@ def _callable(function: Any, seen: set[int]) -> bytes:
     if isinstance(function, functools.partial):
         parts = [_callable(function.func, seen)]
         parts += [constant_fingerprint(a) for a in function.args]
-        parts += [digest("graph.keyword", k.encode(), constant_fingerprint(v)) for k, v in function.keywords.items()]
+        parts += [digest("graph.keyword", k, constant_fingerprint(v)) for k, v in function.keywords.items()]
         return digest("graph.partial", *parts)
     function = inspect.unwrap(function)
     if isinstance(function, types.MethodType):
-        return digest("graph.method", _callable(function.__func__, seen), type(function.__self__).__qualname__.encode())
-    if not isinstance(function, (types.FunctionType, type)) or id(function) in seen:
-        module = getattr(function, "__module__", None) or ""
+        return digest("graph.method", _callable(function.__func__, seen), _lenient(function.__self__, seen))
+    ours = isinstance(function, (types.FunctionType, type)) and not _is_installed(function)
+    if not ours or id(function) in seen:
         name = getattr(function, "__qualname__", None) or function_name(function)
-        return digest("graph.named", str(module), str(name))
+        return digest("graph.named", str(getattr(function, "__module__", "")), str(name))
     seen.add(id(function))
-    source = _normalised_source(function)
-    if source is None:
-        return digest("graph.named", function.__module__.encode(), function.__qualname__.encode())
-    parts = [source.encode()]
+    if isinstance(function, type):
+        return _class(function, seen)
+    return digest("graph.function", _source(function), *_surroundings(function, seen))
+
+
+def _is_installed(function: Any) -> bool:
     if isinstance(function, types.FunctionType):
-        parts += _closure(function, seen)
-    return digest("graph.function", *parts)
+        return function.__code__.co_filename.startswith((*_INSTALLED, "<frozen"))
+    file = getattr(sys.modules.get(function.__module__), "__file__", None)
+    return function.__module__ == "builtins" or (file is not None and file.startswith(_INSTALLED))
 
 
-def _normalised_source(function: Any) -> str | None:
+def _class(cls: type, seen: set[int]) -> bytes:
+    parts = [cls.__qualname__.encode(), *(_callable(base, seen) for base in cls.__bases__)]
+    for name, value in sorted(vars(cls).items()):
+        inner = value.__func__ if isinstance(value, (staticmethod, classmethod)) else value
+        if isinstance(inner, types.FunctionType) or not name.startswith("__"):
+            parts.append(digest("graph.attribute", name, _lenient(inner, seen)))
+    return digest("graph.class", *parts)
+
+
+def _source(function: types.FunctionType) -> bytes:
+    found = _sources.get(function)
+    if found is None:
+        try:
+            text = textwrap.dedent(inspect.getsource(function))
+        except (OSError, TypeError):  # typed at a prompt that keeps no source
+            text = function.__qualname__
+        found = _sources[function] = "\0".join(_significant(text)).encode()
+    return found
+
+
+def _significant(text: str) -> list[str]:
+    """The tokens that matter: without comments, line breaks inside brackets, and strings that begin a block."""
+    found: list[tokenize.TokenInfo] = []
     try:
-        text = textwrap.dedent(inspect.getsource(function))
-    except (OSError, TypeError):
-        return None
-    try:
-        tree = ast.parse(text)
-    except SyntaxError:  # a lambda in the middle of an expression
-        return text.strip()
-    for node in ast.walk(tree):
-        if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-            continue
-        if ast.get_docstring(node) is not None:
-            node.body = node.body[1:] or [ast.Pass()]
-    return ast.unparse(tree)
+        for token in _tokens(text):
+            if token.type in _LAYOUT:
+                continue
+            begins_block = len(found) >= 2 and found[-2].type == tokenize.INDENT and found[-1].type == tokenize.STRING
+            if token.type == tokenize.NEWLINE and begins_block:
+                found.pop()
+                continue
+            found.append(token)
+    except (tokenize.TokenError, IndentationError):  # a lambda in the middle of an expression
+        return [text.strip()]
+    blank = {tokenize.INDENT: "\1", tokenize.DEDENT: "\2", tokenize.NEWLINE: "\n"}
+    return [blank.get(token.type, token.string) for token in found]
 
 
-def _closure(function: types.FunctionType, seen: set[int]) -> list[bytes]:
+def _tokens(text: str) -> Iterator[tokenize.TokenInfo]:
+    """The tokens, with a formatted string as one, as before Python 3.12."""
+    lines = text.splitlines(keepends=True)
+    depth, start = 0, (0, 0)
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        kind = tokenize.tok_name[token.type]
+        if kind == "FSTRING_START":
+            start = start if depth else token.start
+            depth += 1
+        if not depth:
+            yield token
+        if kind == "FSTRING_END":
+            depth -= 1
+            if not depth:
+                yield tokenize.TokenInfo(tokenize.STRING, _between(lines, start, token.end), start, token.end, "")
+
+
+def _between(lines: list[str], start: tuple[int, int], end: tuple[int, int]) -> str:
+    if start[0] == end[0]:
+        return lines[start[0] - 1][start[1] : end[1]]
+    middle = lines[start[0] : end[0] - 1]
+    return "".join([lines[start[0] - 1][start[1] :], *middle, lines[end[0] - 1][: end[1]]])
+
+
+def _surroundings(function: types.FunctionType, seen: set[int]) -> list[bytes]:
+    """The functions and classes of the same module that it names, and what it closes over."""
     found: dict[str, Any] = {}
-    names = _names(function.__code__)
-    for name, value in function.__globals__.items():
-        own = getattr(value, "__module__", None) == function.__module__
-        if name in names and own and isinstance(value, (types.FunctionType, type)):
+    for name in _names(function.__code__):
+        value = function.__globals__.get(name)
+        if isinstance(value, (types.FunctionType, type)) and value.__module__ == function.__module__:
             found[name] = value
     for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
         try:
             found[name] = cell.cell_contents
         except ValueError:  # not filled yet: a function that refers to itself
             continue
-    parts = []
-    for name in sorted(found):
-        value = found[name]
-        part = _callable(value, seen) if callable(value) else _lenient(value)
-        parts.append(digest("graph.closure", name.encode(), part))
-    return parts
+    return [digest("graph.closure", name, _lenient(found[name], seen)) for name in sorted(found)]
 
 
 def _names(code: types.CodeType) -> set[str]:
@@ -135,8 +188,10 @@ def _names(code: types.CodeType) -> set[str]:
     return names
 
 
-def _lenient(value: Any) -> bytes:
+def _lenient(value: Any, seen: set[int]) -> bytes:
+    if callable(value):
+        return _callable(value, seen)
     try:
         return constant_fingerprint(value)
     except ProgramError:  # an object of the program, such as a device: its kind is all that parties can compare
-        return digest("graph.object", type(value).__qualname__.encode())
+        return digest("graph.object", type(value).__qualname__)
