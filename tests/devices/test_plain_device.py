@@ -13,6 +13,7 @@ import jali
 from jali.core.errors import (
     ElementMissing,
     JaliError,
+    LedgerUnwritable,
     NotRevealedHere,
     PlainCallFailed,
     SecretUse,
@@ -22,9 +23,11 @@ from jali.core.errors import (
 )
 from jali.devices.handle import Placeholder
 from jali.devices.report import Report
+from jali.graph.ledger import Ledger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 
 @pytest.fixture
@@ -153,8 +156,9 @@ def test_ledger_of_every_party_has_the_reveal(fed: jali.Federation) -> None:
     jali.reveal(x, to="bob")
     fed.report()
     for party in ("alice", "bob"):
-        [entry] = fed.program.runtimes[party].ledger.entries
-        assert entry.body["disclosures"][0]["to"] == "bob"
+        before, after = fed.program.runtimes[party].ledger.entries
+        assert (before.kind, after.kind) == ("disclosure", "node")
+        assert before.body["disclosures"][0]["to"] == "bob"
 
 
 def test_placeholder_refuses_every_use_and_names_who_has_the_value(fed: jali.Federation) -> None:
@@ -165,3 +169,13 @@ def test_placeholder_refuses_every_use_and_names_who_has_the_value(fed: jali.Fed
     for use in uses:
         with pytest.raises(NotRevealedHere, match="revealed to alice only"):
             use(placeholder)
+
+
+def test_what_cannot_be_recorded_is_not_shown(fed: jali.Federation, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    alice = fed.program.runtimes["alice"]
+    alice.ledger = Ledger("alice", tmp_path / "file" / "alice.jsonl")
+    x = fed.plain("alice")(arange)(4)
+    with pytest.raises(LedgerUnwritable):
+        jali.reveal(x, to="bob")
+    assert [record for record in alice.records.values() if record.node.operation == "plain.reveal"] == []

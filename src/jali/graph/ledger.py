@@ -37,7 +37,10 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class Ledger:
-    """Appends entries in memory and, given a path, to a file that is flushed to disk entry by entry."""
+    """Appends entries in memory and, given a path, to a file.
+
+    A durable entry is on the disk, with all before it, when `append` returns; the others are by `close`.
+    """
 
     def __init__(self, party: str, path: Path | None = None) -> None:
         """Continue the chain of `path` if it exists; it is verified first.
@@ -52,8 +55,8 @@ class Ledger:
         if path is not None and path.is_file():
             self._number, self._head = verify(path)
 
-    def append(self, kind: str, body: dict[str, Any]) -> Entry:
-        """Record one event and give its entry."""
+    def append(self, kind: str, body: dict[str, Any], *, durable: bool = True) -> Entry:
+        """Record one event and give its entry. Raises: LedgerUnwritable; the entry is then taken back whole."""
         with self._lock:
             now = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
             fields = {
@@ -66,19 +69,25 @@ class Ledger:
             }
             entry = Entry(**fields, hash=_hash(fields))  # type: ignore[arg-type]
             if self.path is not None:
-                self._write(entry)
+                self._write(entry, durable=durable)
             self.entries.append(entry)
             self._number, self._head = self._number + 1, entry.hash
             return entry
 
-    def _write(self, entry: Entry) -> None:
+    def close(self) -> None:
+        """Put everything on the disk."""
+        if self.path is not None and self.path.is_file():
+            with self.path.open("ab", buffering=0) as file:
+                os.fsync(file.fileno())
+
+    def _write(self, entry: Entry, *, durable: bool) -> None:
         line = msgspec.json.encode(entry) + b"\n"
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)  # type: ignore[union-attr]
             with self.path.open("ab", buffering=0) as file:  # type: ignore[union-attr]
                 start = file.tell()
                 try:
-                    _write_whole(file.fileno(), line)
+                    _write_whole(file.fileno(), line, durable=durable)
                 except OSError:
                     file.truncate(start)
                     raise
@@ -122,10 +131,11 @@ def verify(path: Path, *, containing: str | None = None) -> tuple[int, str]:
     return number, head
 
 
-def _write_whole(descriptor: int, line: bytes) -> None:
+def _write_whole(descriptor: int, line: bytes, *, durable: bool) -> None:
     if os.write(descriptor, line) != len(line):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    os.fsync(descriptor)
+    if durable:
+        os.fsync(descriptor)
 
 
 def _lines(path: Path) -> Iterator[bytes]:

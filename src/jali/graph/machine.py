@@ -87,6 +87,9 @@ class Machine:
         self._since: dict[int, float] = {}
         self._users: dict[int, int] = {}
         self._held: set[int] = set()
+        self._missing: dict[int, int] = {}
+        self._dependents: dict[int, list[Node]] = {}
+        self._local: list[Node] = []
         self._since_end: float | None = None
 
     # -- events -------------------------------------------------------------------------------------------------
@@ -99,13 +102,20 @@ class Machine:
         if self.party not in node.participants:
             return actions
         self._held.add(node.index)
+        missing = 0
         for used in self._own_inputs(node):
             self._users[used.index] = self._users.get(used.index, 0) + 1
+            if used.index not in self._done:
+                missing += 1
+                self._dependents.setdefault(used.index, []).append(node)
+        self._missing[node.index] = missing
         self._waiting[node.index] = node
         self._since[node.index] = now
         if len(node.participants) > 1:
             self._joint.append(node.index)
             actions += [self._announce(peer) for peer in node.participants if peer != self.party]
+        elif not missing:
+            self._local.append(node)
         return actions + self._startable()
 
     def announced(self, peer: str, announcement: Announcement) -> list[Action]:
@@ -128,6 +138,10 @@ class Machine:
         """Our part of `node` is done and its value is stored."""
         del self._running[node.index]
         self._done.add(node.index)
+        for dependent in self._dependents.pop(node.index, ()):
+            self._missing[dependent.index] -= 1
+            if not self._missing[dependent.index] and len(dependent.participants) == 1:
+                self._local.append(dependent)
         actions: list[Action] = []
         for used in self._own_inputs(node):
             self._users[used.index] -= 1
@@ -147,6 +161,7 @@ class Machine:
             return []
         self.error = error
         self._waiting.clear()
+        self._local.clear()
         return [Drop(error)]
 
     def ended(self, now: float) -> list[Action]:
@@ -157,7 +172,7 @@ class Machine:
     def tick(self, now: float) -> list[Action]:
         """Time has passed: does a node wait too long for a peer?"""
         for index, node in self._waiting.items():
-            if now - self._since[index] < self._deadline_s or not self._inputs_done(node):
+            if now - self._since[index] < self._deadline_s or self._missing[index]:
                 continue
             for peer in node.participants:
                 if peer != self.party and len(self._heard.get(peer, ())) <= index:
@@ -182,23 +197,18 @@ class Machine:
     def _startable(self) -> list[Action]:
         if self.error is not None:
             return []
-        limit = self._joint[min(self._joint_done + self._window, len(self._joint)) - 1] if self._joint else 0
-        actions: list[Action] = []
-        for index, node in list(self._waiting.items()):
-            joint = len(node.participants) > 1
-            if (joint and (index > limit or not self._agreed(node))) or not self._inputs_done(node):
-                continue
-            del self._waiting[index]
-            self._since.pop(index)
-            self._running[index] = node
-            actions.append(Start(node))
-        return actions
+        ready, self._local = self._local, []
+        for index in self._joint[self._joint_done : self._joint_done + self._window]:
+            node = self._waiting.get(index)
+            if node is not None and not self._missing[index] and self._agreed(node):
+                ready.append(node)
+        for node in ready:
+            del self._waiting[node.index], self._since[node.index], self._missing[node.index]
+            self._running[node.index] = node
+        return [Start(node) for node in ready]
 
     def _agreed(self, node: Node) -> bool:
         return all(len(self._heard.get(p, ())) > node.index for p in node.participants if p != self.party)
-
-    def _inputs_done(self, node: Node) -> bool:
-        return all(used.index in self._done for used in self._own_inputs(node))
 
     def _own_inputs(self, node: Node) -> list[Node]:
         return [used for used in node.inputs if self.party in used.participants]

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 __all__ = ["NodeRecord", "Progress", "Runtime"]
 
 LOCAL_THREADS = 2
+JOINT_NODES = 16
 TICK_S = 0.25
-PATIENCE_S = 5.0
 
 
 class NodeRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,7 +50,7 @@ Progress = "Callable[[str, Node, float, str], None]"
 
 
 class Runtime:
-    """One hosted party. Thread-safe; every node of several parties runs on a thread of its own."""
+    """One hosted party. Thread-safe. A joint node has a thread while it runs: there are as many as may run at once."""
 
     def __init__(
         self, session: Session, ledger: Ledger, *, node_s: float, progress: Callable[[str, Node, float, str], None]
@@ -63,10 +63,10 @@ class Runtime:
         self._progress = progress
         self._values: dict[int, Any] = {}
         self._finished: set[int] = set()
-        self._machine = Machine(self.party, deadline_s=node_s)
+        self._machine = Machine(self.party, deadline_s=node_s, window=JOINT_NODES)
         self._changed = threading.Condition(threading.RLock())
         self._pool = ThreadPoolExecutor(LOCAL_THREADS, thread_name_prefix=f"jali-{self.party}")
-        self._threads: list[threading.Thread] = []
+        self._joint_pool = ThreadPoolExecutor(JOINT_NODES, thread_name_prefix=f"jali-{self.party}-joint")
         self._closed = threading.Event()
         self._ticker = threading.Thread(target=self._tick, name=f"jali-tick-{self.party}", daemon=True)
         self._ticker.start()
@@ -137,11 +137,10 @@ class Runtime:
             return
         self._closed.set()
         self.session.close()
+        self.ledger.close()
         self._ticker.join()
-        self._pool.shutdown(wait=False, cancel_futures=True)
-        deadline = time.monotonic() + PATIENCE_S
-        for thread in self._threads:  # they end at their next message: the session has failed or is over
-            thread.join(max(0.0, deadline - time.monotonic()))
+        for pool in (self._pool, self._joint_pool):
+            pool.shutdown(wait=False, cancel_futures=True)
         with self._changed:
             self._values.clear()
 
@@ -180,10 +179,7 @@ class Runtime:
         if len(node.participants) == 1:
             self._pool.submit(self._run, node)
         else:
-            name = f"jali-{self.party}-{node.index}"
-            self._threads = [thread for thread in self._threads if thread.is_alive()]
-            self._threads.append(threading.Thread(target=self._run, args=(node,), name=name, daemon=True))
-            self._threads[-1].start()
+            self._joint_pool.submit(self._run, node)
 
     def _run(self, node: Node) -> None:
         started = time.time()
@@ -192,6 +188,7 @@ class Runtime:
         try:
             with self._changed:
                 inputs = tuple(self._values.get(used.index, ABSENT) for used in node.inputs)
+            self._announce_disclosures(node)
             operation = OPERATIONS.get(node.operation)()
             value = operation.run(context, inputs, node.attributes)
             self._record(node, context, started, time.perf_counter() - clock)
@@ -229,13 +226,23 @@ class Runtime:
                 "text": node.text,
                 "source": node.source,
                 "participants": list(node.participants),
-                "disclosures": [msgspec.to_builtins(leak) for leak in node.leaks],
                 "bytes_sent": counters.bytes_sent,
                 "bytes_received": counters.bytes_received,
                 "rounds": counters.rounds,
             }
-            self.ledger.append("node", body)
+            self.ledger.append("node", body, durable=False)
         self._report(node, 1.0, "")
+
+    def _announce_disclosures(self, node: Node) -> None:
+        """Record what a node will show before it does; a value is shown only when that record is on the disk."""
+        if node.leaks:
+            body = {
+                "node": node.id.hex(),
+                "text": node.text,
+                "source": node.source,
+                "disclosures": [msgspec.to_builtins(leak) for leak in node.leaks],
+            }
+            self.ledger.append("disclosure", body, durable=not node.operation.endswith(".share"))
 
     def _placed(self, error: JaliError, node: Node) -> JaliError:
         error.party = error.party or self.party
