@@ -15,6 +15,7 @@ from jali.mpc.rep3_wires import Halves, Replicated
 from jali.mpc.rounds import lockstep, parallel
 from tests.mpc.operations import OPERATIONS
 from tests.mpc.roles import make_sides, run_lockstep, run_threads
+from tests.protocol.uniformity import suspicious
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -42,6 +43,26 @@ def test_neighbours_hold_the_same_part(protocol: str, name: str) -> None:
     for role in range(3):
         np.testing.assert_array_equal(shares[role].second, shares[(role + 1) % 3].first)
         assert shares[role].shape == shares[0].shape
+
+
+@pytest.mark.parametrize("protocol", REPLICATED)
+@pytest.mark.parametrize("name", ["sign", "is_zero", "to_arithmetic", "select"])
+def test_the_two_parts_of_a_result_say_nothing_together(protocol: str, name: str) -> None:
+    """Also those parts that a role drew itself, which no message shows."""
+    known = (np.arange(1024) % 5 - 2).view(np.uint64)
+
+    def operation(side: Any) -> Part:
+        x = yield from side.input(known if side.role == 0 else None, 0, known.shape)
+        if name in ("sign", "is_zero"):
+            return (yield from getattr(side, name)(x))
+        b = yield from side.sign(x)
+        return (yield from (side.select(b, x) if name == "select" else side.to_arithmetic(b)))
+
+    runs = [run_lockstep(protocol, operation, seed=seed) for seed in range(24)]
+    for role in range(3):
+        first, second = (np.stack([getattr(run[role], part) for run in runs]) for part in ("first", "second"))
+        pairs = {"first": first, "second": second, "sum": first + second, "xor": first ^ second}
+        assert suspicious(list(pairs.items())) == []
 
 
 def test_halves_are_replicated_once_and_revealed_as_they_are() -> None:

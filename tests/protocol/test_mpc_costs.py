@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -116,6 +118,44 @@ def test_measured_predicted_and_documented_costs_are_equal(protocol: str, name: 
     assert predicted.rounds - before.rounds == rounds
     assert predicted.offline_bytes == dealt
     assert tuple(predicted.bytes_sent[role] - before.bytes_sent[role] for role in ROLES[protocol]) == sent
+
+
+@pytest.mark.parametrize("protocol", ["rep3", "aby3"])
+@pytest.mark.parametrize("name", ["sign", "is_zero", "conjunction", "to_arithmetic", "select"])
+def test_the_page_of_a_protocol_has_its_costs(protocol: str, name: str) -> None:
+    """Bytes for one element, to the digit that the page gives."""
+    row = _row(protocol, name)
+    cost = _alone(protocol, name)
+    assert int(row[1]) == cost.rounds
+    for cell, role in zip(row[2:5], PARTIES, strict=True):
+        assert float(Fraction(cell.split()[0])) == pytest.approx(cost.bytes_sent[role] / N, abs=0.051)
+
+
+@pytest.mark.parametrize("name", ["sign", "is_zero", "conjunction", "to_arithmetic", "select"])
+def test_the_page_of_aby3_compares_it_with_rep3(name: str) -> None:
+    rounds, size = _row("aby3", name)[5:7]
+    cost = _alone("rep3", name)
+    assert int(rounds) == cost.rounds
+    assert float(Fraction(size)) == pytest.approx(sum(cost.bytes_sent.values()) / N, abs=0.051)
+
+
+def _row(protocol: str, name: str) -> list[str]:
+    page = Path(__file__).resolve().parents[2] / f"docs/explanation/protocols/{protocol}.md"
+    rows = [line.strip("| ").split(" | ") for line in page.read_text("utf-8").splitlines()]
+    (row,) = [row for row in rows if row[0] == name and row[1].isdigit()]
+    return row
+
+
+def _alone(protocol: str, name: str) -> Cost:
+    """One operation on a replicated number, on bits or on both."""
+    bits = np.zeros(N, np.bool_)
+
+    def operation(side: Any) -> Generator[Round, Any, Any]:
+        x, b = side.public(np.zeros(N, np.uint64)), side.public_bits(bits)
+        given = {"conjunction": (b, b), "to_arithmetic": (b,), "select": (b, x)}.get(name, (x,))
+        return (yield from getattr(side, name)(*given))
+
+    return estimate(protocol, operation)
 
 
 def _only_inputs(side: Any) -> Generator[Round, Any, None]:
