@@ -38,11 +38,11 @@ def sign(wires: Wires, x: Share) -> Generator[Round, Any, Replicated]:
     Security: every message is an input or a conjunction of bits.
     Cost: 8 rounds, 22.9 B from each role; 8 B more from role 0 and, if x is in halves, from role 1.
     """
-    u, v = yield from _planes(wires, x, np.positive)
+    u, v = yield from _planes(wires, x, of_v=np.positive)
     p = _on_rows(wires, np.bitwise_xor, u, v)
     g = yield from wires.conjunction(_on_rows(wires, _below_top, u), _on_rows(wires, _below_top, v))
     # Row j + 1 of g and row j of p belong to bit j; no carry comes in below.
-    carry = yield from _carry(wires, _on_rows(wires, _after_a_zero, g), _on_rows(wires, _below_top, p))
+    carry = yield from _carry(wires, g=_on_rows(wires, _after_a_zero, g), p=_on_rows(wires, _below_top, p))
     top = _on_rows(wires, lambda sums, carries: sums[63:] ^ carries, p, carry)
     return wires.mapped(np.positive, (top,), x.shape, bits=True)
 
@@ -53,7 +53,7 @@ def is_zero(wires: Wires, x: Share) -> Generator[Round, Any, Replicated]:
     Security: every message is an input or a conjunction of bits.
     Cost: 7 rounds, 7.9 B from each role; 8 B more from role 0 and, if x is in halves, from role 1.
     """
-    u, v = yield from _planes(wires, x, np.negative)
+    u, v = yield from _planes(wires, x, of_v=np.negative)
     equal = wires.with_part_0(_on_rows(wires, np.bitwise_xor, u, v), np.bitwise_not)
     while equal.shape[0] > 1:
         middle = equal.shape[0] // 2
@@ -64,7 +64,7 @@ def is_zero(wires: Wires, x: Share) -> Generator[Round, Any, Replicated]:
 
 
 def _planes(
-    wires: Wires, x: Share, of_v: Callable[[Words], Words]
+    wires: Wires, x: Share, *, of_v: Callable[[Words], Words]
 ) -> Generator[Round, Any, tuple[Replicated, Replicated]]:
     """Shares of the bit planes of u and of of_v(v).
 
@@ -89,7 +89,7 @@ def _sliced(words: Words) -> Words:
     return kernels.bit_planes(words.reshape(-1)).reshape(-1)
 
 
-def _carry(wires: Wires, g: Replicated, p: Replicated) -> Generator[Round, Any, Replicated]:
+def _carry(wires: Wires, *, g: Replicated, p: Replicated) -> Generator[Round, Any, Replicated]:
     """The carry out of n digits, n a power of two: g has a row for each, p for each but the lowest.
 
     Cost: log2(n) rounds.

@@ -37,7 +37,7 @@ def to_arithmetic(wires: Wires, b: Replicated) -> Generator[Round, Any, Replicat
 
     Cost: 1 round, 32 B from role 0 and 8 B from the others.
     """
-    return _injected(wires, b, lambda: np.ones(b.shape, np.uint64), 0)
+    return _injected(wires, b, value=lambda: np.ones(b.shape, np.uint64), sender=0)
 
 
 def select(wires: Wires, b: Replicated, x: Share) -> Generator[Round, Any, Replicated]:
@@ -46,12 +46,12 @@ def select(wires: Wires, b: Replicated, x: Share) -> Generator[Round, Any, Repli
     Cost: 1 round, 40 B from roles 0 and 1 and 16 B from role 2.
     """
     part = wires.halves(x).part
-    by_u, by_v = yield from parallel(*(_injected(wires, b, lambda: part, sender) for sender in (0, 1)))
+    by_u, by_v = yield from parallel(*(_injected(wires, b, value=lambda: part, sender=sender) for sender in (0, 1)))
     return wires.mapped(np.add, (by_u, by_v), b.shape, bits=False)
 
 
 def _injected(
-    wires: Wires, b: Replicated, value: Callable[[], Words], sender: int
+    wires: Wires, b: Replicated, *, value: Callable[[], Words], sender: int
 ) -> Generator[Round, Any, Replicated]:
     """b a = c_s + c_(s+1) + c_(s+2), of which the sender s draws two with the others, and both others get the third.
 
@@ -62,12 +62,12 @@ def _injected(
     """
     names = wires.nonce(), wires.nonce(), wires.nonce()
     if wires.role == sender:
-        return (yield from _sent(wires, b, value, names))
-    return (yield from _received(wires, b, sender, names))
+        return (yield from _sent(wires, b, value=value, names=names))
+    return (yield from _received(wires, b, sender=sender, names=names))
 
 
 def _sent(
-    wires: Wires, b: Replicated, value: Callable[[], Words], names: tuple[int, int, int]
+    wires: Wires, b: Replicated, *, value: Callable[[], Words], names: tuple[int, int, int]
 ) -> Generator[Round, Any, Replicated]:
     """m_i = (i ^ b_s ^ b_(s+1)) a - c_s - c_(s+1), under masks drawn with the other's helper."""
     shape, flat = b.shape, (math.prod(b.shape),)
@@ -89,7 +89,7 @@ def _sent(
 
 
 def _received(
-    wires: Wires, b: Replicated, sender: int, names: tuple[int, int, int]
+    wires: Wires, b: Replicated, *, sender: int, names: tuple[int, int, int]
 ) -> Generator[Round, Any, Replicated]:
     """Help the other receiver to its m, and take this one's."""
     shape, size, other = b.shape, math.prod(b.shape), 3 - sender - wires.role
