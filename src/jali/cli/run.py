@@ -175,7 +175,7 @@ def _prepared(stack: ExitStack, parties: list[str], federation: Path | None) -> 
 
 
 def _with_certificates(stack: ExitStack, federation: Federation) -> Path:
-    """A temporary file of the same federation on free ports of this machine."""
+    """A temporary file of the same federation on free ports of this machine; its ledger is as temporary."""
     from tempfile import TemporaryDirectory
 
     import msgspec
@@ -186,7 +186,8 @@ def _with_certificates(stack: ExitStack, federation: Federation) -> Path:
 
     directory = Path(stack.enter_context(TemporaryDirectory(prefix="jali-")))
     made = config.load(create_federation(directory, list(federation.parties), helpers=federation.helpers))
-    whole = msgspec.structs.replace(federation, parties=made.parties, authority=made.authority)
+    ledger = config.Ledger(directory=str(directory / "ledger"))
+    whole = msgspec.structs.replace(federation, parties=made.parties, authority=made.authority, ledger=ledger)
     file = directory / "run.toml"
     file.write_text(to_toml(whole), encoding="utf-8")
     return file
