@@ -3,7 +3,7 @@
 
 Per page, in order, in one empty folder: `python` blocks run in one namespace; in `console` blocks every line that
 starts with `$ jali`, `$ python` or `$ make demo` runs, and the lines below it must appear in its output in that order
-(numbers and spaces are not compared, `...` stands for anything); a block marked `file=NAME` or `append=NAME` is
+(spaces are not compared, nor numbers in `console`; `...` stands for anything); a block marked `file=NAME` or `append=NAME` is
 written to that file instead. A block that cannot run says why: `no-run: REASON`.
 """
 
@@ -70,7 +70,7 @@ def run_python(block: Block, page: Path, namespace: dict[str, Any]) -> None:
     with contextlib.redirect_stdout(printed):
         exec(compile(source, str(page), "exec", dont_inherit=True), namespace)  # noqa: S102 (our own documentation)
     expected = re.findall(r"# prints: (.+)", block.text)
-    assert_shown(expected, printed.getvalue(), f"{page_id(page)}:{block.line}")
+    assert_shown(expected, printed.getvalue(), f"{page_id(page)}:{block.line}", exact=True)
 
 
 def run_console(block: Block, page: Path) -> None:
@@ -107,24 +107,28 @@ def commands(text: str) -> list[tuple[str, list[str]]]:
     return found
 
 
-def assert_shown(expected: list[str], actual: str, place: str) -> None:
-    """Every expected line appears in the output, in order."""
-    rows = iter([plain(row) for row in actual.splitlines()])
+def assert_shown(expected: list[str], actual: str, place: str, *, exact: bool = False) -> None:
+    """Every expected line appears in the output, in order; numbers count where `exact`."""
+    rows = iter([plain(row, exact=exact) for row in actual.splitlines()])
     for line in expected:
-        if plain(line) == "...":
+        shown = plain(line, exact=exact)
+        if shown == "...":
             continue
-        pattern = re.compile(".*".join(re.escape(part.strip()) for part in plain(line).split("...")))
+        pattern = re.compile(".*".join(re.escape(part.strip()) for part in shown.split("...")))
         assert any(pattern.search(row) for row in rows), f"{place}\nexpected: {line}\nfound:\n{actual}"
 
 
-def plain(line: str) -> str:
-    """The line without what differs from run to run: numbers, spaces, the kind of dots."""
-    return " ".join(re.sub(r"\d+(\.\d+)?", "0", line.replace("…", "...")).split())
+def plain(line: str, *, exact: bool = False) -> str:
+    """The line without what differs from run to run: spaces, the kind of dots, and numbers unless they are `exact`."""
+    text = line.replace("…", "...")
+    return " ".join((text if exact else re.sub(r"\d+(\.\d+)?", "0", text)).split())
 
 
 def test_the_runner_notices_a_wrong_output() -> None:
     with pytest.raises(AssertionError, match="expected: two"):
         assert_shown(["one", "two"], "two\none\n", "here")
+    with pytest.raises(AssertionError, match="expected: mean"):
+        assert_shown(["mean 12.5"], "mean 12.4", "here", exact=True)
     assert_shown(["mean 12.5 ... s", "…", "end"], "start\nmean  3 in 0.2 s\nx\nend", "here")
 
 
