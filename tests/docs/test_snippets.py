@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every snippet of the documentation runs.
 
-Per page, in order, in one empty folder: `python` blocks run in one namespace; in `console` blocks every line that
-starts with `$ jali`, `$ python` or `$ make demo` runs, and the lines below it must appear in its output in that order
-(spaces are not compared, nor numbers in `console`; `...` stands for anything); a block marked `file=NAME` or `append=NAME` is
-written to that file instead. A block that cannot run says why: `no-run: REASON`.
+Per page, in order, in one empty folder: `python` blocks run in one namespace, and must print what their `# prints:`
+comments say; in `console` blocks every line that starts with `$ jali`, `$ python` or `$ make demo` runs, and the lines
+below it must appear in its output in that order (numbers are not compared there, and `...` stands for anything). A block
+marked `file=NAME` or `append=NAME` is written to that file instead. One that cannot run says why: `no-run: REASON`.
 """
 
 from __future__ import annotations
