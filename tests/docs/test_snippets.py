@@ -3,7 +3,7 @@
 
 Per page, in order, in one empty folder: `python` blocks run in one namespace, and must print what their `# prints:`
 comments say; in `console` blocks every line that starts with `$ jali`, `$ python` or `$ make demo` runs, and the lines
-below it must appear in its output in that order (numbers are not compared there, and `...` stands for anything). A block
+below it must appear in its output in that order (numbers are not compared there; `...` stands for anything). A block
 marked `file=NAME` or `append=NAME` is written to that file instead. One that cannot run says why: `no-run: REASON`.
 """
 
