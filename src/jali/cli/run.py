@@ -82,6 +82,7 @@ def run_here(
     """
     from jali.cli.launch import tether
     from jali.cli.script import run_script
+    from jali.cli.status import status_line
 
     tether()
     environment = {"JALI_MODE": mode or ("party" if party else "simulate")}
@@ -91,7 +92,8 @@ def run_here(
     if party is not None:
         environment["JALI_PARTY"] = party
     os.environ.update(environment)
-    return run_script(program, arguments)
+    with status_line():
+        return run_script(program, arguments)
 
 
 def run_parties(
