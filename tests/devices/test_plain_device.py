@@ -19,6 +19,7 @@ from jali.core.errors import (
     SecretUse,
     UnknownDevice,
     UnknownParty,
+    UnsupportedValue,
     WouldDisclose,
 )
 from jali.devices.handle import Placeholder
@@ -124,6 +125,13 @@ def test_unknown_parties_and_devices_are_named(fed: jali.Federation) -> None:
         fed.plain("carol")
     with pytest.raises(UnknownDevice, match="no device 'spu'"):
         fed.device("spu")
+
+
+def test_reveals_of_nothing_and_to_nobody_are_refused(fed: jali.Federation) -> None:
+    with pytest.raises(UnsupportedValue, match="found ndarray"):
+        jali.reveal(arange(3), to="alice")  # type: ignore[arg-type]
+    with pytest.raises(UnknownParty, match="must name who"):
+        jali.reveal(fed.plain("alice")(arange)(3), to=[])
 
 
 def test_values_are_freed_with_their_last_handle(fed: jali.Federation) -> None:

@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jali.core import config
-from jali.core.errors import JaliError, ModeUnknown
+from jali.core.errors import JaliError, ModeUnknown, UnsupportedValue
 from jali.devices.federation import Federation, failure
+from jali.devices.handle import Handle, Placeholder
 from jali.devices.progress import listeners
 from jali.graph.ledger import Ledger
 from jali.graph.runtime import Runtime
 
 if TYPE_CHECKING:
-    from jali.devices.handle import Handle, Placeholder
     from jali.devices.report import Report
     from jali.transport.session import Session
 
@@ -83,6 +83,9 @@ def reveal(x: Handle | Placeholder, *, to: Any) -> Any:
     Cost: 1 round; 8 bytes an element from each evaluator.
     Raises: what ended the run, if it failed; JaliError of any kind.
     """
+    if not isinstance(x, (Handle, Placeholder)):
+        found = type(x).__name__
+        raise UnsupportedValue(f"expected a handle, found {found}: what is not on a device needs no reveal")
     return x.program.reveal(x, to)
 
 

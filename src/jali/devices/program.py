@@ -87,6 +87,8 @@ class Program:
         if to == "all":
             return self.parties
         items: Sequence[Any] = to if isinstance(to, (list, tuple)) else [to]
+        if not items:
+            raise UnknownParty('a reveal must name who will see the value: a device, a party, a list of them, or "all"')
         names = [p for item in items for p in ([item] if isinstance(item, str) else item.parties)]
         return tuple(dict.fromkeys(self.require_party(name) for name in names))
 
