@@ -84,8 +84,7 @@ def reveal(x: Handle | Placeholder, *, to: Any) -> Any:
     Raises: what ended the run, if it failed; JaliError of any kind.
     """
     if not isinstance(x, (Handle, Placeholder)):
-        found = type(x).__name__
-        raise UnsupportedValue(f"expected a handle, found {found}: what is not on a device needs no reveal")
+        raise UnsupportedValue(f"expected a handle, found {type(x).__name__}: it is on no device and needs no reveal")
     return x.program.reveal(x, to)
 
 
