@@ -64,6 +64,33 @@ def test_key_stream(level: str, n: int, seed: int, start: int) -> None:
     same(found, reference.prg_words(KEY, seed, n, start=start))
 
 
+@pytest.mark.parametrize("border", [2**10, 2**17, 2**33, 2**41, 2**57, 2**63])
+def test_key_stream_across_bytes_of_the_counter(level: str, border: int) -> None:
+    with at_level(level):
+        for start, n in [(border - 1, 2), (border - 15, 31), (border - 529, 1100)]:
+            same(_native.prg_words(KEY, 3, n, start=start), reference.prg_words(KEY, 3, n, start=start))
+        last = 2**64 - 1000
+        same(_native.prg_words(KEY, 3, 999, start=last), reference.prg_words(KEY, 3, 999, start=last))
+
+
+@given(key=st.binary(min_size=16, max_size=16), n=st.integers(1, 40))
+def test_key_schedule(level: str, key: bytes, n: int) -> None:
+    with at_level(level):
+        same(_native.prg_words(key, 0, n), reference.prg_words(key, 0, n))
+
+
+def test_key_streams_need_no_twin(level: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    x = sample_words(6, 70_001)
+    streams = ("add_prg", "sub_prg", "xor_prg")
+    wanted = [reference.prg_words(KEY, 9, 70_001), *(getattr(reference, name)(x, KEY, 9) for name in streams)]
+    for twin in ("prg_words", *streams):
+        monkeypatch.setattr(reference, twin, None)
+    with at_level(level):
+        found = [_native.prg_words(KEY, 9, 70_001), *(getattr(_native, name)(x, KEY, 9) for name in streams)]
+    for one, other in zip(found, wanted, strict=True):
+        same(one, other)
+
+
 @given(n=SIZES, seed=SEEDS)
 def test_fused_masks(level: str, n: int, seed: int) -> None:
     x = sample_words(seed, n)

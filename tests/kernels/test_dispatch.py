@@ -47,6 +47,23 @@ def test_the_best_level_is_the_default() -> None:
     assert done.stdout.split() == [LEVELS[-1]]
 
 
+@pytest.mark.parametrize(
+    ("features", "forced", "module"),
+    [(["aes"], {}, "reference"), ([], {}, "_native"), (["aes"], {"JALI_KERNELS": "portable"}, "_native")],
+)
+def test_portable_key_streams_serve_where_aes_instructions_lack(
+    features: list[str], forced: dict[str, str], module: str
+) -> None:
+    program = (
+        "import importlib; from jali.kernels import _native, dispatch, reference; "
+        f"_native.levels = lambda: ['portable']; _native.features = lambda: {features}; importlib.reload(dispatch); "
+        "print(*(dispatch.pick(t).__module__ for t in (reference.prg_words, reference.xor_prg, reference.matmul)))"
+    )
+    done = python(program, **forced)
+    assert done.returncode == 0, done.stderr
+    assert [name.rpartition(".")[2] for name in done.stdout.split()] == [module, module, "_native"]
+
+
 def test_an_unknown_level_is_an_error_that_lists_the_known() -> None:
     done = python("import jali.kernels", JALI_KERNELS="sse9")
     assert done.returncode != 0

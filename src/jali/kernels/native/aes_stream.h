@@ -3,6 +3,7 @@
 //
 // Block i of the stream is AES(nonce || i), both little-endian words, so a vector of blocks is a vector of words
 // and the combination with x needs no byte shuffles. Eight vectors are in flight to hide the latency of the rounds.
+// A stream begins at a multiple of `first_multiple` blocks; the words before `start` are dropped.
 #pragma once
 
 #include <cstring>
@@ -19,6 +20,7 @@ struct Stream {
   using Vector = typename Lanes::Vector;
   static constexpr size_t lane_words = 2 * Lanes::blocks;
   static constexpr size_t chunk = in_flight * lane_words;
+  static constexpr u64 first_multiple = 1;
 
   Vector keys[11];
   Vector counter;
@@ -52,7 +54,8 @@ u64 combine(const u64* x, size_t i, u64 r) {
 template <class Lanes, Mask mask>
 void run(const AesKeys& schedule, u64 nonce, u64 start, const u64* x, u64* out, size_t n) {
   using S = Stream<Lanes>;
-  S stream(schedule, nonce, start / 2);
+  constexpr u64 first_words = 2 * S::first_multiple;
+  S stream(schedule, nonce, start / first_words * S::first_multiple);
   typename Lanes::Vector state[in_flight];
   size_t done = 0;
   const auto part = [&](size_t skip) {  // what does not fill a chunk goes through a buffer
@@ -63,7 +66,7 @@ void run(const AesKeys& schedule, u64 nonce, u64 start, const u64* x, u64* out, 
     std::memset(buffer, 0, sizeof buffer);
     __asm__ volatile("" : : "r"(buffer) : "memory");  // keeps the wiping
   };
-  if (start % 2 != 0 && n > 0) part(1);
+  if (start % first_words != 0 && n > 0) part(start % first_words);
   for (; n - done >= S::chunk; done += S::chunk) {
     stream.next(state);
     for (int i = 0; i < in_flight; ++i) {

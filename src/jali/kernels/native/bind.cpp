@@ -298,6 +298,7 @@ void set_level(const std::string& name) {
 std::vector<std::string> features() {
   const CpuFeatures& cpu = cpu_features();
   std::vector<std::string> names;
+  if (cpu.ssse3) names.emplace_back("ssse3");
   if (cpu.aes) names.emplace_back("aes");
   if (cpu.avx2) names.emplace_back("avx2");
   if (cpu.bmi2) names.emplace_back("bmi2");

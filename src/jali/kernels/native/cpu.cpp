@@ -7,6 +7,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 #endif
+#elif defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
 #endif
 
 namespace jali {
@@ -43,6 +45,7 @@ CpuFeatures detect() {
   if (__get_cpuid(0, &a, &b, &c, &d) == 0) return found;
   found.intel = b == signature_INTEL_ebx && c == signature_INTEL_ecx && d == signature_INTEL_edx;
   if (__get_cpuid(1, &a, &b, &c, &d) == 0) return found;
+  found.ssse3 = bit(c, 9);
   found.aes = bit(c, 25) && bit(c, 19);
   const bool has_xsave = bit(c, 27);
   if (!has_xsave || __get_cpuid_count(7, 0, &a, &b, &c, &d) == 0) return found;
@@ -58,6 +61,19 @@ CpuFeatures detect() {
   found.avx512_vnni = found.avx512 && bit(c, 11);
   found.vaes = ymm && bit(c, 9);
   found.amx_int8 = tiles && bit(d, 24) && bit(d, 25) && request_tiles();
+  return found;
+}
+
+#elif defined(__aarch64__)
+
+CpuFeatures detect() {
+  CpuFeatures found;
+#if defined(__linux__)
+  constexpr unsigned long hwcap_aes = 1UL << 3;  // Linux, arch/arm64/include/uapi/asm/hwcap.h
+  found.aes = (getauxval(AT_HWCAP) & hwcap_aes) != 0;
+#else
+  found.aes = true;  // as on every desktop processor of this architecture
+#endif
   return found;
 }
 

@@ -6,6 +6,7 @@ namespace jali {
 
 struct CpuFeatures {
   bool intel = false;
+  bool ssse3 = false;
   bool aes = false;
   bool avx2 = false;
   bool bmi2 = false;

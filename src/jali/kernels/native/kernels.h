@@ -24,7 +24,7 @@ struct alignas(64) AesKeys {
 struct Kernels {
   const char* level;
 
-  // AES; null where the processor has no instructions for it, so that the twin (OpenSSL's constant-time code) serves.
+  // AES; null on a big-endian processor, so that the twin (OpenSSL's constant-time code) serves.
   void (*expand)(const u8 key[16], AesKeys& keys);
   void (*prg)(const AesKeys& keys, u64 nonce, u64 start, Mask mask, const u64* x, u64* out, size_t n);
 

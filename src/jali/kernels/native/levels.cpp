@@ -7,13 +7,22 @@ namespace jali {
 namespace {
 
 struct Table {
-  Kernels levels[5];
+  Kernels levels[6];
   size_t count = 0;
 
   Table() {
-    levels[count++] = portable_kernels();
+    levels[count] = portable_kernels();
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    levels[count].expand = expand_aes_portable;
+    levels[count].prg = prg_aes_portable;
+#endif
+    ++count;
 #if defined(__x86_64__)
     const CpuFeatures& cpu = cpu_features();
+    if (!cpu.ssse3) return;
+    levels[count] = levels[count - 1];
+    levels[count].level = "ssse3";
+    levels[count++].prg = prg_aes_ssse3;
     if (!(cpu.avx2 && cpu.bmi2 && cpu.aes)) return;
     levels[count] = avx2_kernels();
     levels[count].expand = expand_aes_ni;

@@ -6,6 +6,9 @@
 
 namespace jali {
 
+void expand_aes_portable(const u8 key[16], AesKeys& keys);
+void prg_aes_portable(const AesKeys& keys, u64 nonce, u64 start, Mask mask, const u64* x, u64* out, size_t n);
+
 // Every kernel but AES, compiled for one level.
 Kernels portable_kernels();
 
@@ -15,6 +18,7 @@ Kernels avx512_kernels();
 
 void expand_aes_ni(const u8 key[16], AesKeys& keys);
 void prg_aes_ni(const AesKeys& keys, u64 nonce, u64 start, Mask mask, const u64* x, u64* out, size_t n);
+void prg_aes_ssse3(const AesKeys& keys, u64 nonce, u64 start, Mask mask, const u64* x, u64* out, size_t n);
 void prg_vaes(const AesKeys& keys, u64 nonce, u64 start, Mask mask, const u64* x, u64* out, size_t n);
 
 bool matmul_ifma(const u64* a, const u64* b, u64* out, size_t m, size_t k, size_t n);

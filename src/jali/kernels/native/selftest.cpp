@@ -143,6 +143,15 @@ void check_prg(const Kernels& k, size_t n) {
     k.prg(keys, 7, start, Mask::set, nullptr, part.data(), n);
     for (size_t i = 0; i < n; ++i) require(part[i] == all[start + i], k, "random access to the key stream", n);
   }
+  // Where the upper bytes of the counter change, and where a part begins within a chunk.
+  for (const u64 border : {u64{1} << 17, u64{1} << 41, u64{1} << 63}) {
+    const size_t before = n / 2;
+    Vector whole(n);
+    Vector rest(n - before);
+    k.prg(keys, 7, border - before, Mask::set, nullptr, whole.data(), n);
+    k.prg(keys, 7, border, Mask::set, nullptr, rest.data(), n - before);
+    for (size_t i = before; i < n; ++i) require(whole[i] == rest[i - before], k, "a border of the counter", n);
+  }
   Vector out = x;
   k.prg(keys, 7, 0, Mask::add, out.data(), out.data(), n);
   for (size_t i = 0; i < n; ++i) require(out[i] == x[i] + all[i], k, "add_prg", n);
