@@ -32,7 +32,7 @@ from jali.transport.connect import connect_tls
 from jali.transport.handshake import choose_version
 from jali.transport.listener import Listener
 from jali.transport.session import Session
-from jali.transport.tls import split_address
+from jali.transport.tls import dial_tls, split_address
 from tests.transport.parties import FAST, STREAM, all_at_once, connected, federation_in
 
 if TYPE_CHECKING:
@@ -144,6 +144,25 @@ def test_certificate_of_another_party(issued: Issued, liar: str) -> None:
         assert "carol" in error.message
     assert isinstance(errors["bob" if liar == "alice" else "alice"], CertificateWrong)
     assert isinstance(errors[liar], CertificateWrong if liar == "alice" else PeerMissing)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_a_caller_that_turns_away_before_anybody_waits_for_it_is_heard(issued: Issued) -> None:
+    issued.party("alice", named="carol")
+    issued.party("bob")
+    federation = issued.federation()
+    address = federation.parties["alice"].address
+    listener = Listener(connect.credentials_of(federation, "alice"), address)
+    try:
+        with pytest.raises(CertificateWrong, match="carol"):
+            dial_tls(connect.credentials_of(federation, "bob"), address, peer="alice", deadline=time.monotonic() + 10)
+        for thread in tuple(listener._under_way):  # the caller has shaken hands, so its thread is there or done
+            thread.join(10)
+    finally:
+        listener.close()
+    (heard,) = listener.rejections
+    assert isinstance(heard, CertificateWrong)
+    assert "carol" in heard.message
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,16 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from jali.core.errors import AddressInvalid, CertificateWrong, PeerError, PeerMissing, PortInUse
+from jali.core.errors import (
+    AddressInvalid,
+    CertificateWrong,
+    HandshakeFailed,
+    PeerError,
+    PeerMissing,
+    PortInUse,
+    error_class,
+)
+from jali.transport.messages import Refusal
 from jali.transport.tls import Connection, Credentials, accept_tls, split_address, wrap_incoming
 
 if TYPE_CHECKING:
@@ -125,6 +134,9 @@ class Listener:
         if handler is not None:
             handler(connection, first)
             return
+        if isinstance(first, Refusal):  # it turned us away before this party was ready to hear it
+            error = error_class(first.code)(first.message, party=connection.peer)
+            raise error if isinstance(error, PeerError) else HandshakeFailed(first.message, party=connection.peer)
         me = self._credentials.party
         connection.refuse(PeerMissing(f"party {me!r} is not in a session with {connection.peer!r}", party=me))
         raise CertificateWrong(f"{caller} has a certificate of party {connection.peer!r}, which is not expected here")
