@@ -152,7 +152,7 @@ def test_a_caller_that_turns_away_before_anybody_waits_for_it_is_heard(issued: I
     issued.party("bob")
     federation = issued.federation()
     address = federation.parties["alice"].address
-    listener = Listener(connect.credentials_of(federation, "alice"), address)
+    listener = Listener(connect.credentials_of(federation, "alice"), federation)
     try:
         with pytest.raises(CertificateWrong, match="carol"):
             dial_tls(connect.credentials_of(federation, "bob"), address, peer="alice", deadline=time.monotonic() + 10)
@@ -204,7 +204,7 @@ def test_tls_12_and_no_certificate_and_no_tls_are_turned_away(issued: Issued) ->
     issued.party("alice")
     issued.party("bob")
     federation = issued.federation()
-    listener = Listener(connect.credentials_of(federation, "alice"), federation.parties["alice"].address)
+    listener = Listener(connect.credentials_of(federation, "alice"), federation)
     try:
         old = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         old.load_verify_locations(federation.authority)
@@ -336,9 +336,20 @@ def test_party_that_runs_twice_is_refused_and_disturbs_nobody(tmp_path: Path) ->
     alice.close()
 
 
+def test_party_that_calls_too_early_is_no_stranger(tmp_path: Path) -> None:
+    federation = federation_in(tmp_path)
+    listener = Listener(connect.credentials_of(federation, "alice"), federation)
+    with pytest.raises(PeerMissing):  # bob calls before alice expects him
+        connect_tls(federation, "bob", parties=("alice", "bob"), settings=BRIEF)
+    for absent in ("bob", "carol"):
+        with pytest.raises(PeerMissing, match=f"'{absent}' never came"):
+            connect_tls(federation, "alice", parties=("alice", absent), settings=BRIEF, listener=listener)
+    listener.close()
+
+
 def test_idle_callers_hold_up_nobody(tmp_path: Path) -> None:
     federation = federation_in(tmp_path, ("alice", "bob"))
-    listener = Listener(connect.credentials_of(federation, "alice"), federation.parties["alice"].address)
+    listener = Listener(connect.credentials_of(federation, "alice"), federation)
     idle = [socket.create_connection(split_address(federation.parties["alice"].address)) for _ in range(20)]
     calls = {
         "alice": lambda: connect_tls(federation, "alice", settings=FAST, listener=listener),

@@ -53,7 +53,7 @@ def connect_tls(
     for name in names:
         if not federation.parties[name].address:
             raise AddressInvalid(f"party {name!r} has no address in the federation file", party=name)
-    own = None if listener is not None else Listener(credentials, federation.parties[me].address)
+    own = None if listener is not None else Listener(credentials, federation)
     proposal = Proposal(me, names, federation=federation.digest(), program=program_digest, purpose=purpose)
     session = Session(proposal, settings)
     try:
@@ -111,7 +111,7 @@ class _Joining:
             elif index > mine and listener is not None:
                 here = federation.parties[session.party].address
                 side = Accepting(
-                    proposal, peer=peer, address=here, peer_address=address, rejections=lambda: listener.rejections
+                    proposal, peer=peer, address=here, peer_address=address, rejections=partial(listener.rejected, peer)
                 )
                 self._sides[peer] = side
                 listener.expect(peer, side.arrive)

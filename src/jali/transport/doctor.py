@@ -100,7 +100,7 @@ def check_network(federation: Federation, party: str, *, wait_s: float) -> Itera
     """This party's port, and for each other party whose doctor runs: clock, version, latency, bandwidth."""
     address = federation.parties[party].address
     try:
-        listener = Listener(credentials_of(federation, party), address)
+        listener = Listener(credentials_of(federation, party), federation)
     except JaliError as error:
         yield _failed("port", error)
         return

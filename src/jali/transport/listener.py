@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable
 
+    from jali.core.config import Federation
     from jali.transport.messages import Message
 
 __all__ = ["Listener"]
@@ -38,14 +39,15 @@ KEPT_REJECTIONS = 16
 class Listener:
     """Listens until closed. Callers that do not prove to be of the federation are turned away and remembered."""
 
-    def __init__(self, credentials: Credentials, address: str) -> None:
-        """Bind at once and accept from now on.
+    def __init__(self, credentials: Credentials, federation: Federation) -> None:
+        """Bind the party's address at once and accept from now on.
 
         Raises: PortInUse; AddressInvalid when this machine cannot listen there.
         """
         self.rejections: list[PeerError] = []
         self._credentials = credentials
-        self._socket = _bind(address, credentials.party)
+        self._members = federation.parties.keys()
+        self._socket = _bind(federation.parties[credentials.party].address, credentials.party)
         self._handlers: dict[str, Callable[[Connection, Message], None]] = {}
         self._lock = threading.Lock()
         self._under_way: dict[threading.Thread, ssl.SSLSocket] = {}
@@ -68,6 +70,10 @@ class Listener:
         """Turn `peer` away from now on."""
         with self._lock:
             self._handlers.pop(peer, None)
+
+    def rejected(self, absent: str) -> list[PeerError]:
+        """The errors of callers who may have been `absent`, rather than another party of the federation."""
+        return [error for error in self.rejections if error.party == absent or error.party not in self._members]
 
     def close(self) -> None:
         """Free the port; idempotent."""
@@ -139,7 +145,11 @@ class Listener:
             raise error if isinstance(error, PeerError) else HandshakeFailed(first.message, party=connection.peer)
         me = self._credentials.party
         connection.refuse(PeerMissing(f"party {me!r} is not in a session with {connection.peer!r}", party=me))
-        raise CertificateWrong(f"{caller} has a certificate of party {connection.peer!r}, which is not expected here")
+        if connection.peer not in self._members:
+            raise CertificateWrong(
+                f"{caller} has a certificate of {connection.peer!r}, which is no party of this federation",
+                party=connection.peer,
+            )
 
 
 def _bind(address: str, party: str) -> socket.socket:

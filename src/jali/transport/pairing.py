@@ -165,7 +165,7 @@ class Accepting:
     ) -> None:
         """`address` is where this party listens, `peer_address` where the peer does (to see whether it still runs).
 
-        `rejections` gives the errors of callers that were turned away.
+        `rejections` gives the errors of callers that were turned away and may have been the peer.
         """
         self._pair_id = bytes(32)
         self.interrupt: Callable[[], None] | None = None
