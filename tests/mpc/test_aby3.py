@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is particular to aby3: halves are compared as they are, and the sender of a transfer hears nothing."""
+"""What is particular to aby3: who hears what in a truncation and a transfer, and sums of bits."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from jali.mpc.estimate import estimate
 from jali.mpc.registry import PROTOCOLS
-from jali.mpc.rep3_wires import Halves, Replicated
+from jali.mpc.rep3_wires import Replicated
 from jali.mpc.rounds import parallel
+from tests.mpc.operations import OPERATIONS
 from tests.mpc.roles import run_lockstep
 
 if TYPE_CHECKING:
@@ -27,12 +27,6 @@ N = X.size
 
 def _input(side: Any) -> Part:
     return (yield from side.input(X if side.role == 0 else None, 0, (N,)))
-
-
-def _halves(side: Any) -> Part:
-    share = yield from side.mul((yield from _input(side)), side.public(np.full(N, 6, np.uint64)), shift=1)
-    assert isinstance(share, Halves)
-    return share
 
 
 def _words(operation: Callable[[Any], Part]) -> list[dict[tuple[int, int], int]]:
@@ -51,38 +45,46 @@ def _words(operation: Callable[[Any], Part]) -> list[dict[tuple[int, int], int]]
     return seen
 
 
-@pytest.mark.parametrize("opened", [False, True])
-def test_halves_are_compared_in_the_same_rounds_as_replicated_values(*, opened: bool) -> None:
+def test_a_truncation_is_three_rounds_in_which_one_role_sees_a_masked_value() -> None:
     def operation(side: Any) -> Part:
-        half = yield from _halves(side)
-        if opened:
-            yield from side.mul(half, half)
-        negative, zero = yield from parallel(side.sign(half), side.is_zero(half))
-        return (yield from side.reveal_bits(negative, [0])), (yield from side.reveal_bits(zero, [0]))
+        return (yield from side.truncate(side.public(X), 3))
 
-    negative, zero = run_lockstep("aby3", operation)[0]
-    value = X.view(np.int64)
-    # Truncation may add 1, so -1 becomes 0 at most: 3 x is never -1.
-    np.testing.assert_array_equal(negative[value != 0], (value < 0)[value != 0])
-    assert not zero[value != 0].any()
-    # Input, product, sign, reveals of both; when it was opened, the opening and the square besides.
-    cost = estimate("aby3", operation)
-    assert cost.rounds == 1 + 1 + 8 + 2 + 2 * opened
-    bits_of_1 = sum(sent.get((1, 2), 0) for sent in _words(operation))
-    assert bits_of_1 == (0 if opened else 2 * 64 * 2), "role 1 shares its own bits only while it alone knows its half"
+    # The masked value and role 2's inputs; role 1's inputs; a product.
+    assert _words(operation) == [
+        {(2, 1): N, (2, 0): 2 * N},
+        {(1, 2): 2 * N},
+        {(0, 2): N, (1, 0): N, (2, 1): N},
+    ]
 
 
-def test_comparing_does_not_open_halves() -> None:
+@pytest.mark.parametrize("bits", [1, 18, 61])
+def test_a_truncation_rounds_up_as_often_as_the_dropped_bits_say(bits: int) -> None:
+    """floor(x / 2^f) + e with e = 1 in a share of (x mod 2^f) / 2^f of all cases, wherever the masked value wraps."""
+    n, quarters = 4096, np.arange(4)
+    edges = np.array([-(2**62), -1 << bits, 0, 2**62 - (1 << bits)], np.int64)
+    kept = np.repeat(edges, 4)
+    dropped = np.tile(quarters << max(bits - 2, 0) if bits > 1 else quarters % 2, 4)
+    x = np.repeat(kept + dropped, n).view(np.uint64)
+
     def operation(side: Any) -> Part:
-        half = yield from _halves(side)
-        yield from side.sign(half)
-        return len(side._wires.openings)
+        share = yield from side.input(x if side.role == 0 else None, 0, x.shape)
+        return (yield from side.reveal((yield from side.truncate(share, bits)), [0]))
 
-    assert set(run_lockstep("aby3", operation).values()) == {0}
+    carry = (run_lockstep("aby3", operation)[0].view(np.int64) - (x.view(np.int64) >> bits)).reshape(-1, n)
+    assert set(np.unique(carry)) == {0, 1}
+    np.testing.assert_allclose(carry.mean(axis=1), dropped / 2.0**bits, atol=6 * 0.5 / np.sqrt(n))
 
 
-@pytest.mark.parametrize("halves", [False, True])
-def test_the_sender_of_a_transfer_hears_nothing_and_all_is_said_in_one_round(*, halves: bool) -> None:
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_nothing_is_in_halves(name: str) -> None:
+    def operation(side: Any) -> Part:
+        x, y = side.public(X), side.public(X)
+        return (yield from OPERATIONS[name](side, x, y))
+
+    assert {type(share) for share in run_lockstep("aby3", operation).values()} == {Replicated}
+
+
+def test_the_sender_of_a_transfer_hears_nothing_and_all_is_said_in_one_round() -> None:
     bits = np.arange(N) % 3 == 0
 
     def numbers(side: Any) -> Part:
@@ -91,15 +93,14 @@ def test_the_sender_of_a_transfer_hears_nothing_and_all_is_said_in_one_round(*, 
     assert _words(numbers) == [{(0, 1): 2 * N, (0, 2): 2 * N, (1, 2): N, (2, 1): N}]
 
     def chosen(side: Any) -> Part:
-        x = yield from (_halves if halves else _input)(side)
+        x = yield from _input(side)
         return (yield from side.reveal((yield from side.select(side.public_bits(bits), x)), [0, 1, 2]))
 
     # Roles 0 and 1 are senders: each hears only what it is told as a receiver of the other's transfer.
     last = _words(chosen)[-2]
     assert last == {(0, 1): 2 * N, (0, 2): 3 * N, (1, 0): 2 * N, (1, 2): 3 * N, (2, 0): N, (2, 1): N}
     for found in run_lockstep("aby3", chosen).values():
-        expected = np.where(bits, X * np.uint64(3) if halves else X, 0)
-        assert set(np.unique((found - expected).view(np.int64))) <= ({0, 1} if halves else {0})
+        np.testing.assert_array_equal(found, np.where(bits, X, 0))
 
 
 def test_every_carry_chain() -> None:
@@ -120,7 +121,7 @@ def test_every_carry_chain() -> None:
     np.testing.assert_array_equal(equal, u + v == 0)
 
 
-def test_it_differs_from_rep3_in_comparison_only() -> None:
+def test_it_differs_from_rep3_in_its_circuits_only() -> None:
     aby3, rep3 = PROTOCOLS.get("aby3"), PROTOCOLS.get("rep3")
     own = {name for name in vars(aby3) if not name.startswith("_")}
     assert own == {name for name in vars(rep3) if not name.startswith("_")} == {"name", "threat", "circuits"}

@@ -46,13 +46,15 @@ def test_neighbours_hold_the_same_part(protocol: str, name: str) -> None:
 
 
 @pytest.mark.parametrize("protocol", REPLICATED)
-@pytest.mark.parametrize("name", ["sign", "is_zero", "to_arithmetic", "select"])
+@pytest.mark.parametrize("name", ["truncate", "sign", "is_zero", "to_arithmetic", "select"])
 def test_the_two_parts_of_a_result_say_nothing_together(protocol: str, name: str) -> None:
     """Also those parts that a role drew itself, which no message shows."""
     known = (np.arange(1024) % 5 - 2).view(np.uint64)
 
     def operation(side: Any) -> Part:
         x = yield from side.input(known if side.role == 0 else None, 0, known.shape)
+        if name == "truncate":
+            return (yield from side._wires.openings.open((yield from side.truncate(x, 1))))[0]
         if name in ("sign", "is_zero"):
             return (yield from getattr(side, name)(x))
         b = yield from side.sign(x)

@@ -111,7 +111,8 @@ CHANGES = {
         ("m2k", 1, 2, 0),
         ("rep3", 1, 0, 0),
         ("rep3", 0, 2, 0),
-        ("aby3", 1, 0, 3),
+        ("aby3", 1, 2, 1),
+        ("aby3", 2, 1, 1),
     ],
 )
 def test_a_message_of_the_wrong_length_aborts_naming_the_peer(

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""aby3: three parties with replicated shares, who compare by adding bits: the published way to do what rep3 does.
+"""aby3: three parties with replicated shares, who truncate and compare in published ways: what rep3 does, established.
 
-Sharing, products and truncation are those of rep3 (`jali.mpc.rep3_side`). Comparison evaluates circuits of bits
-(`jali.mpc.aby3_compare`), and bits meet numbers by three-party oblivious transfer (`jali.mpc.aby3_inject`).
+Sharing and products are those of rep3 (`jali.mpc.rep3_side`). Truncation opens a masked value to one role
+(`jali.mpc.aby3_truncate`), comparison evaluates circuits of bits (`jali.mpc.aby3_compare`), and bits meet numbers by
+three-party oblivious transfer (`jali.mpc.aby3_inject`).
 
-References: Mohassel, Rindal 2018, ABY3 (ePrint 2018/403), on share conversions. The docs page
-"explanation/protocols/aby3" has the formulas and the security argument.
+References: Mohassel, Rindal 2018, ABY3 (ePrint 2018/403), on share conversions; Dalskov, Escudero, Keller 2020 (ePrint
+2019/131), on truncation. The docs page "explanation/protocols/aby3" has the formulas and the security argument.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import ClassVar, final
 from jali.core.threat import Threat
 from jali.mpc import aby3_compare as compare
 from jali.mpc import aby3_inject as inject
+from jali.mpc.aby3_truncate import truncate
 from jali.mpc.rep3_side import Circuits, ReplicatedSide
 
 __all__ = ["Aby3"]
@@ -38,8 +40,13 @@ class Aby3(ReplicatedSide):
             "AES-128 is a pseudo-random function",
             "truncated numbers lie within -2^62 and 2^62",
         ),
-        paper="Mohassel and Rindal 2018 (ePrint 2018/403), Araki et al. 2016 (ePrint 2016/768); truncation as in rep3",
+        paper="Mohassel and Rindal 2018 (ePrint 2018/403), Araki et al. 2016 (ePrint 2016/768), Dalskov et al. 2020 "
+        "(ePrint 2019/131)",
     )
     circuits: ClassVar[Circuits] = Circuits(
-        sign=compare.sign, is_zero=compare.is_zero, to_arithmetic=inject.to_arithmetic, select=inject.select
+        truncate=truncate,
+        sign=compare.sign,
+        is_zero=compare.is_zero,
+        to_arithmetic=inject.to_arithmetic,
+        select=inject.select,
     )

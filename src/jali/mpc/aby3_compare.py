@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Comparison in aby3: x = u + v, where role 0 knows u and somebody else v, added bit by bit as shares of bits.
+"""Comparison in aby3: x = u + v, where role 0 knows u and the others v, added bit by bit as shares of bits.
 
 Bits are sliced into planes, one row for each of the 64 positions, so that a level of a tree is one conjunction of
 whole rows. Digit j of a sum makes a carry if g_j = u_j & v_j and hands one on if p_j = u_j ^ v_j; two neighbouring
@@ -15,8 +15,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jali import kernels
-from jali.mpc.rep3_wires import Halves
-from jali.mpc.rounds import parallel
 from jali.mpc.words import layout
 
 if TYPE_CHECKING:
@@ -36,7 +34,7 @@ def sign(wires: Wires, x: Share) -> Generator[Round, Any, Replicated]:
     """The top bit of u + v: those of both, and the carry from the 63 bits below.
 
     Security: every message is an input or a conjunction of bits.
-    Cost: 8 rounds, 22.9 B from each role; 8 B more from role 0 and, if x is in halves, from role 1.
+    Cost: 8 rounds, 22.9 B from each role and 8 B more from role 0.
     """
     u, v = yield from _planes(wires, x, of_v=np.positive)
     p = _on_rows(wires, np.bitwise_xor, u, v)
@@ -51,7 +49,7 @@ def is_zero(wires: Wires, x: Share) -> Generator[Round, Any, Replicated]:
     """Whether u equals -v: the conjunction of all ~(u_j ^ v_j).
 
     Security: every message is an input or a conjunction of bits.
-    Cost: 7 rounds, 7.9 B from each role; 8 B more from role 0 and, if x is in halves, from role 1.
+    Cost: 7 rounds, 7.9 B from each role and 8 B more from role 0.
     """
     u, v = yield from _planes(wires, x, of_v=np.negative)
     equal = wires.with_part_0(_on_rows(wires, np.bitwise_xor, u, v), np.bitwise_not)
@@ -68,21 +66,13 @@ def _planes(
 ) -> Generator[Round, Any, tuple[Replicated, Replicated]]:
     """Shares of the bit planes of u and of of_v(v).
 
-    x replicated: role 0 inputs u = x_0 + x_1, and v = x_2 is known to roles 1 and 2, so it is shared already. x in
-    halves: roles 0 and 1 input theirs.
-    Cost: 1 round, 8 B from role 0 and, for halves, from role 1.
+    Role 0 inputs u = x_0 + x_1; v = x_2 is known to roles 1 and 2, so it is shared already.
+    Cost: 1 round, 8 B from role 0.
     """
+    (replicated,) = yield from wires.openings.open(x)
     shape = (64, 64 * layout(x.shape, bits=True)[0])
-    form = wires.openings.find(x)
-    if isinstance(form, Halves):
-        part = form.part
-        u, v = yield from parallel(
-            wires.shared(lambda: _sliced(part), 0, shape, bits=True),
-            wires.shared(lambda: _sliced(of_v(part)), 1, shape, bits=True),
-        )
-        return u, v
-    u = yield from wires.sum_01(form, _sliced, shape, bits=True)
-    return u, wires.part_2(form, lambda words: _sliced(of_v(words)), shape, bits=True)
+    u = yield from wires.sum_01(replicated, _sliced, shape, bits=True)
+    return u, wires.part_2(replicated, lambda words: _sliced(of_v(words)), shape, bits=True)
 
 
 def _sliced(words: Words) -> Words:

@@ -41,7 +41,7 @@ def to_arithmetic(wires: Wires, b: Replicated) -> Generator[Round, Any, Replicat
 
 
 def select(wires: Wires, b: Replicated, x: Share) -> Generator[Round, Any, Replicated]:
-    """b x = b u + b v, where role 0 knows u = x_0 + x_1 and role 1 knows v = x_2, or both their halves.
+    """b x = b u + b v, where role 0 knows u = x_0 + x_1 and role 1 knows v = x_2.
 
     Cost: 1 round, 40 B from roles 0 and 1 and 16 B from role 2.
     """

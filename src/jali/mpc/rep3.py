@@ -2,7 +2,7 @@
 """rep3: three parties, each holding two of the three parts of every value; no dealer and no preprocessing.
 
 Sharing and products are in `jali.mpc.rep3_side`. Truncation and comparison make role 2 the dealer of the two others
-for a moment (`jali.mpc.rep3_dealer`), which is our own arrangement; `jali.mpc.aby3` compares as published.
+for a moment (`jali.mpc.rep3_dealer`), which is our own arrangement; `jali.mpc.aby3` does both as published.
 
 References: Araki, Furukawa, Lindell, Nof, Ohara 2016 (ePrint 2016/768); Mohassel, Rindal 2018, ABY3 (ePrint
 2018/403). The docs page "explanation/protocols/rep3" has the formulas and the security argument.
@@ -16,6 +16,7 @@ from jali.core.threat import Threat
 from jali.mpc import rep3_compare as compare
 from jali.mpc import rep3_convert as convert
 from jali.mpc.rep3_side import Circuits, ReplicatedSide
+from jali.mpc.rep3_truncate import truncate, truncate_product
 
 __all__ = ["Rep3"]
 
@@ -41,5 +42,10 @@ class Rep3(ReplicatedSide):
         paper="Araki et al. 2016 (ePrint 2016/768), Mohassel and Rindal 2018 (ePrint 2018/403)",
     )
     circuits: ClassVar[Circuits] = Circuits(
-        sign=compare.sign, is_zero=compare.is_zero, to_arithmetic=convert.to_arithmetic, select=convert.select
+        truncate=truncate,
+        sign=compare.sign,
+        is_zero=compare.is_zero,
+        to_arithmetic=convert.to_arithmetic,
+        select=convert.select,
+        truncate_product=truncate_product,
     )

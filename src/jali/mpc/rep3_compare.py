@@ -43,7 +43,7 @@ def sign(wires: Wires, x: Share) -> Generator[Round, Any, Replicated]:
     leaves = (15, 16, width)
     dealing.deal(leaves, lambda: compare.leaf_monomials(_planes(dealing.r << _ONE)), bits=True)
     dealing.deal((width,), lambda: compare.top_bits(dealing.r), bits=True)
-    masks = [_mask(dealing, rows, width, borrow=True) for rows in (32, 8)]
+    masks = [_mask(wires, dealing, rows, width, borrow=True) for rows in (32, 8)]
     c, dealt, top, *monomials = yield from dealing.open(replicated)
 
     def start() -> NDArray[np.uint64]:
@@ -70,7 +70,7 @@ def is_zero(wires: Wires, x: Share) -> Generator[Round, Any, Replicated]:
     width = layout(x.shape, bits=True)[0]
     dealing = Dealing(wires, x.shape)
     dealing.deal((15, 16, width), lambda: compare.leaf_monomials(_planes(dealing.r)), bits=True)
-    masks = [_mask(dealing, rows, width, borrow=False) for rows in (16, 4)]
+    masks = [_mask(wires, dealing, rows, width, borrow=False) for rows in (16, 4)]
     c, dealt, *monomials = yield from dealing.open(replicated)
 
     def start() -> NDArray[np.uint64]:
@@ -81,9 +81,9 @@ def is_zero(wires: Wires, x: Share) -> Generator[Round, Any, Replicated]:
     return (yield from _replicated(wires, dealing, _computed(wires, (width,), lambda: equal[0]), x.shape))
 
 
-def _mask(dealing: Dealing, rows: int, width: int, *, borrow: bool) -> NDArray[np.uint64]:
+def _mask(wires: Wires, dealing: Dealing, rows: int, width: int, *, borrow: bool) -> NDArray[np.uint64]:
     """The mask under which a level of the tree will be opened; its monomials are dealt."""
-    mask = dealing.mask((rows, width), bits=True)
+    mask = wires.mask_of_2((rows, width), bits=True)
     shape = (22, rows // 8, width) if borrow else (11, rows // 4, width)
     dealing.deal(shape, lambda: compare.tree_monomials(mask, borrow=borrow), bits=True)
     return mask

@@ -35,15 +35,7 @@ class Dealing:
         self._shape = shape
         self._items: list[tuple[tuple[int, ...], int]] = []
         self._corrections: list[NDArray[np.uint64]] = []
-        self.r = self.mask(shape)
-
-    def mask(self, words: tuple[int, ...], *, bits: bool = False) -> NDArray[np.uint64]:
-        """A fresh mask: its summand i at role i < 2, all of it at role 2."""
-        wires, nonce = self._wires, self._wires.nonce()
-        if wires.role < 2:
-            return wires.drawn(words, 2, nonce)
-        first = wires.drawn(words, 0, nonce)
-        return wires.compute(words, lambda: (wires.prgs[1].xor if bits else wires.prgs[1].add)(first, nonce))
+        self.r = wires.mask_of_2(shape)
 
     def deal(self, words: tuple[int, ...], value: Callable[[], NDArray[np.uint64]], *, bits: bool = False) -> None:
         """Share what role 2 computes."""

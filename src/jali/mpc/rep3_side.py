@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What three parties do with replicated shares, whichever way they compare: in and out, linear maps, products, bits.
+"""What three parties do with replicated shares in any of our protocols: in and out, linear maps, products, bits.
 
 x = x_0 + x_1 + x_2 (xor for bits), and role i holds x_i and x_(i+1). Roles i and i+1 share a generator, so that they
 draw a common part, and all three a sharing of 0, without a message. A product is one word from each role to the one
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -19,13 +20,12 @@ import numpy as np
 from jali import kernels
 from jali.core.errors import ProtocolUseError
 from jali.mpc.contract import Outline
-from jali.mpc.rep3_truncate import truncate, truncate_product
 from jali.mpc.rep3_wires import Halves, Replicated, Share, Wires
 from jali.mpc.rounds import Round
 from jali.mpc.words import NOTHING, layout, on_bits, plus, unpacked, whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping, Sequence
+    from collections.abc import Generator, Mapping, Sequence
     from typing import Self
 
     from numpy.typing import NDArray
@@ -38,14 +38,25 @@ __all__ = ["Circuits", "ReplicatedSide"]
 
 GUEST = 3
 
+ProductTruncation = Callable[[Wires, "NDArray[np.uint64]", tuple[int, ...], int], "Generator[Round, Any, Share]"]
+"""From the parts of a product, its shape and a number of bits."""
+
 
 class Circuits(NamedTuple):
-    """How a protocol gets bits out of numbers and applies them to numbers; see the contract for what each returns."""
+    """How a protocol truncates, and gets bits out of numbers and into them; see the contract for what each returns.
 
+    `truncate_product` takes the parts of a product, masked for dealing, which saves a round; a protocol that has none
+    truncates the product as it does any share.
+    """
+
+    truncate: Callable[[Wires, Replicated, int], Generator[Round, Any, Share]]
     sign: Callable[[Wires, Share], Generator[Round, Any, Replicated]]
     is_zero: Callable[[Wires, Share], Generator[Round, Any, Replicated]]
     to_arithmetic: Callable[[Wires, Replicated], Generator[Round, Any, Share]]
     select: Callable[[Wires, Replicated, Share], Generator[Round, Any, Share]]
+    truncate_product: (
+        Callable[[Wires, NDArray[np.uint64], tuple[int, ...], int], Generator[Round, Any, Share]] | None
+    ) = None
 
 
 class ReplicatedSide:
@@ -228,7 +239,7 @@ class ReplicatedSide:
         """Elementwise product: z_i = x_i y_i + x_i y_(i+1) + x_(i+1) y_i + (a sharing of 0).
 
         Security: what a role receives is masked by a part of the sharing of 0 that it does not know.
-        Cost: 1 round, 8 B from each role; with `shift` 1 round, 8 B from roles 0 and 1 and 32 B from role 2.
+        Cost: 1 round, 8 B from each role; with `shift`, what the circuit adds.
         References: Araki et al. 2016, section 2.2.
         """
         if x.shape != y.shape:
@@ -258,21 +269,25 @@ class ReplicatedSide:
         return (yield from self._finished(self._wires.compute(shape, product), shape, shift))
 
     def _mask(self, shape: tuple[int, ...], shift: int) -> NDArray[np.uint64]:
-        return self._wires.masks_for_dealing(shape) if shift else self._wires.sharing_of_zero(shape)
+        dealt = shift and self.circuits.truncate_product
+        return self._wires.masks_for_dealing(shape) if dealt else self._wires.sharing_of_zero(shape)
 
     def _finished(self, z: NDArray[np.uint64], shape: tuple[int, ...], shift: int) -> Generator[Round, Any, Share]:
-        if shift:
-            return (yield from truncate_product(self._wires, z, shape, bits=shift))
-        return (yield from self._wires.reshared(z, shape))
+        if shift and self.circuits.truncate_product:
+            return (yield from self.circuits.truncate_product(self._wires, z, shape, shift))
+        product = yield from self._wires.reshared(z, shape)
+        return (yield from self.truncate(product, shift)) if shift else product
 
-    def truncate(self, x: Share, bits: int) -> Generator[Round, Any, Halves]:
+    def truncate(self, x: Share, bits: int) -> Generator[Round, Any, Share]:
         """floor(x / 2^bits) + e, e in {0, 1}, for -2^62 <= x < 2^62.
 
-        Security: see `jali.mpc.rep3_truncate`; the docs page says what to know before revealing many truncations.
-        Cost: 1 round, 32 B from role 2.
+        Security: that of the circuit; the docs page says what to know before revealing many truncations.
+        Cost: that of the circuit.
         """
+        if not 0 < bits < 62:
+            raise ProtocolUseError(f"truncate: expected 1 to 61 bits, found {bits}")
         (replicated,) = yield from self._wires.openings.open(x)
-        return (yield from truncate(self._wires, replicated, bits))
+        return (yield from self.circuits.truncate(self._wires, replicated, bits))
 
     # -- bits ---------------------------------------------------------------------------------------------------
     def public_bits(self, value: NDArray[np.bool_]) -> Replicated:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jali import kernels
-from jali.core.errors import ProtocolUseError
 from jali.mpc.rep3_dealer import Dealing
 from jali.mpc.rep3_wires import Halves
 from jali.mpc.words import NOTHING
@@ -44,7 +43,7 @@ def truncate(wires: Wires, x: Replicated, bits: int) -> Generator[Round, Any, Ha
 
 
 def truncate_product(
-    wires: Wires, z: NDArray[np.uint64], shape: tuple[int, ...], *, bits: int
+    wires: Wires, z: NDArray[np.uint64], shape: tuple[int, ...], bits: int
 ) -> Generator[Round, Any, Halves]:
     """Truncate z_0 + z_1 + z_2, masked for dealing.
 
@@ -56,8 +55,6 @@ def truncate_product(
 
 
 def _dealing(wires: Wires, shape: tuple[int, ...], bits: int) -> Dealing:
-    if not 0 < bits < 62:
-        raise ProtocolUseError(f"truncate: expected 1 to 61 bits, found {bits}")
     dealing = Dealing(wires, shape)
     low = np.uint64(bits)
     dealing.deal(shape, lambda: dealing.r >> low)
