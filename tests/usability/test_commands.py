@@ -97,6 +97,12 @@ def test_explaining_a_key_that_is_not_there(tmp_path: Path) -> None:
     assert "connect_s" in run.stderr
 
 
+def test_explaining_a_misspelt_section(tmp_path: Path) -> None:
+    run = jali(tmp_path, "config", "explain", "netwrk")
+    assert run.returncode == 3
+    assert "did you mean 'network'" in run.stderr
+
+
 def test_a_federation_is_never_overwritten(tmp_path: Path) -> None:
     first = jali(tmp_path, "federation", "new", "--parties", "bank,bureau,dealer", "--dir", "credit")
     assert first.returncode == 0, first.stderr

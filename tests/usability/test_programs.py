@@ -49,6 +49,24 @@ def test_unpacking_a_handle_points_to_returns(fed: Any) -> None:
         _first, _second = pair
 
 
+@pytest.mark.parametrize("use", [lambda x: x + 1, lambda x: 2 * x, lambda x: x < 3, float, int, len, abs])
+def test_computing_with_a_handle_points_to_the_device(fed: Any, use: Callable[[Any], object]) -> None:
+    x = fed.plain("alice")(number)()
+    with pytest.raises(ProgramError, match=r"number.*made at test_programs.py.*device\(lambda a, b: a \+ b\)\(x, y\)"):
+        use(x)
+
+
+def test_a_handle_from_outside_a_function_must_be_an_argument() -> None:
+    with jali.simulate("alice", "bob") as fed:
+        x, y = (fed.plain(party)(number)() for party in ("alice", "bob"))
+        with pytest.raises(ProgramError, match="with the value as an argument"):
+            jali.reveal(fed.mpc("alice", "bob")(lambda a: a + y)(x), to="alice")
+        with pytest.raises(ProgramError) as again:
+            fed.plain("alice")(number)()
+        assert any("Make a new federation" in note for note in again.value.__notes__)
+        fed.abandon(again.value)
+
+
 def test_numpy_on_a_handle_points_to_the_device(fed: Any) -> None:
     x = fed.plain("alice")(number)()
     with pytest.raises(ProgramError, match="compute on the device"):
@@ -121,8 +139,26 @@ def test_a_failing_function_of_a_party_is_named_without_its_message() -> None:
     assert "test_programs.py" in str(caught.value)
 
 
+@pytest.mark.parametrize("mode", ["simulate", "explain"])
+def test_simulating_without_saying_whom(monkeypatch: pytest.MonkeyPatch, mode: str) -> None:
+    monkeypatch.setenv("JALI_MODE", mode)
+    monkeypatch.delenv("JALI_FEDERATION", raising=False)
+    with pytest.raises(JaliError, match=r"which parties there are.*--parties alice,bob.*--federation FILE"):
+        jali.connect()
+
+
+def test_a_federation_says_who_is_in_it(fed: Any) -> None:
+    assert repr(fed) == "<Federation of alice, bob, dealer; here: alice, bob, dealer>"
+
+
+def test_a_value_revealed_to_two_is_seen_by_both(fed: Any) -> None:
+    x = fed.plain("alice")(number)()
+    jali.reveal(x, to=["bob", "alice"])
+    assert fed.report(predicted=False).rows[-1].visibility == "private(bob, alice)"
+
+
 def test_connecting_without_saying_who(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("JALI_MODE", "JALI_PARTY", "JALI_FEDERATION"):
         monkeypatch.delenv(name, raising=False)
-    with pytest.raises(JaliError, match=r"jali run PROGRAM\.py.*jali\.connect\('federation\.toml', me="):
+    with pytest.raises(JaliError, match=r"jali run PROGRAM\.py --parties.*jali\.connect\('federation\.toml', me="):
         jali.connect()

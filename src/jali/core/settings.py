@@ -46,6 +46,7 @@ def explain(key: str) -> str:
             [full for full in all_keys() if full.startswith(f"{section}.")] if section in SECTIONS else all_keys()
         )
         shown = [full.split(".")[-1] for full in in_section] if section in SECTIONS or not section else in_section
+        shown = shown if section else [*SECTIONS, *shown]
         raise UnknownName(f"the federation file has no key {key!r}{suggest(name, shown)}")
     return "\n".join(_setting(full) for full in found)
 

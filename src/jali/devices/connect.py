@@ -60,10 +60,16 @@ def connect(path: str | Path | None = None, *, me: str | None = None) -> Federat
     found = path or os.environ.get("JALI_FEDERATION")
     together = mode in {"simulate", EXPLAIN}
     party = None if together else me or os.environ.get("JALI_PARTY")
+    if found is None and together:
+        raise ModeUnknown(
+            "jali.connect() does not know which parties there are: `jali run` it with --parties alice,bob or with "
+            "--federation FILE, or call jali.connect('federation.toml')"
+        )
     if found is None or (party is None and not together):
         raise ModeUnknown(
-            "jali.connect() does not know which party this is: start the program with `jali run PROGRAM.py` "
-            "(--simulate, --parties or --as), or call jali.connect('federation.toml', me='PARTY')"
+            "jali.connect() does not know which party this is: start the program with "
+            "`jali run PROGRAM.py --parties alice,bob` (or --simulate, or --as, with a federation file), or call "
+            "jali.connect('federation.toml', me='PARTY')"
         )
     settings = config.load(Path(os.environ.get("JALI_FEDERATION") or found))
     if party is None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from jali.devices.program import Program
     from jali.graph.node import Node
 
-__all__ = ["MOVES", "move", "owner_of", "reveal_node"]
+__all__ = ["MOVES", "move", "reveal_node"]
 
 MOVES: Final[Registry] = Registry("jali.moves", builtin={"plain to mpc": "jali.devices.moves:share_node"})
 """From "kind to kind" to a function `(program, node, device) -> Node`."""
@@ -49,7 +49,7 @@ def move(handle: Handle, device: Any) -> Handle:
 def reveal_node(program: Program, source: Node, targets: tuple[str, ...]) -> Node:
     """Add the node that shows a value to `targets`."""
     layout = source.attributes.get("device")
-    owner = "" if layout is not None else owner_of(source)
+    owner = "" if layout is not None else source.visibility.holders[0]
     holders = (owner,) if layout is None else layout.evaluators
     everybody = set(targets) >= set(program.parties)
     return program.append(
@@ -59,7 +59,7 @@ def reveal_node(program: Program, source: Node, targets: tuple[str, ...]) -> Nod
         inputs=(source,),
         attributes={"to": targets, "owner": owner, "layout": layout},
         fingerprint=digest("devices.reveal", "\0".join(targets)),
-        visibility=Visibility("public") if everybody else Visibility("private", targets[0]),
+        visibility=Visibility("public" if everybody else "private", targets),
         text=f"reveal {source.text}",
         leaks=tuple(
             Leak(what=f"the value of {source.text}", to=party, why="revealed by the program")
@@ -67,11 +67,6 @@ def reveal_node(program: Program, source: Node, targets: tuple[str, ...]) -> Nod
             if party != owner
         ),
     )
-
-
-def owner_of(node: Node) -> str:
-    """A party that has a value in clear."""
-    return node.visibility.owner or node.attributes.get("to", node.participants)[0]
 
 
 def _kind(node: Node) -> str:

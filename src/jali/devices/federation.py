@@ -113,6 +113,11 @@ class Federation:
         """End the run at every party under this error."""
         self.program.abandon(error)
 
+    def __repr__(self) -> str:
+        """The parties, and which of them run here."""
+        here = ", ".join(self.hosted) or "none: it only plans"
+        return f"<Federation of {', '.join(self.parties)}; here: {here}>"
+
     def __enter__(self) -> Self:
         """The federation itself."""
         return self

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from jali.core.errors import NotRevealedHere, SecretUse
 from jali.crypto.hashing import digest
+from jali.graph.fingerprint import user_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,7 +66,8 @@ class Handle:
         return f"<table>{rows}</table>"
 
     def _refuse(self, what: str, instead: str) -> NoReturn:
-        raise SecretUse(f"{self.node.text!r} on {self.node.device} {what}; {instead}", source=self.node.source)
+        made = f"{self.node.text!r} on {self.node.device} (made at {self.node.source})"
+        raise SecretUse(f"{made} {what}; {instead}", source=user_source())
 
     def __bool__(self) -> NoReturn:  # noqa: PLE0304 - it never returns
         """Refused: a branch would depend on a value that is not here."""
@@ -84,6 +86,14 @@ class Handle:
     def __array__(self, *_: object, **__: object) -> NoReturn:
         """Refused: the value is on its device."""
         self._refuse("is not an array here", "compute on the device, or jali.reveal(x, to=...)")
+
+    def _refuse_use(self, *_: object, **__: object) -> NoReturn:
+        """Refused: what Python's operators and conversions would do, a function on a device does."""
+        self._refuse(
+            "is not a number here",
+            "compute on a device with the value as an argument: device(lambda a, b: a + b)(x, y), "
+            "or jali.reveal(x, to=...)",
+        )
 
 
 class ObjectHandle(Handle):
@@ -113,7 +123,7 @@ class ObjectHandle(Handle):
         last = node if self._last is None else self._last.node
         arguments, inputs, fingerprint = program.bind(args, kwargs)
         for handle in inputs:
-            program.require_visible(handle.node, node.visibility.owner, method)
+            program.require_visible(handle.node, node.participants[0], method)
         called = program.append(
             "plain.call",
             device=node.device,
@@ -156,17 +166,19 @@ class Placeholder:
         return f"<revealed to {', '.join(self.targets)} only>"
 
 
-def _refuse_use(self: Placeholder, *_: object, **__: object) -> NoReturn:
+def _refuse_unrevealed(self: Placeholder, *_: object, **__: object) -> NoReturn:
     names = ", ".join(self.targets)
     raise NotRevealedHere(
-        f"this value was revealed to {names} only and is not known here; "
+        f"this value was revealed to {names} only (at {self._root.node.source}) and is not known here; "
         f"reveal it to every party whose program uses it: jali.reveal(x, to=[{names}, ...]) or to='all'",
-        source=self._root.node.source,
+        source=user_source(),
     )
 
 
-_USES = """bool int float complex index len iter next contains eq ne lt le gt ge add radd sub rsub mul rmul matmul
-    rmatmul truediv rtruediv floordiv rfloordiv mod rmod pow rpow neg pos abs round array format call"""
-for _name in _USES.split():
-    setattr(Placeholder, f"__{_name}__", _refuse_use)
+_ARITHMETIC = """int float complex index len lt le gt ge add radd sub rsub mul rmul matmul rmatmul truediv rtruediv
+    floordiv rfloordiv mod rmod pow rpow neg pos abs round"""
+for _name in _ARITHMETIC.split():
+    setattr(Handle, f"__{_name}__", Handle._refuse_use)  # noqa: SLF001 - its own
+for _name in f"{_ARITHMETIC} bool iter next contains eq ne array format call".split():
+    setattr(Placeholder, f"__{_name}__", _refuse_unrevealed)
 Placeholder.__hash__ = object.__hash__  # type: ignore[method-assign]

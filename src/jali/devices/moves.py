@@ -11,7 +11,6 @@ from jali.core import codec
 from jali.core.threat import Leak
 from jali.core.tree import Structure, flatten, unflatten
 from jali.crypto.hashing import digest
-from jali.devices.doors import owner_of
 from jali.devices.roles import RoleParts, each_role, guest_role
 from jali.graph.node import Visibility
 from jali.mpc.engine import SecretArray, reveal_outputs, share_inputs, type_of
@@ -37,7 +36,7 @@ OUTLINE = "~outline"
 
 def share_node(program: Program, node: Node, device: MpcDevice) -> Node:
     """Add the node that moves a value of a plain device to an mpc device."""
-    owner = owner_of(node)
+    owner = node.visibility.holders[0]
     participants = tuple(dict.fromkeys((owner, *device.participants)))
     return program.append(
         "mpc.share",
@@ -46,7 +45,7 @@ def share_node(program: Program, node: Node, device: MpcDevice) -> Node:
         inputs=(node,),
         attributes={"owner": owner, "device": device.layout},
         fingerprint=digest("devices.share", owner, device.layout.fingerprint),
-        visibility=Visibility("secret", device.name),
+        visibility=Visibility("secret", (device.name,)),
         text=f"share {node.text}",
         leaks=tuple(
             Leak(what=f"shapes and types of {node.text}", to=party, why="announced by the owner")

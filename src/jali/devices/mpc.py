@@ -129,7 +129,7 @@ class MpcDevice:
             inputs=tuple(handle.node for handle in shared),
             attributes={"function": function, "arguments": arguments, "device": layout, "returns": returns},
             fingerprint=digest("devices.call", function_fingerprint(function), fingerprint, layout.fingerprint),
-            visibility=Visibility("secret", self.name),
+            visibility=Visibility("secret", (self.name,)),
             text=function_name(function),
         )
         return program.results(node, returns)

@@ -63,7 +63,7 @@ class PlainDevice:
             inputs=tuple(handle.node for handle in inputs),
             attributes={"function": function, "method": None, "arguments": arguments, "returns": returns},
             fingerprint=digest("devices.call", function_fingerprint(function), fingerprint),
-            visibility=Visibility("private", self.party),
+            visibility=Visibility("private", self.parties),
             text=name,
         )
         if isinstance(function, type) and returns is None:

@@ -62,12 +62,10 @@ class Program:
 
     def require_visible(self, node: Node, party: str, text: str) -> None:
         """Raise WouldDisclose if `text`, run at `party`, would show it a value that it may not see."""
-        seen = node.visibility
-        holders = {seen.owner, *node.attributes.get("to", ())}
-        if seen.kind == "public" or (seen.kind == "private" and party in holders):
+        if node.visibility.to(party):
             return
         raise WouldDisclose(
-            f"{text!r} at {party} would see {node.text!r}, which is {seen} (made at {node.source}); "
+            f"{text!r} at {party} would see {node.text!r}, which is {node.visibility} (made at {node.source}); "
             f"compute on an mpc device, or jali.reveal(x, to={party!r}) if {party} may see it",
             source=user_source(),
         )
@@ -98,7 +96,7 @@ class Program:
         return handle.derived(("item", path), lambda: Handle(self, self._item_node(handle.node, path)))
 
     def _item_node(self, node: Node, path: tuple[int | str, ...]) -> Node:
-        inherited = {key: node.attributes[key] for key in ("device", "to") if key in node.attributes}
+        inherited = {"device": node.attributes["device"]} if "device" in node.attributes else {}
         return self.append(
             "item",
             device=node.device,

@@ -9,7 +9,7 @@ can never mix values up.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -20,14 +20,21 @@ __all__ = ["Graph", "Node", "Visibility"]
 
 
 class Visibility(msgspec.Struct, frozen=True):
-    """Who can see a value: everybody ("public"), one party ("private"), or nobody ("secret" on a device)."""
+    """Who can see a value: everybody ("public"), some parties ("private"), or nobody ("secret" on a device).
 
-    kind: str
-    owner: str = ""
+    `holders` are the parties that have it in clear, the first of which hands it on; or the device that has its shares.
+    """
+
+    kind: Literal["public", "private", "secret"]
+    holders: tuple[str, ...] = ()
+
+    def to(self, party: str) -> bool:
+        """Whether `party` can see it."""
+        return self.kind == "public" or (self.kind == "private" and party in self.holders)
 
     def __str__(self) -> str:
-        """For example ``private(alice)``."""
-        return f"{self.kind}({self.owner})" if self.owner else self.kind
+        """For example ``private(alice, bob)``."""
+        return self.kind if self.kind == "public" else f"{self.kind}({', '.join(self.holders)})"
 
 
 class Node(msgspec.Struct, frozen=True, eq=False):

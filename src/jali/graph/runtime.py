@@ -31,6 +31,7 @@ __all__ = ["NodeRecord", "Progress", "Runtime"]
 LOCAL_THREADS = 2
 JOINT_NODES = 16
 TICK_S = 0.25
+ENDED = "This error ended the run at all parties: nothing more can run in it. Make a new federation to go on."
 
 
 class NodeRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,9 +76,12 @@ class Runtime:
 
     # -- what the program does ----------------------------------------------------------------------------------
     def submit(self, node: Node) -> None:
-        """The program came to `node`."""
+        """The program came to `node`.
+
+        Raises: the error that ended the run.
+        """
         with self._changed:
-            self._raise_failure()
+            self._raise_failure(late=True)
             self._apply(self._machine.submitted(node, time.monotonic()))
 
     def release(self, node: Node) -> None:
@@ -253,7 +257,10 @@ class Runtime:
     def _report(self, node: Node, done: float, what: str) -> None:
         self._progress(self.party, node, done, what)
 
-    def _raise_failure(self) -> None:
+    def _raise_failure(self, *, late: bool = False) -> None:
         error = self._machine.error
-        if error is not None:
-            raise error
+        if error is None:
+            return
+        if late and ENDED not in getattr(error, "__notes__", ()):
+            error.add_note(ENDED)
+        raise error

@@ -65,7 +65,6 @@ def align(
         "learns": who,
         "protocol": protocol,
         "normalise": normalise,
-        "to": learners,
         "trust": _trust(protocol, owners),
     }
     program = left.program
@@ -76,7 +75,7 @@ def align(
         inputs=(left.node, right.node),
         attributes=attributes,
         fingerprint=digest("psi.align", on, who, protocol, normalise),
-        visibility=Visibility("private", " and ".join(learners)),
+        visibility=Visibility("private", learners),
         text=f"align on {on!r}",
         leaks=AlignOperation().leaks(attributes, owners),
     )
@@ -203,7 +202,7 @@ def _owner(handle: Any) -> str:
     seen = handle.node.visibility
     if seen.kind != "private":
         raise ProgramError(f"expected a table at one party, found {handle.node.text!r}, which is {seen}")
-    return str(seen.owner)
+    return str(seen.holders[0])
 
 
 def _trust(protocol: str, owners: tuple[str, str]) -> str:
