@@ -13,7 +13,7 @@ FOLDERS := $(shell find src/jali -type d -not -name __pycache__)
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick check format bench docs sanitize clean
+.PHONY: help demo test quick check format bench docs wheel sanitize clean
 
 help: ## This list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -46,6 +46,13 @@ docs: $(STAMPS)/dev ## The documentation, in site/; a broken link is an error
 	$(BIN)/python docs/generate.py
 	$(BIN)/sphinx-build --fail-on-warning --keep-going --nitpicky --quiet --fresh-env docs site
 	@echo "open site/index.html"
+
+wheel: $(STAMPS)/venv ## A wheel in dist/, tried without any extra in an environment of its own
+	@rm -rf dist
+	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
+	$(BIN)/python -m venv --clear build/trial
+	build/trial/bin/python -m pip install --quiet --disable-pip-version-check dist/*.whl
+	build/trial/bin/python -P tests/wheel/trial.py
 
 sanitize: $(STAMPS)/native ## The C++ kernels under the address and undefined-behaviour sanitizers
 	$(BIN)/cmake -S . -B build/sanitize -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN)/ninja) -DJALI_SANITIZE=ON

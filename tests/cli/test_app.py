@@ -65,7 +65,7 @@ def test_an_error_is_one_message_with_its_status(capsys: pytest.CaptureFixture[s
     assert out == ""
     assert err.splitlines() == [
         "J1030 cannot read '/no/such/file.toml': No such file or directory",
-        "  more: docs/reference/errors/J1030.md",
+        "  more: jali error J1030",
     ]
 
 

@@ -103,6 +103,23 @@ def test_explaining_a_misspelt_section(tmp_path: Path) -> None:
     assert "did you mean 'network'" in run.stderr
 
 
+def test_the_code_of_an_error_leads_to_its_page(tmp_path: Path) -> None:
+    failed = jali(tmp_path, "config", "explain", "netwrk")
+    advice = failed.stderr.splitlines()[-1].split("jali ")[1].split()
+    page = jali(tmp_path, *advice)
+    assert page.returncode == 0
+    assert page.stdout.startswith("# J1014 UnknownName")
+    assert "## What to do" in page.stdout
+    assert jali(tmp_path, "error", "j1014").stdout == page.stdout
+
+
+def test_all_errors_are_listed_and_a_misspelt_one_has_near_misses(tmp_path: Path) -> None:
+    assert "J1014  UnknownName" in jali(tmp_path, "error").stdout
+    run = jali(tmp_path, "error", "J1O14")
+    assert run.returncode == 3
+    assert "did you mean 'J1014'" in run.stderr
+
+
 def test_a_federation_is_never_overwritten(tmp_path: Path) -> None:
     first = jali(tmp_path, "federation", "new", "--parties", "bank,bureau,dealer", "--dir", "credit")
     assert first.returncode == 0, first.stderr
@@ -122,7 +139,7 @@ def test_a_party_that_is_not_in_the_federation(tmp_path: Path) -> None:
     assert "Traceback" not in run.stderr
 
 
-@pytest.mark.parametrize("command", ["run", "config", "federation", "doctor", "audit", "bench", "demo"])
+@pytest.mark.parametrize("command", ["run", "config", "federation", "doctor", "audit", "bench", "demo", "error"])
 def test_every_command_has_help(tmp_path: Path, command: str) -> None:
     run = jali(tmp_path, command, "--help")
     assert run.returncode == 0, run.stderr

@@ -27,6 +27,7 @@ COMMANDS = {
     "doctor": ("jali.cli.doctor:command", "Check this machine, the certificates and the network."),
     "config": ("jali.cli.config:command", "Explain and check the federation file."),
     "audit": ("jali.cli.audit:command", "Verify and read the ledger."),
+    "error": ("jali.cli.error:command", "Explain the code of an error: why, and what to do."),
     "bench": ("jali.cli.bench:command", "Measure this machine and jali on it."),
 }
 INTERRUPTED_STATUS = 130

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 __all__ = ["columns", "debugging", "describe", "warn"]
 
 DEBUG = "JALI_DEBUG"
-ERROR_PAGES = "docs/reference/errors"
 
 
 def columns(rows: Iterable[Sequence[object]]) -> str:
@@ -63,4 +62,4 @@ def describe(error: Exception) -> tuple[str, int]:
     details = "".join(traceback.format_exception(error)) if debugging() else ""
     if isinstance(error, PlainCallFailed) and error.__cause__ is not None and not details:
         details = "".join(traceback.format_exception(error.__cause__))
-    return f"{details}{named}\n  more: {ERROR_PAGES}/{named.code}.md", named.exit_status
+    return f"{details}{named}\n  more: jali error {named.code}", named.exit_status

@@ -158,7 +158,7 @@ def _talked(session: Session, peer: str) -> Iterator[Check]:
 
 
 def _failed(subject: str, error: JaliError) -> Check:
-    advice = f"see docs/reference/errors/{error.code}.md"
+    advice = f"see jali error {error.code}"
     return Check(subject=subject, status="fail", found=f"{error.code} {error.message}", advice=advice)
 
 

@@ -40,8 +40,10 @@ def command(directory: Path, report: Path) -> None:
     prepare features, train a logistic regression under MPC and evaluate it, without showing each other their data.
     """
     from jali.cli.demo.report import report_page, summary
+    from jali.core.extras import need
     from jali.core.files import write_atomically
 
+    need("jax", extra="jax")  # before three processes miss it
     write_atomically(report, "")  # that it can be written is known before the run,
     report.unlink()  # and an earlier run's report does not pass for this one's
     outcome = _run(directory)
