@@ -253,3 +253,24 @@ def test_when_the_launcher_is_killed_the_parties_end(tmp_path: Path) -> None:
         ready, _, _ = select.select([descriptor], [], [], 20)
         os.close(descriptor)
         assert ready, "a party was left behind"
+
+
+def test_a_program_that_forgets_to_close_ends_with_all_that_it_began(tmp_path: Path) -> None:
+    """Under python alone: nodes that wait for others when the program's last line has run still run."""
+    (tmp_path / "job.py").write_text(
+        "import jali\n"
+        "fed = jali.simulate('alice', 'bob')\n"
+        "x = fed.plain('alice')(float)(1)\n"
+        "for _ in range(30):\n"
+        "    x = fed.mpc('alice', 'bob')(lambda v: v + 1)(x)\n"
+        "def save(n, *_):\n"
+        "    open(f'step{n}', 'w').close()\n"
+        "step = None\n"
+        "for n in range(200):\n"
+        "    step = fed.plain('bob')(save)(n, *([] if step is None else [step]))\n",
+        "utf-8",
+    )
+    command = [sys.executable, "job.py"]
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert (run.returncode, run.stderr) == (0, "")
+    assert (tmp_path / "step199").exists()

@@ -9,7 +9,7 @@ import click
 
 __all__ = ["command"]
 
-# A wheel carries the pages beside this file (pyproject.toml, wheel.packages); in a checkout they stand in docs.
+# A wheel carries the pages beside this file (CMakeLists.txt); in a checkout they stand in docs.
 FOLDERS = (Path(__file__).with_name("errors"), Path(__file__).parents[3] / "docs" / "reference" / "errors")
 
 

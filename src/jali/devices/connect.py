@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-import atexit
 import os
 import sys
+import threading
 import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -166,4 +166,5 @@ def _at_exit() -> None:
         os._exit(late.exit_status)
 
 
-atexit.register(_at_exit)
+# Not atexit, which comes after the executors of nodes have been shut down (by a hook that was registered earlier).
+threading._register_atexit(_at_exit)  # type: ignore[attr-defined]  # noqa: SLF001 - no public hook comes in time
