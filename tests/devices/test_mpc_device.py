@@ -77,6 +77,16 @@ def test_owner_outside_the_device_shares_as_a_guest(fed: jali.Federation, protoc
     assert_as_planned(fed.report().rows)
 
 
+@pytest.mark.parametrize("to", ["all", ["carol", "dealer"], ["carol", "alice"], ["bob", "dealer", "carol"]])
+def test_a_reveal_to_many_inside_and_outside_the_device_takes_one_round(fed: jali.Federation, to: Any) -> None:
+    x, y = fed.plain("alice")(ramp)(5), fed.plain("bob")(ramp)(5)
+    total = fed.mpc("alice", "bob")(lambda a, b: a + b)(x, y)
+    np.testing.assert_allclose(jali.reveal(total, to=to), 2 * ramp(5), atol=1e-4)
+    rows = fed.report().rows
+    assert_as_planned(rows)
+    assert rows[-1].rounds == 1
+
+
 def test_plan_of_pinned_shapes_equals_the_run(fed: jali.Federation) -> None:
     def job(fed: jali.Federation) -> None:
         x = fed.plain("alice")(ramp, returns=jali.Spec((70,)))(70)

@@ -122,7 +122,8 @@ def _open_here(context: Context, parts: RoleParts, layout: Layout, *, roles: Seq
     if own == 0:
         _announce(context, guests, structure, [s.type for s in secrets])
     result = None
-    for guest, to in [(None, roles), *((g, [len(layout.roles)]) for g in guests)]:
+    # Guests first: nobody waits for an answer of theirs, so all openings together take the one round of a reveal.
+    for guest, to in [*((g, [len(layout.roles)]) for g in guests), (None, roles)]:
         if not to:
             continue
 
@@ -133,6 +134,7 @@ def _open_here(context: Context, parts: RoleParts, layout: Layout, *, roles: Seq
         opened = each_role(context, layout, operation, guest=guest, label=label, only=own)[own]
         if guest is None and own in roles:
             result = unflatten(structure, opened)
+    context.rounds = min(context.rounds or 0, 1)
     return result
 
 
