@@ -125,6 +125,8 @@ class Session:
             self._closed = True
         links = list(self._links.values())
         for link in links:
+            if self._failure is not None:  # no peer shall hear the good-bye before the reason
+                link.post(self._failure)
             link.post(Bye())
         deadline = time.monotonic() + self.settings.linger_s
         for link in links:
