@@ -161,6 +161,45 @@ def test_packed_bits(level: str, n: int, seed: int) -> None:
         same(_native.unpack_bits(words, n), bits != 0)
 
 
+@given(w=st.integers(0, 40), seed=SEEDS, leader=st.booleans())
+def test_comparison_trees(level: str, w: int, seed: int, leader: bool) -> None:  # noqa: FBT001
+    c, leaves = sample_words(seed, 64, w), sample_words(seed, 15, 16, w, stream=1)
+    d, m, nodes = sample_words(seed, 32, w), sample_words(seed, 32, w, stream=1), sample_words(seed, 22, 4, w, stream=2)
+    products = nodes[:11].reshape(11, 4, w)
+    with at_level(level):
+        for name in ("borrow_leaves", "equal_leaves"):
+            same(getattr(_native, name)(c, leaves, leader=leader), getattr(reference, name)(c, leaves, leader=leader))
+        same(_native.borrow_nodes(d, m, nodes, leader=leader), reference.borrow_nodes(d, m, nodes, leader=leader))
+        same(
+            _native.equal_nodes(d[:16], m[:16], products, leader=leader),
+            reference.equal_nodes(d[:16], m[:16], products, leader=leader),
+        )
+
+
+@given(n=st.integers(0, 70), seed=SEEDS, pieces=st.sampled_from([1, 4, 16, 64]), terms=st.integers(1, 12))
+def test_pieces(level: str, n: int, seed: int, pieces: int, terms: int) -> None:
+    r, d = sample_words(seed, n), sample_words(seed, n, stream=1)
+    coefficients = np.random.default_rng(seed).normal(size=(terms, pieces))
+    where = {"factor": seed | 1, "low": 40, "steps": 24}
+    with at_level(level):
+        dealt = _native.pieces_dealt(r, coefficients, scale=50, **where)
+        picked = _native.pieces_combined(d, dealt, **where)
+    same(dealt, reference.pieces_dealt(r, coefficients, scale=50, **where))
+    same(picked, reference.pieces_combined(d, dealt, **where))
+
+
+@given(n=st.integers(0, 70), seed=SEEDS, low=st.integers(22, 60))
+def test_octaves(level: str, n: int, seed: int, low: int) -> None:
+    r, d = sample_words(seed, n), sample_words(seed, n, stream=1)
+    table = np.rint(2 ** (4.5 * np.arange(1025) / 1024 + 26)).astype(np.uint64)
+    where = {"factor": seed | 1, "low": low}
+    with at_level(level):
+        dealt = _native.octaves_dealt(r, table, **where)
+        picked = _native.octaves_combined(d, dealt, table, **where)
+    same(dealt, reference.octaves_dealt(r, table, **where))
+    same(picked, reference.octaves_combined(d, dealt, table, **where))
+
+
 @pytest.mark.parametrize("shape", [(), (0,), (3, 0), (2, 3), (4, 5, 6)])
 def test_elementwise_kernels_keep_the_shape(level: str, shape: tuple[int, ...]) -> None:
     x, y = sample_words(1, *shape), sample_words(2, *shape)

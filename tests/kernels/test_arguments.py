@@ -18,6 +18,7 @@ X = np.arange(6, dtype=np.uint64)
 Y = np.arange(7, dtype=np.uint64)
 KEY = bytes(16)
 FLOATS = np.zeros(6)
+PLANES = np.zeros((64, 1), np.uint64)
 
 CASES: list[tuple[str, Callable[[Any], object], str]] = [
     ("unequal shapes", lambda k: k.masked_product(X, X, X, Y, X, leader=True), "shapes must be equal"),
@@ -43,6 +44,14 @@ CASES: list[tuple[str, Callable[[Any], object], str]] = [
     ("too few planes", lambda k: k.from_bit_planes(X.reshape(6, 1), 6), "expected the shape"),
     ("bits of words", lambda k: k.pack_bits(X), "expected bool or uint8"),
     ("too few words", lambda k: k.unpack_bits(X, 400), "do not hold 400 bits"),
+    ("leaves of another width", lambda k: k.borrow_leaves(PLANES, PLANES.reshape(4, 16, 1), leader=True), "leaves"),
+    ("nodes not in fours", lambda k: k.borrow_nodes(PLANES[:6], PLANES[:6], PLANES, leader=True), "borrow_nodes"),
+    ("masks of another shape", lambda k: k.equal_nodes(PLANES[:4], PLANES[:8], PLANES, leader=True), "equal_nodes"),
+    ("three pieces", lambda k: k.pieces_dealt(X, np.ones((2, 3)), factor=1, low=40, steps=20, scale=40), "pieces"),
+    ("a coarse scale", lambda k: k.pieces_dealt(X, np.ones((2, 4)), factor=1, low=40, steps=20, scale=9), "scale"),
+    ("steps above", lambda k: k.pieces_combined(X, X.reshape(6, 1, 1), factor=1, low=10, steps=20), "steps"),
+    ("a short table", lambda k: k.octaves_dealt(X, Y, factor=1, low=40), "octaves"),
+    ("octaves too low", lambda k: k.octaves_dealt(X, np.zeros(1025, np.uint64), factor=1, low=9), "octaves"),
     ("negative size", lambda k: k.unpack_bits(X, -1), "do not hold -1 bits"),
 ]
 

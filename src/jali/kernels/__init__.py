@@ -13,6 +13,10 @@ from jali.kernels.dispatch import pick, report
 __all__ = [
     "add_prg",
     "bit_planes",
+    "borrow_leaves",
+    "borrow_nodes",
+    "equal_leaves",
+    "equal_nodes",
     "fixed_decode",
     "fixed_encode",
     "from_bit_planes",
@@ -21,8 +25,12 @@ __all__ = [
     "masked_product",
     "masked_truncate",
     "matmul",
+    "octaves_combined",
+    "octaves_dealt",
     "pack_bits",
     "permute",
+    "pieces_combined",
+    "pieces_dealt",
     "prg_words",
     "replicated_and",
     "replicated_product",
@@ -34,6 +42,10 @@ __all__ = [
 
 add_prg = pick(reference.add_prg)
 bit_planes = pick(reference.bit_planes)
+borrow_leaves = pick(reference.borrow_leaves)
+borrow_nodes = pick(reference.borrow_nodes)
+equal_leaves = pick(reference.equal_leaves)
+equal_nodes = pick(reference.equal_nodes)
 fixed_decode = pick(reference.fixed_decode)
 fixed_encode = pick(reference.fixed_encode)
 from_bit_planes = pick(reference.from_bit_planes)
@@ -42,8 +54,12 @@ masked_and = pick(reference.masked_and)
 masked_product = pick(reference.masked_product)
 masked_truncate = pick(reference.masked_truncate)
 matmul = pick(reference.matmul)
+octaves_combined = pick(reference.octaves_combined)
+octaves_dealt = pick(reference.octaves_dealt)
 pack_bits = pick(reference.pack_bits)
 permute = pick(reference.permute)
+pieces_combined = pick(reference.pieces_combined)
+pieces_dealt = pick(reference.pieces_dealt)
 prg_words = pick(reference.prg_words)
 replicated_and = pick(reference.replicated_and)
 replicated_product = pick(reference.replicated_product)

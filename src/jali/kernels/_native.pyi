@@ -5,6 +5,10 @@ from jali.kernels import reference
 
 add_prg = reference.add_prg
 bit_planes = reference.bit_planes
+borrow_leaves = reference.borrow_leaves
+borrow_nodes = reference.borrow_nodes
+equal_leaves = reference.equal_leaves
+equal_nodes = reference.equal_nodes
 fixed_decode = reference.fixed_decode
 fixed_encode = reference.fixed_encode
 from_bit_planes = reference.from_bit_planes
@@ -12,7 +16,11 @@ masked_and = reference.masked_and
 masked_product = reference.masked_product
 masked_truncate = reference.masked_truncate
 matmul = reference.matmul
+octaves_combined = reference.octaves_combined
+octaves_dealt = reference.octaves_dealt
 pack_bits = reference.pack_bits
+pieces_combined = reference.pieces_combined
+pieces_dealt = reference.pieces_dealt
 prg_words = reference.prg_words
 replicated_and = reference.replicated_and
 replicated_product = reference.replicated_product

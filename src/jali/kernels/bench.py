@@ -19,6 +19,8 @@ from jali.kernels import reference
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from numpy.typing import NDArray
+
 __all__ = ["kernel_rows", "limit_rows"]
 
 Call = tuple[str, str, int, tuple[object, ...], dict[str, object]]
@@ -111,6 +113,31 @@ def _calls(n: int, side: int) -> list[Call]:
         ("pack_bits", "pack_bits", n, (bits,), {}),
         ("unpack_bits", "unpack_bits", n, (packed, n), {}),
         ("gather", "gather", n, (words[0], order), {}),
+        *_lookups(words, n),
+    ]
+
+
+def _lookups(words: list[NDArray[np.uint64]], n: int) -> list[Call]:
+    """Comparison trees of n numbers, and tables of a tenth of them."""
+    lead: dict[str, object] = {"leader": True}
+    width, tenth = -(-n // 64), n // 10
+    rows = reference.prg_words(_KEY, 12, 240 * width)
+    leaves, nodes, few = rows.reshape(15, 16, width), rows[: 88 * width].reshape(22, 4, width), rows[: 44 * width]
+    planes, digits = reference.bit_planes(words[0]), rows[: 32 * width].reshape(32, width)
+    where: dict[str, object] = {"factor": 1, "low": 58}
+    steps, coefficients = {**where, "steps": 24}, np.ones((9, 16))
+    powers = np.ones(1025, np.uint64)
+    pieces = reference.pieces_dealt(words[0][:tenth], coefficients, factor=1, low=58, steps=24, scale=52)
+    octaves = reference.octaves_dealt(words[0][:tenth], powers, factor=1, low=58)
+    return [
+        ("borrow_leaves", "borrow_leaves", n, (planes, leaves), lead),
+        ("equal_leaves", "equal_leaves", n, (planes, leaves), lead),
+        ("borrow_nodes", "borrow_nodes", n, (digits, digits, nodes), lead),
+        ("equal_nodes", "equal_nodes", n, (digits[:16], digits[16:], few.reshape(11, 4, width)), lead),
+        ("pieces_dealt", "pieces_dealt", tenth, (words[0][:tenth], coefficients), {**steps, "scale": 52}),
+        ("pieces_combined", "pieces_combined", tenth, (words[1][:tenth], pieces), steps),
+        ("octaves_dealt", "octaves_dealt", tenth, (words[0][:tenth], powers), where),
+        ("octaves_combined", "octaves_combined", tenth, (words[1][:tenth], octaves, powers), where),
     ]
 
 

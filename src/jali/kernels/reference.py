@@ -13,10 +13,16 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from numpy.typing import NDArray
 
 from jali.core.errors import FixedPointRangeError, KernelArgumentError
+from jali.kernels.reference_lookup import octaves_combined, octaves_dealt, pieces_combined, pieces_dealt
+from jali.kernels.reference_trees import borrow_leaves, borrow_nodes, equal_leaves, equal_nodes
 
 __all__ = [
     "add_prg",
     "bit_planes",
+    "borrow_leaves",
+    "borrow_nodes",
+    "equal_leaves",
+    "equal_nodes",
     "fixed_decode",
     "fixed_encode",
     "from_bit_planes",
@@ -25,8 +31,12 @@ __all__ = [
     "masked_product",
     "masked_truncate",
     "matmul",
+    "octaves_combined",
+    "octaves_dealt",
     "pack_bits",
     "permute",
+    "pieces_combined",
+    "pieces_dealt",
     "prg_words",
     "replicated_and",
     "replicated_product",

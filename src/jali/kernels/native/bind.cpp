@@ -274,6 +274,94 @@ nb::object unpack_bits(const Words& words, u64 n) {
   return out.array;
 }
 
+// -- comparison trees -------------------------------------------------------------------------------------------------
+bool has_shape(const Words& x, std::initializer_list<size_t> shape) {
+  if (x.ndim() != shape.size()) return false;
+  size_t axis = 0;
+  for (const size_t n : shape) {
+    if (x.shape(axis++) != n) return false;
+  }
+  return true;
+}
+
+template <auto kernel, size_t rows>
+nb::object leaves(const Words& c, const Words& monomials, bool leader) {
+  require(c.ndim() == 2);
+  const size_t w = c.shape(1);
+  require(has_shape(c, {64, w}) && has_shape(monomials, {15, 16, w}));
+  auto out = make<u64>({rows, w});
+  {
+    const nb::gil_scoped_release unlocked;
+    (kernels().*kernel)(c.data(), monomials.data(), out.data, w, leader);
+  }
+  return out.array;
+}
+
+template <auto kernel, size_t fan_in, size_t products>
+nb::object nodes(const Words& masked, const Words& mask, const Words& monomials, bool leader) {
+  require(masked.ndim() == 2 && masked.shape(0) % fan_in == 0);
+  const size_t count = masked.shape(0) / fan_in;
+  const size_t w = masked.shape(1);
+  require(same_shape(masked, mask) && has_shape(monomials, {products, count, w}));
+  auto out = make<u64>({masked.shape(0) / 4, w});
+  {
+    const nb::gil_scoped_release unlocked;
+    (kernels().*kernel)(masked.data(), mask.data(), monomials.data(), out.data, count, w, leader);
+  }
+  return out.array;
+}
+
+// -- one-time tables --------------------------------------------------------------------------------------------------
+void require_fits(const Pieces& f) {
+  require(f.pieces >= 1 && f.pieces <= 64 && (f.pieces & (f.pieces - 1)) == 0 && f.terms >= 1 && f.terms <= 17);
+  require(f.steps >= 1 && f.steps <= 31 && f.steps <= f.low && f.low < 64 && f.steps <= f.scale && f.scale < 62);
+}
+
+nb::object pieces_dealt(const Words& r, const In<double>& coefficients, u64 factor, unsigned low, unsigned steps,
+                        unsigned scale) {
+  require(r.ndim() == 1 && coefficients.ndim() == 2);
+  const Pieces f{coefficients.shape(1), coefficients.shape(0), factor, low, steps, scale};
+  require_fits(f);
+  auto out = make<u64>({r.size(), f.pieces, f.terms});
+  {
+    const nb::gil_scoped_release unlocked;
+    kernels().pieces_dealt(r.data(), coefficients.data(), out.data, r.size(), f);
+  }
+  return out.array;
+}
+
+nb::object pieces_combined(const Words& d, const Words& dealt, u64 factor, unsigned low, unsigned steps) {
+  require(d.ndim() == 1 && dealt.ndim() == 3 && dealt.shape(0) == d.size());
+  const Pieces f{dealt.shape(1), dealt.shape(2), factor, low, steps, steps};
+  require_fits(f);
+  auto out = make<u64>({d.size()});
+  {
+    const nb::gil_scoped_release unlocked;
+    kernels().pieces_combined(d.data(), dealt.data(), out.data, d.size(), f);
+  }
+  return out.array;
+}
+
+nb::object octaves_dealt(const Words& r, const Words& table, u64 factor, unsigned low) {
+  require(r.ndim() == 1 && has_shape(table, {1025}) && low >= 22 && low <= 60);
+  auto out = make<u64>({r.size(), 16, 2});
+  {
+    const nb::gil_scoped_release unlocked;
+    kernels().octaves_dealt(r.data(), table.data(), out.data, r.size(), factor, low);
+  }
+  return out.array;
+}
+
+nb::object octaves_combined(const Words& d, const Words& dealt, const Words& table, u64 factor, unsigned low) {
+  require(d.ndim() == 1 && has_shape(dealt, {d.size(), 16, 2}) && has_shape(table, {1025}) && low >= 22 && low <= 60);
+  auto out = make<u64>({2, d.size()});
+  {
+    const nb::gil_scoped_release unlocked;
+    kernels().octaves_combined(d.data(), dealt.data(), table.data(), out.data, d.size(), factor, low);
+  }
+  return out.array;
+}
+
 // -- levels -----------------------------------------------------------------------------------------------------------
 std::vector<std::string> levels() {
   size_t count = 0;
@@ -377,4 +465,19 @@ NB_MODULE(_native, m) {
   m.def("pack_bits", pack_bits<bool>, strict("bits"));
   define(m, "pack_bits", pack_bits<u8>, strict("bits"));
   define(m, "unpack_bits", unpack_bits, strict("words"), "n"_a);
+  define(m, "borrow_leaves", leaves<&Kernels::borrow_leaves, 32>, strict("c"), strict("monomials"), nb::kw_only(),
+         "leader"_a);
+  define(m, "equal_leaves", leaves<&Kernels::equal_leaves, 16>, strict("c"), strict("monomials"), nb::kw_only(),
+         "leader"_a);
+  define(m, "borrow_nodes", nodes<&Kernels::borrow_nodes, 8, 22>, strict("masked"), strict("mask"),
+         strict("monomials"), nb::kw_only(), "leader"_a);
+  define(m, "equal_nodes", nodes<&Kernels::equal_nodes, 4, 11>, strict("masked"), strict("mask"), strict("monomials"),
+         nb::kw_only(), "leader"_a);
+  define(m, "pieces_dealt", pieces_dealt, strict("r"), strict("coefficients"), nb::kw_only(), "factor"_a, "low"_a,
+         "steps"_a, "scale"_a);
+  define(m, "pieces_combined", pieces_combined, strict("d"), strict("dealt"), nb::kw_only(), "factor"_a, "low"_a,
+         "steps"_a);
+  define(m, "octaves_dealt", octaves_dealt, strict("r"), strict("table"), nb::kw_only(), "factor"_a, "low"_a);
+  define(m, "octaves_combined", octaves_combined, strict("d"), strict("dealt"), strict("table"), nb::kw_only(),
+         "factor"_a, "low"_a);
 }

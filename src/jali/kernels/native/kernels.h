@@ -2,7 +2,8 @@
 // The table of kernels: one function pointer each, filled for a level of the instruction set.
 //
 // Kernels see raw pointers and sizes only: no Python, no exceptions, no allocation but scratch space. `out` may equal an
-// input exactly. No branch and no address depends on the value of an array element.
+// input exactly. No branch and no address depends on the value of an array element, but for the tables: their places
+// are numbers that the evaluators have opened, or masks that a dealer has drawn itself.
 #pragma once
 
 #include <cstddef>
@@ -19,6 +20,13 @@ enum class Mask { set, add, sub, exclusive_or };
 
 struct alignas(64) AesKeys {
   u8 round[11][16];
+};
+
+// A piecewise polynomial of x: interval (x factor >> low) mod `pieces`, and `steps` bits of the place within it.
+struct Pieces {
+  size_t pieces, terms;
+  u64 factor;
+  unsigned low, steps, scale;
 };
 
 struct Kernels {
@@ -47,6 +55,24 @@ struct Kernels {
 
   void (*bit_planes)(const u64* x, u64* planes, size_t n);
   void (*from_bit_planes)(const u64* planes, u64* x, size_t n);
+
+  // Planes c (64, w) and monomials (15, 16, w) give (32, w), or (16, w) for equality.
+  void (*borrow_leaves)(const u64* c, const u64* monomials, u64* out, size_t w, bool leader);
+  void (*equal_leaves)(const u64* c, const u64* monomials, u64* out, size_t w, bool leader);
+  // masked and mask (8 nodes, w) and monomials (22, nodes, w) give (2 nodes, w); for equality 4, 11 and 1.
+  void (*borrow_nodes)(const u64* masked, const u64* mask, const u64* monomials, u64* out, size_t nodes, size_t w,
+                       bool leader);
+  void (*equal_nodes)(const u64* masked, const u64* mask, const u64* monomials, u64* out, size_t nodes, size_t w,
+                      bool leader);
+
+  // Coefficients (terms, pieces) give (n, pieces, terms), from which n sums are picked.
+  void (*pieces_dealt)(const u64* r, const double* coefficients, u64* out, size_t n, const Pieces& f);
+  void (*pieces_combined)(const u64* d, const u64* dealt, u64* out, size_t n, const Pieces& f);
+  // A table of 1025 gives (n, 16, 2), from which (2, n) are picked.
+  void (*octaves_dealt)(const u64* r, const u64* table, u64* out, size_t n, u64 factor, unsigned low);
+  void (*octaves_combined)(const u64* d, const u64* dealt, const u64* table, u64* out, size_t n, u64 factor,
+                           unsigned low);
+
   // Null at the portable level.
   void (*pack_bits)(const u8* bits, u64* words, size_t n);
   void (*unpack_bits)(const u64* words, u8* bits, size_t n);

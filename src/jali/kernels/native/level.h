@@ -5,8 +5,10 @@
 #include "bits.h"
 #include "fixed.h"
 #include "levels.h"
+#include "lookup.h"
 #include "matmul.h"
 #include "ring.h"
+#include "trees.h"
 
 namespace jali {
 namespace {
@@ -25,6 +27,14 @@ Kernels compiled_for(const char* level) {
   k.fixed_decode = fixed_decode;
   k.bit_planes = bit_planes;
   k.from_bit_planes = from_bit_planes;
+  k.borrow_leaves = tree_leaves<true>;
+  k.equal_leaves = tree_leaves<false>;
+  k.borrow_nodes = borrow_nodes;
+  k.equal_nodes = equal_nodes;
+  k.pieces_dealt = pieces_dealt;
+  k.pieces_combined = pieces_combined;
+  k.octaves_dealt = octaves_dealt;
+  k.octaves_combined = octaves_combined;
 #if defined(__AVX2__)
   k.pack_bits = pack_bits;
   k.unpack_bits = unpack_bits;

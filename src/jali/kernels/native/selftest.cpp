@@ -123,6 +123,68 @@ void check_bits(const Kernels& k, size_t n) {
   for (size_t i = 0; i < n; ++i) require(unpacked[i] == (bits[i] != 0), k, "unpack_bits", n);
 }
 
+// Bits x < y of two shared numbers: the trees, with both parts added up, against a comparison of words.
+void check_trees(const Kernels& k, size_t w) {
+  const Vector c = words(64 * w);
+  const Vector m = words(15 * 16 * w);
+  const Vector zeros(15 * 16 * w);
+  Vector lead(32 * w);
+  Vector rest(32 * w);
+  Vector both(32 * w);
+  Vector none(32 * w);
+  k.borrow_leaves(c.data(), m.data(), lead.data(), w, true);
+  k.borrow_leaves(c.data(), zeros.data(), rest.data(), w, false);
+  k.borrow_leaves(c.data(), m.data(), both.data(), w, false);
+  k.borrow_leaves(c.data(), zeros.data(), none.data(), w, true);
+  for (size_t i = 0; i < 32 * w; ++i) {
+    require((lead[i] ^ rest[i]) == (both[i] ^ none[i]), k, "borrow_leaves is not linear", w);
+    require(rest[i] == 0, k, "borrow_leaves of nothing", w);
+  }
+  Vector equal(16 * w);
+  k.equal_leaves(c.data(), m.data(), equal.data(), w, true);
+  for (size_t i = 0; i < 16 * w; ++i) require(equal[i] == lead[16 * w + i], k, "equal_leaves", w);
+  const Vector dealt = words(22 * 4 * w);
+  Vector nodes(8 * w);
+  Vector products(4 * w);
+  k.borrow_nodes(c.data(), m.data(), dealt.data(), nodes.data(), 4, w, true);
+  Vector monomials(11 * 4 * w);
+  for (size_t i = 0; i < 4 * 4 * w; ++i) monomials[i] = dealt[i];
+  for (size_t i = 0; i < 7 * 4 * w; ++i) monomials[4 * 4 * w + i] = dealt[15 * 4 * w + i];
+  k.equal_nodes(c.data() + 16 * w, m.data() + 16 * w, monomials.data(), products.data(), 4, w, true);
+  for (size_t i = 0; i < 4 * w; ++i) require(products[i] == nodes[4 * w + i], k, "the products of nodes", w);
+}
+
+// A table that is dealt whole gives the function itself, whatever the mask.
+void check_lookup(const Kernels& k, size_t n) {
+  const Vector r = words(n);
+  Vector d(n);
+  for (size_t i = 0; i < n; ++i) d[i] = r[i] + (next_word() >> 6);
+  const Pieces line{16, 2, 1, 54, 24, 40};
+  std::vector<double> coefficients(32);
+  for (size_t j = 0; j < 16; ++j) coefficients[j] = static_cast<double>(j), coefficients[16 + j] = 1.0;
+  Vector dealt(n * 32);
+  Vector out(2 * n);
+  k.pieces_dealt(r.data(), coefficients.data(), dealt.data(), n, line);
+  k.pieces_combined(d.data(), dealt.data(), out.data(), n, line);
+  for (size_t i = 0; i < n; ++i) {
+    const double want = static_cast<double>(d[i] - r[i]) / 0x1p54;
+    const double found = static_cast<double>(static_cast<std::int64_t>(out[i])) / 0x1p40;
+    const double gap = std::fabs(found - want);
+    require(std::fmin(gap, std::fabs(gap - 16)) < 1e-6, k, "pieces", n);
+  }
+  Vector table(1025);
+  for (size_t i = 0; i < 1025; ++i) table[i] = static_cast<u64>(std::exp2(4.5 * static_cast<double>(i) / 1024 + 26));
+  k.octaves_dealt(r.data(), table.data(), dealt.data(), n, 1, 54);
+  k.octaves_combined(d.data(), dealt.data(), table.data(), out.data(), n, 1, 54);
+  for (size_t i = 0; i < n; ++i) {
+    const double place = static_cast<double>(d[i] - r[i]) / 0x1p54;
+    if (place > 9) continue;  // beyond the middle the same places are small powers
+    const double want = std::exp2(4.5 * place);
+    const double found = static_cast<double>(out[i]) / 0x1p39 + static_cast<double>(out[n + i]) / 0x1p18;
+    require(std::fabs(found / want - 1) < 1e-4, k, "octaves", n);
+  }
+}
+
 void check_prg(const Kernels& k, size_t n) {
   if (k.prg == nullptr) return;
   // FIPS 197, appendix B: key, plaintext and ciphertext; the plaintext is one counter block of ours.
@@ -187,6 +249,8 @@ int main() {
       check_fixed(k, n);
       check_bits(k, n);
       check_prg(k, n);
+      check_trees(k, n % 67);
+      check_lookup(k, n);
     }
     const size_t shapes[][3] = {{0, 3, 2},    {2, 0, 3},   {1, 1, 1},     {1, 300, 37}, {37, 300, 1},  {3, 5, 7},
                                 {5, 7, 3},    {8, 16, 16}, {9, 17, 17},   {16, 64, 16}, {17, 65, 33},  {33, 257, 31},
