@@ -13,7 +13,6 @@ from jali.core.errors import FixedPointRangeError
 from jali.mpc.engine import estimate_program
 from jali.mpc.fixed import decode, encode
 from jali.mpc.functions import functions
-from jali.mpc.functions_tables import SIGMOID_KNOTS, SOFTPLUS_KNOTS
 from jali.mpc.plain import PlainProtocol
 from jali.mpc.registry import PROTOCOLS
 from jali.mpc.rounds import drive
@@ -46,20 +45,21 @@ REFERENCE: dict[str, Real] = {
 
 
 def grid(function: Function, *, size: int) -> NDArray[np.uint64]:
-    """Ring elements over the domain: evenly, by magnitude, at its ends, around powers of two and around knots."""
-    low, high = max(function.low, -(2.0**20)), min(function.high, 2.0**20)
-    around = np.array([*(2.0**k for k in range(-18, 20)), *SIGMOID_KNOTS, *SOFTPLUS_KNOTS])
+    """Ring elements over the domain: evenly, by magnitude, at its ends, and around powers of two."""
+    low, high = max(function.low, -(2.0**43)), min(function.high, 2.0**44)
+    powers = 2.0 ** np.arange(-18, 44)
     parts = [
         np.linspace(max(low, -20), min(high, 20), size),
         np.exp(np.linspace(np.log(UNIT), np.log(high), size)),
-        *(around + d for d in (-UNIT, 0, UNIT)),
+        *(powers + d for d in (-UNIT, 0, UNIT)),
         np.array([low, low + UNIT, high - UNIT, 0.0, UNIT]),
+        *(np.array([end]) + np.arange(-3, 4) * UNIT for end in (-13.17, -11.5, -10.5, -5.6, 5.6, 10.5, 11.5)),
     ]
     x = np.concatenate(parts)
     if function.low < 0 or function.name == "reciprocal":
         x = np.concatenate([x, -x])
     size_of = np.abs(x) if function.name == "reciprocal" else x
-    x = x[(size_of >= function.low) & (size_of <= function.high - UNIT)]
+    x = x[(size_of >= function.low) & (size_of <= function.high - UNIT) & (np.abs(x) < 2.0**44 - UNIT)]
     words: NDArray[np.uint64] = encode(x, kind="fixed", fraction=FRACTION)
     signed = words.view(np.int64)
     inside = (np.abs(signed) if function.name == "reciprocal" else signed) >= function.low * 2**FRACTION
@@ -105,16 +105,12 @@ def test_a_function_keeps_its_promise_under(protocol: str, name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "bad"),
     [
-        ("exp", 13.2),
+        ("exp", 30.5),
         ("log", 0.0),
         ("log", -1.0),
         ("sqrt", -1.0),
-        ("sqrt", 2.0**20),
         ("rsqrt", -1.0),
-        ("reciprocal", 2.0**19),
-        ("reciprocal", -(2.0**19)),
         ("reciprocal_positive", -1.0),
-        ("softplus", 2.0**13),
     ],
 )
 def test_an_argument_outside_the_domain_is_loud_in_plain(name: str, bad: float) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from jali.mpc.estimate import estimate
+from jali.mpc.lookup import octaves, pieces
 from jali.mpc.registry import PROTOCOLS
 from tests.mpc.roles import SECURE, run_lockstep, run_threads
 
@@ -179,6 +180,49 @@ def test_sign_of_every_ring_element(protocol: str, size: int, *, opened: bool) -
         return (yield from side.sign(a if opened else (yield from side.mul(a, b))))
 
     agree(run(protocol, body, x, y, bits=True), (x if opened else x * y) >> np.uint64(63) != 0)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("count", [1, 3, 17])
+def test_comparison_with_several_thresholds(protocol: str, size: int, count: int) -> None:
+    x = values(size, seed=24, bits=61)
+    thresholds = [*EDGES[:2], *(k**7 - 2**40 for k in range(2, count))][:count]
+
+    def body(side: Any, a: Any, b: Any) -> Generator[Round, Any, Any]:
+        return (yield from side.at_least(a, thresholds))
+
+    agree(run(protocol, body, x, x, bits=True), np.array([x.view(np.int64) >= t for t in thresholds]))
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("count", [1, 2, 4, 5, 16, 21])
+def test_conjunctions_of_many(protocol: str, size: int, count: int) -> None:
+    x = values(size, seed=25, bits=50)
+    thresholds = [(k % 7 - 6) << 40 for k in range(count)]
+    bits = np.array([x.view(np.int64) >= t for t in thresholds])
+
+    def body(side: Any, a: Any, b: Any) -> Generator[Round, Any, Any]:
+        compared = yield from side.at_least(a, thresholds)
+        return (yield from side.all_of(compared))
+
+    agree(run(protocol, body, x, x, bits=True), np.all(bits, axis=0))
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_tables(protocol: str, size: int) -> None:
+    x = (values(size, seed=26, bits=22).view(np.int64) % (8 << 18)).view(np.uint64)
+    table, powers = pieces(np.sqrt, 0.5, 8.5, degree=7, unit=1 << 18), octaves(per_octave=2.0**18)
+
+    def body(side: Any, a: Any, b: Any) -> Generator[Round, Any, Any]:
+        root = yield from side.lookup(a, table)
+        power = yield from side.lookup(side.add_public(a, np.uint64(2**64 - (5 << 18))), powers)
+        return side.linear(lambda *parts: np.concatenate(parts), root, power, shape=(3, size))
+
+    for root, small, large in run(protocol, body, x, x):
+        argument = x / 2**18
+        np.testing.assert_allclose(root.view(np.int64) * 2.0**-52, np.sqrt(0.5 + argument), rtol=0, atol=2e-5)
+        power = small.view(np.int64) * 2.0**-39 + large.view(np.int64) * 2.0**-18
+        np.testing.assert_allclose(power, 2 ** (argument - 5), rtol=2e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("size", SIZES)

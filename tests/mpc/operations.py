@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jali.mpc.lookup import octaves, pieces
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
@@ -60,6 +62,14 @@ def _select(side: Any, a: Any, b: Any) -> Part:
     return (yield from side.select((yield from side.sign(a)), (yield from side.mul(b, b))))
 
 
+_PIECES = pieces(np.tanh, -4.0, 4.0, degree=2, unit=1 << 18)
+_OCTAVES = octaves(per_octave=2.0**18)
+
+
+def _all_of(side: Any, a: Any, b: Any) -> Part:
+    return (yield from side.all_of((yield from side.at_least(a, range(5)))))
+
+
 OPERATIONS: dict[str, Callable[[Any, Any, Any], Part]] = {
     "mul": lambda side, a, b: side.mul(a, b),
     "mul of sums": _sum_of_two,
@@ -72,6 +82,11 @@ OPERATIONS: dict[str, Callable[[Any, Any, Any], Part]] = {
     "truncate a product": _fresh(lambda side, x: side.truncate(x, 18)),
     "sign": lambda side, a, b: side.sign(a),
     "sign of a product": _fresh(lambda side, x: side.sign(x)),
+    "at_least": lambda side, a, b: side.at_least(a, [-9, 0, 1 << 40]),
+    "all_of": _all_of,
+    "pieces": lambda side, a, b: side.lookup(a, _PIECES),
+    "octaves": lambda side, a, b: side.lookup(a, _OCTAVES),
+    "octaves of a product": _fresh(lambda side, x: side.lookup(x, _OCTAVES)),
     "is_zero": lambda side, a, b: side.is_zero(a),
     "conjunction": _conjunction,
     "to_arithmetic": _to_arithmetic,

@@ -10,22 +10,24 @@ from jali.mpc.bench import CASES, rows
 pytestmark = pytest.mark.slow
 
 
+SIZES = {"matmul": 20, "softmax": 4, "logistic": 1500, "mlp": 2, "cnn": 1, "matvec": 50}
+DECLARED: dict[str, dict[str, tuple[float, float, int]]] = {
+    "mul": {"m2k": (16, 24, 1), "rep3": (48, 0, 1), "aby3": (88, 0, 4)},
+    "less": {"m2k": (10, 43.875, 2), "rep3": (70.125, 0, 4), "aby3": (76.625, 0, 8)},
+}
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_rows_of_every_case(case: str) -> None:
-    found = {
-        str(row["protocol"]): row for row in rows(cases=[case], repeats=1, scale=0.00064 if case != "matmul" else 0.02)
-    }
+    size = SIZES.get(case, 640)
+    found = {str(row["protocol"]): row for row in rows(cases=[case], repeats=1, scale=size / CASES[case].size)}
     assert set(found) == {"m2k", "rep3", "aby3"}
     for row in found.values():
         assert row["suite"] == "mpc"
         assert row["parties"] == 3
+        assert row["n"] == size
         assert isinstance(row["seconds"], float)
         assert row["seconds"] > 0
-    n = {"mul": 640, "matmul": 400, "less": 640}[case]
-    declared = {
-        "mul": {"m2k": (16 * n, 24 * n, 1), "rep3": (48 * n, 0, 1), "aby3": (88 * n, 0, 4)},
-        "matmul": {"m2k": (16 * n, 24 * n, 1), "rep3": (48 * n, 0, 1), "aby3": (88 * n, 0, 4)},
-        "less": {"m2k": (10 * n, 28_080, 2), "rep3": (44_880, 0, 4), "aby3": (49_040, 0, 8)},
-    }[case]
-    costs = {name: (row["bytes"], row["offline_bytes"], row["rounds"]) for name, row in found.items()}
-    assert costs == declared
+    for name, (sent, dealt, rounds) in DECLARED.get(case, {}).items():
+        row = found[name]
+        assert (row["bytes"], row["offline_bytes"], row["rounds"]) == (sent * size, dealt * size, rounds)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The tables of the approximations follow from the script that derives them; the parts behave as they say."""
+"""The parts of the approximations behave as they say, and the reference page says what they do."""
 
 from __future__ import annotations
 
@@ -12,26 +12,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jali.core.errors import InternalError
-from jali.mpc import functions_tables
 from jali.mpc.estimate import estimate
 from jali.mpc.fixed import constant_fraction, decode, encode
-from jali.mpc.functions import at_least, call, functions, polynomial, weigh
+from jali.mpc.functions import call, functions, polynomial, weigh
+from jali.mpc.lookup import clear, octaves, pieces
 from jali.mpc.plain import PlainProtocol
 from jali.mpc.rounds import drive
-from tests.mpc.derive_functions import tables
-
-
-@pytest.mark.parametrize("name", functions_tables.__all__)
-def test_a_table_is_what_the_derivation_finds(name: str) -> None:
-    derived: Any = tables()[name]
-    found: Any = getattr(functions_tables, name)
-    np.testing.assert_allclose(np.array(found, float), np.array(derived, float), rtol=0, atol=1e-9)
 
 
 def test_thresholds_weigh_as_a_table_look_up() -> None:
     side: Any = PlainProtocol()
     x = np.array([-5, 0, 1, 2, 3, 100], np.int64)
-    bits = drive(at_least(side, side.public(x.view(np.uint64)), [0, 2, 3]), {})
+    bits = drive(side.at_least(side.public(x.view(np.uint64)), [0, 2, 3]), {})
     steps = drive(side.to_arithmetic(bits), {})
     rows = weigh(side, steps, values=[[-7, 1], [5, 2], [11, 3], [-1, 4]])
     found: Any = rows
@@ -47,6 +39,25 @@ def test_polynomials_of_any_degree(degree: int) -> None:
     found: Any = drive(polynomial(side, x, coefficients=coefficients, fraction=26), {})
     truth = np.polynomial.polynomial.polyval(u, coefficients)
     np.testing.assert_allclose(decode(found.data, kind="fixed", fraction=26), truth, rtol=0, atol=2e-6)
+
+
+@pytest.mark.parametrize("unit", [1 << 8, 1 << 18, 1 << 58])
+def test_pieces_approximate_a_function_up_to_the_ends_of_its_interval(unit: int) -> None:
+    table = pieces(np.log, 1.0, 9.0, degree=8, unit=unit)
+    argument = np.concatenate([np.linspace(1, 9 - 2 / unit, 5001), [1.0, 1 + 1 / unit]])
+    x = np.rint((argument - 1) * unit).astype(np.uint64)
+    found = clear(table, x)[0].view(np.int64) * 2.0**-table.scale
+    np.testing.assert_allclose(found, np.log(1 + x / unit), rtol=0, atol=2e-5)
+
+
+def test_octaves_are_powers_of_two_from_the_smallest_to_the_largest() -> None:
+    exponents = np.linspace(-19.4, 43.9, 20_001)
+    table = octaves(per_octave=2.0**18)
+    small, large = clear(table, np.rint(exponents * 2**18).astype(np.int64).view(np.uint64)).view(np.int64)
+    found = small * 2.0**-39 + large * 2.0**-18
+    truth = 2 ** (np.rint(exponents * 2**18) * 2.0**-18)
+    assert np.max(np.abs(found - truth) / (2.0**-19 + 2e-5 * truth)) < 1
+    assert not np.any((small != 0) & (large != 0))
 
 
 def test_an_unknown_function_is_a_defect() -> None:

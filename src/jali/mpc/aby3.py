@@ -46,6 +46,7 @@ class Aby3(ReplicatedSide):
     circuits: ClassVar[Circuits] = Circuits(
         truncate=truncate,
         sign=compare.sign,
+        at_least=compare.at_least,
         is_zero=compare.is_zero,
         to_arithmetic=inject.to_arithmetic,
         select=inject.select,

@@ -18,7 +18,7 @@ from jali import kernels
 from jali.mpc.words import layout
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Sequence
 
     from numpy.typing import NDArray
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     Words = NDArray[np.uint64]
 
-__all__ = ["is_zero", "sign"]
+__all__ = ["at_least", "is_zero", "sign"]
 
 
 def sign(wires: Wires, x: Share) -> Generator[Round, Any, Replicated]:
@@ -43,6 +43,18 @@ def sign(wires: Wires, x: Share) -> Generator[Round, Any, Replicated]:
     carry = yield from _carry(wires, g=_on_rows(wires, _after_a_zero, g), p=_on_rows(wires, _below_top, p))
     top = _on_rows(wires, lambda sums, carries: sums[63:] ^ carries, p, carry)
     return wires.mapped(np.positive, (top,), x.shape, bits=True)
+
+
+def at_least(wires: Wires, x: Share, thresholds: Sequence[int]) -> Generator[Round, Any, Replicated]:
+    """[x >= t] for all thresholds. Cost: one `sign` of K times the elements."""
+    count = len(thresholds)
+    (replicated,) = yield from wires.openings.open(x)
+    stacked = wires.mapped(
+        lambda a: np.repeat(a[np.newaxis], count, axis=0), (replicated,), (count, *x.shape), bits=False
+    )
+    table = np.array([-t for t in thresholds], np.int64).view(np.uint64).reshape(count, *(1,) * len(x.shape))
+    below = yield from sign(wires, wires.with_part_0(stacked, lambda part: part + table))
+    return wires.with_part_0(below, np.bitwise_not)
 
 
 def is_zero(wires: Wires, x: Share) -> Generator[Round, Any, Replicated]:

@@ -15,11 +15,12 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-
 from jali.core.config import load
 from jali.crypto.prg import derive_prg
+from jali.mpc.bench_cases import CASES
+from jali.mpc.engine import SecretArray, compile_function, share_inputs, type_of
 from jali.mpc.estimate import estimate
+from jali.mpc.program import run_program
 from jali.mpc.registry import PROTOCOLS
 from jali.mpc.rounds import Round, drive
 from jali.transport.authority import create_federation
@@ -38,35 +39,6 @@ if TYPE_CHECKING:
 __all__ = ["CASES", "rows"]
 
 Row = dict[str, object]
-
-_FRACTION_BITS = 18
-
-
-class _Case(NamedTuple):
-    """What is timed: an operation on two shared arrays of a shape."""
-
-    shape: Callable[[int], tuple[int, ...]]
-    size: int
-    operation: Callable[[Any, Any, Any], Part]
-
-
-def _product(side: MpcProtocol, x: Any, y: Any) -> Part:
-    return side.mul(x, y, shift=_FRACTION_BITS)
-
-
-def _matrix_product(side: MpcProtocol, x: Any, y: Any) -> Part:
-    return side.dot(x, y, shift=_FRACTION_BITS)
-
-
-def _less(side: MpcProtocol, x: Any, y: Any) -> Part:
-    return side.sign(side.linear(np.subtract, x, y, shape=x.shape))
-
-
-CASES = {
-    "mul": _Case(lambda n: (n,), 1_000_000, _product),
-    "matmul": _Case(lambda n: (n, n), 1_000, _matrix_product),
-    "less": _Case(lambda n: (n,), 1_000_000, _less),
-}
 
 
 class _Run(NamedTuple):
@@ -105,18 +77,32 @@ def rows(
 
 
 def _rounds(case: str, protocol: str, n: int) -> int:
-    """Of the operation alone."""
-    shape = CASES[case].shape(n)
-    given: dict[int, tuple[Any, Any]] = {}
+    """Of the function alone."""
+    given: dict[int, list[SecretArray]] = {}
 
     def sharing(side: MpcProtocol) -> Part:
-        given[side.role] = yield from _operands(side, shape)
+        given[side.role] = yield from _operands(side, case, n)
 
     def operation(side: MpcProtocol) -> Part:
-        return CASES[case].operation(side, *given[side.role])
+        return _computed(side, case, given[side.role])
 
     estimate(protocol, sharing)
     return estimate(protocol, operation).rounds
+
+
+def _operands(side: MpcProtocol, case: str, n: int) -> Part:
+    """The case's operands, shared by roles 0 and 1 in turn."""
+    shares: list[SecretArray] = []
+    for position, array in enumerate(CASES[case].operands(n)):
+        owner = position % 2
+        values = [array] if side.role == owner else None
+        shares += yield from share_inputs(side, values, owner=owner, types=[type_of(array)])
+    return shares
+
+
+def _computed(side: MpcProtocol, case: str, operands: Sequence[SecretArray]) -> Part:
+    program = compile_function(CASES[case].function, list(operands))
+    return run_program(program, side, [operand.share for operand in operands])
 
 
 def _measure(case: str, protocol: str, n: int, repeats: int) -> list[tuple[_Run, ...]]:
@@ -136,23 +122,13 @@ def _measure(case: str, protocol: str, n: int, repeats: int) -> list[tuple[_Run,
 def _role(path: Path, role: int, *, case: str, protocol: str, n: int, repeats: int) -> list[_Run]:
     """One role's process."""
     roles = PROTOCOLS.get(protocol).roles
-    shape = CASES[case].shape(n)
     with connect_tls(load(path), roles[role]) as session:
-        shares = _phase(session, protocol, role, 0, lambda side: _operands(side, shape))[0]
+        operands = _phase(session, protocol, role, 0, lambda side: _operands(side, case, n))[0]
         runs = [
-            _phase(session, protocol, role, number, lambda side: CASES[case].operation(side, *shares))[1]
+            _phase(session, protocol, role, number, lambda side: _computed(side, case, operands))[1]
             for number in range(1, repeats + 2)
         ]
         return runs[1:]
-
-
-def _operands(side: Any, shape: tuple[int, ...]) -> Part:
-    """Numbers between -8 and 8 of two owners."""
-    count = int(np.prod(shape))
-    values = ((np.arange(count) % 4001 - 2000) << (_FRACTION_BITS - 8)).astype(np.int64).view(np.uint64).reshape(shape)
-    x = yield from side.input(values if side.role == 0 else None, 0, shape)
-    y = yield from side.input(values if side.role == 1 else None, 1, shape)
-    return x, y
 
 
 def _phase(

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from jali.core.threat import Threat
     from jali.crypto.prg import Prg
+    from jali.mpc.lookup import Table
     from jali.mpc.rounds import Round
     from jali.transport.channel import Stream
 
@@ -156,8 +157,19 @@ class MpcProtocol(Protocol):
         """The most significant bit: whether x < 0 as a signed number. Exact for every ring element."""
         ...
 
+    def at_least(self, x: Arithmetic, thresholds: Sequence[int]) -> Generator[Round, Any, Boolean]:
+        """Bits [x >= t] for all public thresholds (signed ring elements) at once; |x - t| < 2^63.
+
+        Shapes: (K, *x.shape) for K thresholds.
+        """
+        ...
+
     def is_zero(self, x: Arithmetic) -> Generator[Round, Any, Boolean]:
         """Whether x = 0. Exact."""
+        ...
+
+    def all_of(self, bits: Boolean) -> Generator[Round, Any, Boolean]:
+        """And along the first axis."""
         ...
 
     def to_arithmetic(self, b: Boolean) -> Generator[Round, Any, Arithmetic]:
@@ -166,6 +178,14 @@ class MpcProtocol(Protocol):
 
     def select(self, b: Boolean, x: Arithmetic) -> Generator[Round, Any, Arithmetic]:
         """x where b, else 0 (equal shapes)."""
+        ...
+
+    # -- tables -------------------------------------------------------------------------------------------------
+    def lookup(self, x: Arithmetic, table: Table) -> Generator[Round, Any, Arithmetic]:
+        """The function of each element; anything outside the table's domain.
+
+        Shapes: (table.outputs, *x.shape).
+        """
         ...
 
 

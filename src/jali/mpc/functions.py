@@ -7,9 +7,9 @@ error; tests measure both on dense grids. Outside the domain the `plain` protoco
 
 Three ideas carry all of them:
 
-* comparisons with public thresholds are stacked, so that one `sign` decides them all (`at_least`);
-* what depends on the interval (a scale, a spline's coefficients) is then a *local* linear map of those bits;
-* powers are computed in parallel, in log2(degree) rounds (`polynomial`).
+* comparisons with public thresholds share what is opened and dealt, so many cost little (`at_least` of the contract);
+* what depends on the interval (a scale) is then a *local* linear map of those bits (`weigh`);
+* a smooth function on a bounded interval is a one-time table (`jali.mpc.lookup`), local once its argument is open.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from jali.mpc.contract import Arithmetic, Boolean, MpcProtocol
+    from jali.mpc.contract import Arithmetic, MpcProtocol
     from jali.mpc.rounds import Round
 
     Evaluate = Callable[..., Generator[Round, Any, Arithmetic]]
 
-__all__ = ["Function", "at_least", "call", "functions", "polynomial", "weigh"]
+__all__ = ["Function", "call", "constant", "functions", "polynomial", "weigh"]
 
 
 class Function(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,29 +58,19 @@ def functions() -> dict[str, Function]:
     return {function.name: function for function in (*EXPONENTIAL, *POWER)}
 
 
-def call(name: str, protocol: MpcProtocol, x: Arithmetic, *, fraction: int) -> Generator[Round, Any, Arithmetic]:
-    """A function by its name.
+def call(
+    name: str, protocol: MpcProtocol, x: Arithmetic, *, fraction: int, extra: int = 0
+) -> Generator[Round, Any, Arithmetic]:
+    """A function by its name; `extra` fraction bits of the result beyond those of x, where it can have them.
 
     Raises: InternalError if there is none of that name.
     """
     function = functions().get(name)
     if function is None:
         raise InternalError(f"no fixed-point function is called {name!r}")
+    if extra:
+        return function.evaluate(protocol, x, fraction=fraction, extra=extra)
     return function.evaluate(protocol, x, fraction=fraction)
-
-
-def at_least(protocol: MpcProtocol, x: Arithmetic, thresholds: Sequence[int]) -> Generator[Round, Any, Boolean]:
-    """Bits [x >= t] for all public thresholds (ring elements) at once.
-
-    Shapes: (K, *x.shape) for K thresholds.
-    Cost: one `sign` of K times the elements.
-    """
-    count, shape = len(thresholds), (len(thresholds), *x.shape)
-    (x,) = yield from settled(protocol, x)
-    table = np.array([-t for t in thresholds], np.int64).view(np.uint64).reshape(count, *(1,) * len(x.shape))
-    stacked = protocol.linear(lambda a: np.repeat(a[np.newaxis], count, axis=0), x, shape=shape)
-    below = yield from protocol.sign(protocol.add_public(stacked, table))
-    return protocol.invert(below)
 
 
 def weigh(protocol: MpcProtocol, bits: Arithmetic, *, values: Sequence[Sequence[int]]) -> Arithmetic:
@@ -140,6 +130,11 @@ def settled(protocol: MpcProtocol, *shares: Arithmetic) -> Generator[Round, Any,
 def part(protocol: MpcProtocol, x: Arithmetic, index: int) -> Arithmetic:
     """x[index]; local."""
     return protocol.linear(lambda a: a[index], x, shape=x.shape[1:])
+
+
+def constant(value: int) -> NDArray[np.uint64]:
+    """A signed number as a ring element that adds to any shape."""
+    return np.asarray(np.int64(value).view(np.uint64))
 
 
 def scaled(protocol: MpcProtocol, x: Arithmetic, factor: int) -> Arithmetic:

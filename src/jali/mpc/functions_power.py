@@ -1,177 +1,186 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reciprocal, square root, reciprocal square root and logarithm: normalise, approximate, scale back.
+"""Reciprocal, square root, reciprocal square root and logarithm: normalise, look up, scale back.
 
-y = c 2^j with c in [1, 2): comparisons of y with all powers of two give j as a thermometer code, hence 2^-j as a
-linear map of bits; a polynomial of degree 8 gives f(c); and a second map gives the scale of the result.
+y = c 16^k / 4 with c in [1, 16): comparisons with 1, 4, 64, ... give k as a thermometer code of 16 bits, hence a power
+of 16 as a linear map of them; a product moves y to [2^58, 2^62), where a table gives f(c); and a second map of the
+same bits gives the scale of the result. So the functions serve all positive numbers that the ring can hold.
 """
 
 from __future__ import annotations
 
+from functools import cache
 from math import log
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jali.mpc import functions_tables as tables
-from jali.mpc.functions import (
-    Function,
-    at_least,
-    check_domain,
-    loose,
-    minus,
-    part,
-    polynomial,
-    scaled,
-    settled,
-    weigh,
-)
-from jali.mpc.rounds import parallel
+from jali.mpc.functions import Function, check_domain, constant, loose, part, weigh
+from jali.mpc.lookup import pieces
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Sequence
+    from collections.abc import Callable, Generator
 
     from numpy.typing import NDArray
 
-    from jali.mpc.contract import Arithmetic, Boolean, MpcProtocol
+    from jali.mpc.contract import Arithmetic, MpcProtocol
+    from jali.mpc.lookup import Pieces
     from jali.mpc.rounds import Round
+
+    Real = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 __all__ = ["FUNCTIONS", "log_", "reciprocal", "reciprocal_positive", "rsqrt", "sqrt_"]
 
-_WORKING = 26  # fraction bits of c and f(c): products of two stay below 2^56
+_CLASSES = range(16)
+_START = 58  # c = 1 is 2^58
+_MOST_BITS = 62
+_SCALE = 52  # fraction bits of the table's result
+
+_INVERSE_BITS, _ROOT_BITS = 22, 24  # fraction bits of 1 / c and 1 / sqrt(c), and of sqrt(c)
 
 
-def reciprocal(protocol: MpcProtocol, y: Arithmetic, *, fraction: int) -> Generator[Round, Any, Arithmetic]:
-    """1 / y for 2^-12 <= |y| < 2^19; 0 for 0 (so a guarded division needs no special case)."""
-    negative = yield from protocol.sign(y)
-    size, sign = yield from parallel(_absolute(protocol, negative, y), protocol.to_arithmetic(negative))
-    inverse = yield from _reciprocal(protocol, size, fraction=fraction, negative=sign)
-    return inverse
+def reciprocal(
+    protocol: MpcProtocol, y: Arithmetic, *, fraction: int, extra: int = 0
+) -> Generator[Round, Any, Arithmetic]:
+    """1 / y, with `extra` fraction bits more than y; 0 for 0 (so a guarded division needs no special case).
+
+    Cost: 32 comparisons with public numbers, two products, two truncations.
+    """
+    return (yield from _reciprocal(protocol, y, fraction=fraction, extra=extra, both_signs=True))
 
 
-def reciprocal_positive(protocol: MpcProtocol, y: Arithmetic, *, fraction: int) -> Generator[Round, Any, Arithmetic]:
-    """1 / y for 2^-12 <= y < 2^19, and 0 for 0: cheaper than `reciprocal` by a comparison and two rounds."""
-    return (yield from _reciprocal(protocol, y, fraction=fraction, negative=None))
+def reciprocal_positive(
+    protocol: MpcProtocol, y: Arithmetic, *, fraction: int, extra: int = 0
+) -> Generator[Round, Any, Arithmetic]:
+    """1 / y for y >= 0, and 0 for 0: `reciprocal` with half the comparisons."""
+    check_domain(protocol, y, low=0, high=1 << _MOST_BITS, what="reciprocal")
+    return (yield from _reciprocal(protocol, y, fraction=fraction, extra=extra, both_signs=False))
 
 
 def _reciprocal(
-    protocol: MpcProtocol, y: Arithmetic, *, fraction: int, negative: Arithmetic | None
+    protocol: MpcProtocol, y: Arithmetic, *, fraction: int, extra: int, both_signs: bool
 ) -> Generator[Round, Any, Arithmetic]:
-    exponents = range(fraction - 12, fraction + 19)
-    _check(protocol, y, exponents, what="reciprocal")
-    # f(c) has _WORKING bits and 1/y = f(c) 2^(2 fraction - j) / 2^_WORKING
-    bits, c = yield from _normalise(protocol, y, exponents)
-    scale = _by_exponent(protocol, bits, exponents, lambda j: 1 << (2 * fraction - j))
-    if negative is None:
-        value = yield from _approximate(protocol, c, tables.RECIPROCAL)
-        return (yield from loose(protocol).mul(value, scale, shift=_WORKING))
-    value, flipped = yield from parallel(_approximate(protocol, c, tables.RECIPROCAL), protocol.mul(negative, scale))
-    signed = minus(protocol, scale, scaled(protocol, flipped, 2))
-    return (yield from loose(protocol).mul(value, signed, shift=_WORKING))
+    # 2^(2 f + extra) / y = f(c) 2^(shift_of_0 - 4 k)
+    exponent = 2 * fraction + extra + 2 - _INVERSE_BITS
+    shift = 41 - exponent
+    up, scale = yield from _scales(protocol, y, lambda k: _power(41 - 4 * k), both_signs=both_signs)
+    value = yield from _approximate(protocol, y, up, _inverse_table(), bits=_INVERSE_BITS)
+    return (yield from loose(protocol).mul(value, scale, shift=shift))
 
 
 def sqrt_(protocol: MpcProtocol, y: Arithmetic, *, fraction: int) -> Generator[Round, Any, Arithmetic]:
-    """The square root for 0 <= y < 2^20."""
-    exponents = range(fraction + 20)
-    _check(protocol, y, exponents, what="sqrt")
-    extra = 6
-    bits, c = yield from _normalise(protocol, y, exponents)
-    # sqrt(y) 2^fraction = sqrt(c) 2^((j + fraction) / 2)
-    scale = _by_exponent(protocol, bits, exponents, lambda j: round(2 ** ((j + fraction) / 2 + extra)))
-    value = yield from _approximate(protocol, c, tables.SQRT)
-    return (yield from loose(protocol).mul(value, scale, shift=_WORKING + extra))
+    """The square root of y >= 0."""
+    check_domain(protocol, y, low=0, high=1 << _MOST_BITS, what="sqrt")
+    half, odd = divmod(fraction, 2)
+    shift = 29 - half - odd
+    # sqrt(y 2^f) = sqrt(c 2^odd) 2^(2 k - 1 + half)
+    up, scale = yield from _scales(protocol, y, lambda k: _power(2 * k - 1 + half + shift - _ROOT_BITS))
+    value = yield from _approximate(protocol, y, up, _root_table(odd), bits=_ROOT_BITS)
+    return (yield from loose(protocol).mul(value, scale, shift=shift))
 
 
 def rsqrt(protocol: MpcProtocol, y: Arithmetic, *, fraction: int) -> Generator[Round, Any, Arithmetic]:
-    """1 / sqrt(y) for 2^-14 <= y < 2^20; 0 for 0."""
-    exponents = range(fraction - 14, fraction + 20)
-    _check(protocol, y, exponents, what="rsqrt")
-    extra = 8
-    bits, c = yield from _normalise(protocol, y, exponents)
-    # 2^fraction / sqrt(y) = 2^((3 fraction - j) / 2) / sqrt(c)
-    scale = _by_exponent(protocol, bits, exponents, lambda j: round(2 ** ((3 * fraction - j) / 2 + extra)))
-    value = yield from _approximate(protocol, c, tables.RSQRT)
-    return (yield from loose(protocol).mul(value, scale, shift=_WORKING + extra))
+    """1 / sqrt(y) for y >= 0; 0 for 0."""
+    check_domain(protocol, y, low=0, high=1 << _MOST_BITS, what="rsqrt")
+    half, odd = divmod(3 * fraction, 2)
+    shift = 61 - half - odd
+    # 2^(3 f / 2) / sqrt(y) = 2^(odd / 2) / sqrt(c) 2^(half + 1 - 2 k)
+    up, scale = yield from _scales(protocol, y, lambda k: _power(half + 1 - 2 * k + shift - _INVERSE_BITS))
+    value = yield from _approximate(protocol, y, up, _inverse_root_table(odd), bits=_INVERSE_BITS)
+    return (yield from loose(protocol).mul(value, scale, shift=shift))
 
 
 def log_(protocol: MpcProtocol, y: Arithmetic, *, fraction: int) -> Generator[Round, Any, Arithmetic]:
-    """The natural logarithm for 2^-18 <= y < 2^20."""
-    exponents = range(fraction - 18, fraction + 20)
-    check_domain(protocol, y, low=1 << exponents[0], high=1 << (exponents[-1] + 1), what="log")
-    bits, c = yield from _normalise(protocol, y, exponents)
-    shift = _by_exponent(protocol, bits, exponents, lambda j: round((j - fraction) * log(2) * 2**_WORKING))
-    value = yield from _approximate(protocol, c, tables.LOG)
-    total = protocol.linear(_plus, value, shift, shape=y.shape)
-    return (yield from protocol.truncate(total, _WORKING - fraction))
+    """The natural logarithm of y > 0."""
+    check_domain(protocol, y, low=1, high=1 << _MOST_BITS, what="log")
+    up, octaves = yield from _scales(protocol, y, lambda k: round((4 * k - 2 - fraction) * log(2) * 2**_SCALE))
+    value = yield from _looked_up(protocol, y, up, _log_table())
+    total = protocol.linear(np.add, value, octaves, shape=y.shape)
+    return (yield from protocol.truncate(total, _SCALE - fraction))
 
 
-def _plus(a: NDArray[np.uint64], b: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    return a + b
+def _power(exponent: int) -> int:
+    return 1 << exponent if exponent >= 0 else 0
 
 
-def _check(protocol: MpcProtocol, y: Arithmetic, exponents: range, *, what: str) -> None:
-    """The domain without the gap between 0 and the smallest power, which only the tests look at."""
-    check_domain(protocol, y, low=0, high=1 << (exponents[-1] + 1), what=what)
-
-
-def _absolute(protocol: MpcProtocol, negative: Boolean, y: Arithmetic) -> Generator[Round, Any, Arithmetic]:
-    below = yield from protocol.select(negative, y)
-    return minus(protocol, y, scaled(protocol, below, 2))
-
-
-def _normalise(
-    protocol: MpcProtocol, y: Arithmetic, exponents: range
+def _scales(
+    protocol: MpcProtocol, y: Arithmetic, scale: Callable[[int], int], *, both_signs: bool = False
 ) -> Generator[Round, Any, tuple[Arithmetic, Arithmetic]]:
-    """The thermometer code of j (as numbers), and c = y 2^-j with _WORKING bits; both are 0 below the domain."""
-    (y,) = yield from settled(protocol, y)
-    bits = yield from at_least(protocol, y, [1 << j for j in exponents])
-    steps = yield from protocol.to_arithmetic(bits)
-    top = max(exponents[-1], _WORKING)
-    up = _by_exponent(protocol, steps, exponents, lambda j: 1 << (top - j))
-    c = yield from protocol.mul(y, up, shift=top - _WORKING)
-    return steps, c
+    """What brings y to [2^58, 2^62), and scale(k): 0 for y = 0, and for y < 0 unless `both_signs`: then negative."""
+    starts = [1, *(1 << (4 * k - 2) for k in _CLASSES[1:])]
+    rows = [[1 << (60 - 4 * k), scale(k)] for k in _CLASSES]
+    if both_signs:
+        bits = yield from protocol.at_least(y, [*(1 - t for t in reversed(starts)), *starts])
+        values = [*([-up, -size] for up, size in reversed(rows)), [0, 0], *rows]
+    else:
+        bits = yield from protocol.at_least(y, starts)
+        values = [[0, 0], *rows]
+    both = weigh(protocol, (yield from protocol.to_arithmetic(bits)), values=values)
+    return part(protocol, both, 0), part(protocol, both, 1)
 
 
-def _by_exponent(protocol: MpcProtocol, steps: Arithmetic, exponents: range, value: Callable[[int], int]) -> Arithmetic:
-    """value(j) where 2^j <= y < 2^(j+1), and 0 below all."""
-    return part(protocol, weigh(protocol, steps, values=[[0], *([value(j)] for j in exponents)]), 0)
+def _looked_up(
+    protocol: MpcProtocol, y: Arithmetic, up: Arithmetic, table: Pieces
+) -> Generator[Round, Any, Arithmetic]:
+    """f(c), with the table's fraction bits."""
+    c = yield from loose(protocol).mul(y, up)
+    value = yield from protocol.lookup(protocol.add_public(c, constant(-(1 << _START))), table)
+    return part(protocol, value, 0)
 
 
 def _approximate(
-    protocol: MpcProtocol, c: Arithmetic, coefficients: Sequence[float]
+    protocol: MpcProtocol, y: Arithmetic, up: Arithmetic, table: Pieces, *, bits: int
 ) -> Generator[Round, Any, Arithmetic]:
-    """A polynomial in u = 2 c - 3. Below the domain c is 0 and the result anything: its scale is exactly 0."""
-    u = protocol.add_public(scaled(protocol, c, 2), np.asarray(np.int64(-3 << _WORKING).view(np.uint64)))
-    return (yield from polynomial(loose(protocol), u, coefficients=coefficients, fraction=_WORKING))
+    value = yield from _looked_up(protocol, y, up, table)
+    return (yield from protocol.truncate(value, table.scale - bits))
 
+
+def _table(function: Real, degree: int) -> Pieces:
+    return pieces(function, 1.0, 16.0, degree=degree, unit=1 << _START, scale=_SCALE)
+
+
+@cache
+def _inverse_table() -> Pieces:
+    return _table(lambda c: 1 / c, 9)
+
+
+@cache
+def _root_table(odd: int) -> Pieces:
+    return _table(lambda c: np.sqrt(c * 2**odd), 6)
+
+
+@cache
+def _inverse_root_table(odd: int) -> Pieces:
+    return _table(lambda c: np.sqrt(2**odd / c), 8)
+
+
+@cache
+def _log_table() -> Pieces:
+    return _table(np.log, 8)
+
+
+_UNIT = 2.0**-18
+_END = 2.0**44
 
 FUNCTIONS = (
     Function(
         name="reciprocal",
-        low=2**-12,
-        high=2.0**19,
-        absolute=2**-16,
-        relative=2e-6,
+        low=_UNIT,
+        high=_END,
+        absolute=2**-17,
+        relative=1e-5,
         evaluate=reciprocal,
-        note="of |y|; 0 for |y| < 2^-12",
+        note="of |y|; 0 for 0",
     ),
     Function(
         name="reciprocal_positive",
-        low=2**-12,
-        high=2.0**19,
-        absolute=2**-16,
-        relative=2e-6,
+        low=_UNIT,
+        high=_END,
+        absolute=2**-17,
+        relative=1e-5,
         evaluate=reciprocal_positive,
-        note="0 below 2^-12",
+        note="0 for 0",
     ),
-    Function(name="sqrt", low=0.0, high=2.0**20, absolute=2**-16, relative=1e-6, evaluate=sqrt_),
-    Function(
-        name="rsqrt",
-        low=2**-14,
-        high=2.0**20,
-        absolute=2**-16,
-        relative=2e-6,
-        evaluate=rsqrt,
-        note="0 below 2^-14",
-    ),
-    Function(name="log", low=2**-18, high=2.0**20, absolute=2**-16, relative=0.0, evaluate=log_),
+    Function(name="sqrt", low=0.0, high=_END, absolute=2**-17, relative=1e-5, evaluate=sqrt_),
+    Function(name="rsqrt", low=_UNIT, high=_END, absolute=2**-17, relative=1e-5, evaluate=rsqrt, note="0 for 0"),
+    Function(name="log", low=_UNIT, high=_END, absolute=2e-5, relative=0.0, evaluate=log_),
 )

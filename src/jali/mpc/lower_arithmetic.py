@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["add", "divide", "dot_general", "function", "matrix_product", "mul", "neg", "power", "sub", "sum_over"]
 
 _FEWEST_SIGNIFICANT_BITS = 10
+_QUOTIENT_BITS = 6  # more fraction bits of an inverse that a number is multiplied by: the quotient stays below 2^20
 
 
 # -- sums -----------------------------------------------------------------------------------------------------------
@@ -300,13 +301,16 @@ def divide(build: Builder, x: Operand, y: Operand) -> Operand:
             raise UnsupportedOperation("a secret is divided by a public zero")
         return mul(build, x, Public(1.0 / values, y.depth))
     name = "reciprocal_positive" if is_positive(build, y) else "reciprocal"
-    return mul(build, x, function(build, name, y))
+    small = isinstance(x, Public) and bool(np.all(np.abs(x.array) <= 1))
+    return mul(build, x, function(build, name, y, extra=0 if small else _QUOTIENT_BITS))
 
 
-def function(build: Builder, name: str, x: Secret) -> Secret:
-    """A named approximation of x, in the usual scale."""
+def function(build: Builder, name: str, x: Secret, *, extra: int = 0) -> Secret:
+    """A named approximation of x, in the usual scale or with `extra` fraction bits."""
     flat = reshape(build, build.usual(x), x.shape or (1,))
-    return reshape(build, build.emit("function", [flat], flat.type, name=name), x.shape)
+    result = msgspec.structs.replace(flat.type, fraction=flat.type.fraction + extra)
+    attributes = {"extra": extra} if extra else {}
+    return reshape(build, build.emit("function", [flat], result, name=name, **attributes), x.shape)
 
 
 def is_positive(build: Builder, x: Secret, *, limit: int = 8) -> bool:

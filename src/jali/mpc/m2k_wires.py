@@ -33,12 +33,18 @@ class Wires:
         """Nothing is opened yet."""
         self._role = role
         self._side = side
+        self.leader = role == 0
         self._nonces = itertools.count()
         self._openings = Openings(Additive, Masked, self._open_all)
 
     def nonce(self) -> int:
         """A new name for a mask, the same at every role."""
         return next(self._nonces)
+
+    @property
+    def side(self) -> Side:
+        """This role's part of every formula."""
+        return self._side
 
     @property
     def openings(self) -> Openings[Additive, Masked]:

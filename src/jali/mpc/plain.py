@@ -15,6 +15,7 @@ import numpy as np
 from jali import kernels
 from jali.core.errors import FixedPointRangeError
 from jali.core.threat import Threat
+from jali.mpc.lookup import clear
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping, Sequence
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from jali.crypto.prg import Prg
+    from jali.mpc.lookup import Table
     from jali.mpc.rounds import Round
     from jali.transport.channel import Stream
 
@@ -185,6 +187,17 @@ class PlainProtocol:
         yield from ()
         return _Clear(np.asarray(x.data >> np.uint64(63), np.bool_))
 
+    def at_least(self, x: _Clear, thresholds: Sequence[int]) -> Generator[Round, Any, _Clear]:
+        """The comparisons."""
+        yield from ()
+        signed = x.data.view(np.int64)
+        return _Clear(np.array([signed >= t for t in thresholds]).reshape(len(thresholds), *x.shape))
+
+    def all_of(self, bits: _Clear) -> Generator[Round, Any, _Clear]:
+        """And along the first axis."""
+        yield from ()
+        return _Clear(np.asarray(np.all(bits.data, axis=0)))
+
     def is_zero(self, x: _Clear) -> Generator[Round, Any, _Clear]:
         """Whether the elements are 0."""
         yield from ()
@@ -199,6 +212,11 @@ class PlainProtocol:
         """x where b, else 0."""
         yield from ()
         return _Clear(np.asarray(np.where(b.data, x.data, np.uint64(0))))
+
+    def lookup(self, x: _Clear, table: Table) -> Generator[Round, Any, _Clear]:
+        """The function of each element."""
+        yield from ()
+        return _Clear(clear(table, x.data.reshape(-1)).reshape(table.outputs, *x.shape))
 
     def _check(self, magnitude: NDArray[np.float64], what: str) -> None:
         if magnitude.size and float(magnitude.max()) >= _HEADROOM:

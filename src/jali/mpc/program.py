@@ -14,8 +14,9 @@ import numpy as np
 
 from jali import kernels
 from jali.core.errors import InternalError
-from jali.mpc.functions import call, settled
+from jali.mpc.functions import call
 from jali.mpc.schedule import Plan, Step, run_steps
+from jali.mpc.tournament import greatest
 from jali.mpc.views import rows_of, view_function, window_of
 
 if TYPE_CHECKING:
@@ -326,28 +327,16 @@ def _convert(node: _Node) -> tuple[Start, bool]:
 
 
 def _function(node: _Node) -> tuple[Start, bool]:
-    name, fraction = str(node.op.attributes["name"]), node.result.fraction
-    return lambda p, v: call(name, p, v[0], fraction=fraction), True
+    name, fraction, extra = str(node.op.attributes["name"]), node.types[0].fraction, _integer(node.op, "extra")
+    return lambda p, v: call(name, p, v[0], fraction=fraction, extra=extra), True
 
 
 def _maximum(node: _Node) -> tuple[Start, bool]:
-    """A tournament along an axis: log2(n) rounds of a comparison and a choice."""
     axis, shape = _integer(node.op, "axis"), node.result.shape
 
     def start(p: MpcProtocol, v: list[Any]) -> Talk:
-        x = p.linear(lambda a: np.moveaxis(a, axis, 0), v[0], shape=(node.types[0].shape[axis], *shape))
-        while (count := x.shape[0]) > 1:
-            half = count // 2
-            part = (half, *shape)
-            gap = p.linear(lambda a, h=half: a[h : 2 * h] - a[:h], x, shape=part)
-            (gap,) = yield from settled(p, gap)
-            smaller = p.linear(np.negative, gap, shape=part)
-            larger = yield from p.sign(smaller)
-            rise = yield from p.select(larger, gap)
-            x = p.linear(
-                lambda a, r, h=half: np.concatenate([a[:h] + r, a[2 * h :]]), x, rise, shape=(count - half, *shape)
-            )
-        return p.linear(lambda a: a[0], x, shape=shape)
+        pile = p.linear(lambda a: np.moveaxis(a, axis, 0), v[0], shape=(node.types[0].shape[axis], *shape))
+        return greatest(p, pile)
 
     return start, True
 

@@ -44,6 +44,7 @@ class Rep3(ReplicatedSide):
     circuits: ClassVar[Circuits] = Circuits(
         truncate=truncate,
         sign=compare.sign,
+        at_least=compare.at_least,
         is_zero=compare.is_zero,
         to_arithmetic=convert.to_arithmetic,
         select=convert.select,

@@ -8,6 +8,7 @@ replicated with two parts that are drawn.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,49 +17,66 @@ from jali import kernels
 from jali.mpc import m2k_compare as compare
 from jali.mpc.rep3_dealer import Dealing
 from jali.mpc.rep3_wires import Replicated
-from jali.mpc.words import layout
+from jali.mpc.words import layout, rows_as_one
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Sequence
 
     from numpy.typing import NDArray
 
     from jali.mpc.rep3_wires import Share, Wires
     from jali.mpc.rounds import Round
 
-__all__ = ["is_zero", "sign"]
+__all__ = ["at_least", "is_zero", "sign"]
 
 _ONE = np.uint64(1)
 
 
-def sign(wires: Wires, x: Share) -> Generator[Round, Any, Replicated]:
-    """The top bit: msb(x) = msb(c) ^ msb(r) ^ [c mod 2^63 < r mod 2^63].
+def below(wires: Wires, x: Share, thresholds: Sequence[int]) -> Generator[Round, Any, Replicated]:
+    """Bits [x < t]: msb(x - t) = msb(c - t) ^ msb(r) ^ [c - t mod 2^63 < r mod 2^63].
 
-    Cost: 4 rounds, 5.1 B from roles 0 and 1, 59.9 B from role 2.
+    Shapes: (K, *x.shape).
+    Cost: 4 rounds; 5.1 B from roles 0 and 1 and 13.8 B from role 2 for each threshold, and 46.1 B from role 2.
     """
     (replicated,) = yield from wires.openings.open(x)
-    width = layout(x.shape, bits=True)[0]
+    width, count = layout(x.shape, bits=True)[0], len(thresholds)
     dealing = Dealing(wires, x.shape)
     # Comparing the low 63 bits is comparing all 64 after a shift to the left.
-    leaves = (15, 16, width)
-    dealing.deal(leaves, lambda: compare.leaf_monomials(_planes(dealing.r << _ONE)), bits=True)
+    dealing.deal((15, 16, width), lambda: compare.leaf_monomials(_planes(dealing.r << _ONE)), bits=True)
     dealing.deal((width,), lambda: compare.top_bits(dealing.r), bits=True)
-    masks = [_mask(wires, dealing, rows, width, borrow=True) for rows in (32, 8)]
+    masks = [_mask(wires, dealing, rows, count * width, borrow=True) for rows in (32, 8)]
     c, dealt, top, *monomials = yield from dealing.open(replicated)
+    leader = wires.role == 0
+
+    def moved() -> list[NDArray[np.uint64]]:
+        return [c - np.uint64(t % 2**64) for t in thresholds]
 
     def start() -> NDArray[np.uint64]:
-        return compare.in_blocks(
-            lambda *a: compare.leaf_borrow(*a, leader=wires.role == 0), 32, _planes(c << _ONE), dealt
-        )
+        parts = [kernels.borrow_leaves(_planes(a << _ONE), dealt, leader=leader) for a in moved()]
+        return np.concatenate(parts, axis=1)
 
-    part = _computed(wires, (32, width), start)
+    part = _computed(wires, (32, count * width), start)
     borrow = yield from _tree(wires, dealing, part, masks, monomials, borrow=True)
+    shape = (count, *x.shape)
 
     def result() -> NDArray[np.uint64]:
-        own: NDArray[np.uint64] = borrow[0] ^ top
-        return own ^ compare.top_bits(c) if wires.role == 0 else own
+        bits = borrow[0].reshape(count, width) ^ top
+        if leader:
+            bits ^= np.array([compare.top_bits(a) for a in moved()])
+        return rows_as_one(bits, math.prod(x.shape))
 
-    return (yield from _replicated(wires, dealing, _computed(wires, (width,), result), x.shape))
+    return (yield from _replicated(wires, dealing, _computed(wires, layout(shape, bits=True), result), shape))
+
+
+def sign(wires: Wires, x: Share) -> Generator[Round, Any, Replicated]:
+    """The top bit. Cost: 4 rounds, 5.1 B from roles 0 and 1, 59.9 B from role 2."""
+    bits = yield from below(wires, x, [0])
+    return wires.mapped(np.positive, (bits,), x.shape, bits=True)
+
+
+def at_least(wires: Wires, x: Share, thresholds: Sequence[int]) -> Generator[Round, Any, Replicated]:
+    """[x >= t] for all thresholds. Cost: that of `below`."""
+    return wires.with_part_0((yield from below(wires, x, thresholds)), np.bitwise_not)
 
 
 def is_zero(wires: Wires, x: Share) -> Generator[Round, Any, Replicated]:
@@ -74,7 +92,7 @@ def is_zero(wires: Wires, x: Share) -> Generator[Round, Any, Replicated]:
     c, dealt, *monomials = yield from dealing.open(replicated)
 
     def start() -> NDArray[np.uint64]:
-        return compare.in_blocks(lambda *a: compare.leaf_equal(*a, leader=wires.role == 0), 16, _planes(c), dealt)
+        return kernels.equal_leaves(_planes(c), dealt, leader=wires.role == 0)
 
     part = _computed(wires, (16, width), start)
     equal = yield from _tree(wires, dealing, part, masks, monomials, borrow=False)
@@ -99,7 +117,7 @@ def _tree(
     borrow: bool,
 ) -> Generator[Round, Any, NDArray[np.uint64]]:
     """From 16 digits to 4 to 1: each level is opened under its mask and joined in fours."""
-    join = compare.node_borrow if borrow else compare.product
+    join = kernels.borrow_nodes if borrow else kernels.equal_nodes
     for rows, mask, dealt in zip((32, 8) if borrow else (16, 4), masks, monomials, strict=True):
         part = yield from _level(wires, dealing, part, rows, mask=mask, dealt=dealt, join=join)
     return part
@@ -120,7 +138,7 @@ def _level(
     return _computed(
         wires,
         (rows // 4, words[1]),
-        lambda: compare.in_blocks(lambda *a: join(*a, leader=wires.role == 0), rows // 4, masked, mask, dealt),
+        lambda: join(masked, mask, dealt, leader=wires.role == 0),
     )
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -20,18 +20,20 @@ import numpy as np
 from jali import kernels
 from jali.core.errors import ProtocolUseError
 from jali.mpc.contract import Outline
+from jali.mpc.rep3_lookup import lookup
 from jali.mpc.rep3_wires import Halves, Replicated, Share, Wires
 from jali.mpc.rounds import Round
-from jali.mpc.words import NOTHING, layout, on_bits, plus, unpacked, whole
+from jali.mpc.words import NOTHING, layout, on_bits, one_as_rows, plus, unpacked, whole
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping, Sequence
+    from collections.abc import Generator, Mapping
     from typing import Self
 
     from numpy.typing import NDArray
 
     from jali.core.threat import Threat
     from jali.crypto.prg import Prg
+    from jali.mpc.lookup import Table
     from jali.transport.channel import Stream
 
 __all__ = ["Circuits", "ReplicatedSide"]
@@ -51,6 +53,7 @@ class Circuits(NamedTuple):
 
     truncate: Callable[[Wires, Replicated, int], Generator[Round, Any, Share]]
     sign: Callable[[Wires, Share], Generator[Round, Any, Replicated]]
+    at_least: Callable[[Wires, Share, Sequence[int]], Generator[Round, Any, Replicated]]
     is_zero: Callable[[Wires, Share], Generator[Round, Any, Replicated]]
     to_arithmetic: Callable[[Wires, Replicated], Generator[Round, Any, Share]]
     select: Callable[[Wires, Replicated, Share], Generator[Round, Any, Share]]
@@ -320,6 +323,34 @@ class ReplicatedSide:
         """The top bit. Cost: that of the circuit."""
         return self.circuits.sign(self._wires, x)
 
+    def at_least(self, x: Share, thresholds: Sequence[int]) -> Generator[Round, Any, Replicated]:
+        """[x >= t] for all thresholds. Cost: that of the circuit."""
+        return self.circuits.at_least(self._wires, x, thresholds)
+
+    def all_of(self, bits: Replicated) -> Generator[Round, Any, Replicated]:
+        """And along the first axis, by halves. Cost: log2 of its length in rounds, 1/8 B a bit from each role."""
+        count, shape = bits.shape[0], bits.shape[1:]
+        size, width = math.prod(shape), layout(shape, bits=True)[0]
+        wires = self._wires
+        rows = wires.mapped(
+            lambda words: one_as_rows(words, count, size).reshape(-1), (bits,), (count, 64 * width), bits=True
+        )
+        while count > 1:
+            half = count // 2
+            low, high, rest = (
+                wires.mapped(
+                    lambda words, start=start, stop=stop: words[start * width : stop * width],
+                    (rows,),
+                    (stop - start, 64 * width),
+                    bits=True,
+                )
+                for start, stop in ((0, half), (half, 2 * half), (2 * half, count))
+            )
+            both = yield from wires.conjunction(low, high)
+            count -= half
+            rows = wires.mapped(lambda *a: np.concatenate(a), (both, rest), (count, 64 * width), bits=True)
+        return wires.mapped(np.positive, (rows,), shape, bits=True)
+
     def is_zero(self, x: Share) -> Generator[Round, Any, Replicated]:
         """Whether x = 0. Cost: that of the circuit."""
         return self.circuits.is_zero(self._wires, x)
@@ -333,3 +364,8 @@ class ReplicatedSide:
         if b.shape != x.shape:
             raise ProtocolUseError(f"select: the shapes {b.shape} and {x.shape} must be equal")
         return self.circuits.select(self._wires, b, x)
+
+    # -- tables -------------------------------------------------------------------------------------------------
+    def lookup(self, x: Share, table: Table) -> Generator[Round, Any, Share]:
+        """The function of each element, from tables that role 2 deals. Cost: 1 round; see `jali.mpc.rep3_lookup`."""
+        return lookup(self._wires, x, table)

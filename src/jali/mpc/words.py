@@ -15,7 +15,19 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["NOTHING", "as_numbers", "gathered", "layout", "minus", "on_bits", "plus", "unpacked", "whole"]
+__all__ = [
+    "NOTHING",
+    "as_numbers",
+    "gathered",
+    "layout",
+    "minus",
+    "on_bits",
+    "one_as_rows",
+    "plus",
+    "rows_as_one",
+    "unpacked",
+    "whole",
+]
 
 NOTHING = np.empty(0, np.uint64)
 """What a role holds of an array that it has no part of."""
@@ -59,6 +71,29 @@ def unpacked(packed: NDArray[np.uint64], shape: tuple[int, ...]) -> NDArray[np.b
 def as_numbers(packed: NDArray[np.uint64], shape: tuple[int, ...]) -> NDArray[np.uint64]:
     """The bits that words hold, as ring elements 0 and 1."""
     return unpacked(packed, shape).astype(np.uint64)
+
+
+def rows_as_one(rows: NDArray[np.uint64], size: int) -> NDArray[np.uint64]:
+    """Rows of `size` bits each, every row packed by itself, as the bits of one array.
+
+    Shapes: (K, ceil(size / 64)) -> (ceil(K size / 64),).
+    """
+    if size % 64 == 0:
+        return rows.reshape(-1)
+    bits = kernels.unpack_bits(rows.reshape(-1), 64 * rows.size).reshape(rows.shape[0], -1)[:, :size]
+    return kernels.pack_bits(np.ascontiguousarray(bits).reshape(-1))
+
+
+def one_as_rows(words: NDArray[np.uint64], count: int, size: int) -> NDArray[np.uint64]:
+    """The inverse of `rows_as_one`; the last word of a row is filled up with zeros.
+
+    Shapes: (ceil(K size / 64),) -> (K, ceil(size / 64)).
+    """
+    if size % 64 == 0:
+        return words.reshape(count, -1)
+    rows = np.zeros((count, 64 * -(-size // 64)), np.bool_)
+    rows[:, :size] = kernels.unpack_bits(words, count * size).reshape(count, size)
+    return kernels.pack_bits(rows.reshape(-1)).reshape(count, -1)
 
 
 def on_bits(
