@@ -76,6 +76,7 @@ OPERATIONS: Final[Registry] = Registry(
         "item": "jali.devices.plain:Item",
         "plain.call": "jali.devices.plain:PlainCall",
         "mpc.share": "jali.devices.moves:ShareMove",
+        "mpc.move": "jali.devices.secret_moves:SecretMove",
         "mpc.call": "jali.devices.mpc:MpcCall",
         "mpc.reveal": "jali.devices.moves:RevealMove",
         "plain.reveal": "jali.devices.plain:PlainReveal",

@@ -224,7 +224,8 @@ class Runtime:
             seconds=seconds,
             outline=context.outline,
         )
-        if len(node.participants) > 1:
+        trust = {"trust": node.attributes["trust"]} if "trust" in node.attributes else {}
+        if len(node.participants) > 1 or trust:
             body = {
                 "node": node.id.hex(),
                 "text": node.text,
@@ -233,6 +234,7 @@ class Runtime:
                 "bytes_sent": counters.bytes_sent,
                 "bytes_received": counters.bytes_received,
                 "rounds": counters.rounds,
+                **trust,
             }
             self.ledger.append("node", body, durable=False)
         self._report(node, 1.0, "")
