@@ -9,17 +9,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from jali.core.threat import Cost
 from jali.core.tree import flatten, map_leaves, unflatten
-from jali.core.types import Spec
 from jali.devices.mpc import run_on_secrets
+from jali.devices.pinned import pinned_types
 from jali.devices.roles import RoleParts
 from jali.devices.secret_moves import groups_of, received
-from jali.mpc.engine import SecretArray, compile_function, reveal_outputs, share_inputs, type_of
+from jali.mpc.engine import SecretArray, compile_function, reveal_outputs, share_inputs
 from jali.mpc.estimate import estimate
-from jali.mpc.parts import added
+from jali.mpc.parts import added, from_parts
 from jali.mpc.registry import PROTOCOLS
 
 if TYPE_CHECKING:
@@ -39,7 +37,7 @@ def predict(nodes: Sequence[Node], outlines: Mapping[int, Any]) -> dict[int, Cos
     """Exact rounds and bytes of the MPC nodes whose inputs' shapes are known.
 
     Shapes are known where `device(f, returns=...)` pins them, and from `outlines` of a run: (structure, types) of
-    what was shared, by node index.
+    what was shared or loaded, by node index.
     """
     values: dict[int, Any] = {}
     costs: dict[int, Cost] = {}
@@ -48,6 +46,9 @@ def predict(nodes: Sequence[Node], outlines: Mapping[int, Any]) -> dict[int, Cos
         inputs = [values.get(used.index) for used in node.inputs]
         if node.operation == "mpc.share" and node.index in outlines:
             inputs = [unflatten(*outlines[node.index])]
+        if node.operation == "mpc.load":
+            known = outlines.get(node.index) or pinned_types(node.attributes["returns"])
+            inputs = [known]
         if handler is None or any(value is None for value in inputs):
             continue
         values[node.index], cost = handler(node, inputs)
@@ -85,14 +86,8 @@ _TRUSTING = {"mpc.call", "mpc.move", "mpc.load", "mpc.save"}
 
 def _plain_call(node: Node, inputs: list[Any]) -> tuple[Any, None]:
     del inputs
-    returns = node.attributes["returns"]
-    if returns is None or isinstance(returns, int):
-        return None, None
-    leaves, structure = flatten(returns)
-    if not all(isinstance(leaf, Spec) for leaf in leaves):
-        return None, None
-    types = [type_of(np.broadcast_to(np.zeros((), leaf.dtype), leaf.shape)) for leaf in leaves]
-    return unflatten(structure, types), None
+    pins = pinned_types(node.attributes["returns"])
+    return None if pins is None else unflatten(*pins), None
 
 
 def _item(node: Node, inputs: list[Any]) -> tuple[Any, None]:
@@ -141,6 +136,21 @@ def _move(node: Node, inputs: list[Any]) -> tuple[RoleParts, Cost]:
 
     sums, _ = _priced(target, total)
     return RoleParts({role: unflatten(structure, value) for role, value in sums.items()}), _at_once(costs)
+
+
+def _save(node: Node, inputs: list[Any]) -> tuple[None, Cost]:
+    del inputs
+    layout: Layout = node.attributes["device"]
+    return None, Cost(rounds=0, bytes_sent=dict.fromkeys(PROTOCOLS.get(layout.protocol).roles, 0))
+
+
+def _load(node: Node, inputs: list[Any]) -> tuple[RoleParts, Cost]:
+    layout: Layout = node.attributes["device"]
+    structure, types = inputs[0]
+    if len(layout.roles) == 1:
+        return _alone(layout, structure, types)
+    parts, cost = _priced(layout, lambda side: from_parts(side, None, types))
+    return RoleParts({role: unflatten(structure, secrets) for role, secrets in parts.items()}), cost
 
 
 def _mpc_call(node: Node, inputs: list[Any]) -> tuple[RoleParts, Cost]:
@@ -213,6 +223,8 @@ _HANDLERS: dict[str, Callable[[Node, list[Any]], tuple[Any, Cost | None]]] = {
     "item": _item,
     "mpc.share": _share,
     "mpc.move": _move,
+    "mpc.save": _save,
+    "mpc.load": _load,
     "mpc.call": _mpc_call,
     "mpc.reveal": _reveal,
 }
