@@ -81,6 +81,8 @@ def _input(protocol: MpcProtocol, part: Words | None, kind: ValueType, owner: in
 
 def added(protocol: MpcProtocol, columns: Sequence[Sequence[Any]], types: Sequence[ValueType]) -> list[SecretArray]:
     """The secrets whose parts were shared: `columns` has the shares of each holder's parts. No communication."""
+    if not columns:
+        raise InternalError("a secret without parts")
     return [
         SecretArray(_sum(protocol, shares, kind), kind)
         for shares, kind in zip(zip(*columns, strict=True), types, strict=True)
@@ -88,10 +90,8 @@ def added(protocol: MpcProtocol, columns: Sequence[Sequence[Any]], types: Sequen
 
 
 def _sum(protocol: MpcProtocol, shares: Sequence[Any], kind: ValueType) -> Any:
-    if not shares:
-        raise InternalError("a secret without parts")
-    total = shares[0]
-    for share in shares[1:]:
+    total, *others = shares
+    for share in others:
         if kind.kind == "bool":
             total = protocol.xor(total, share)
         else:
