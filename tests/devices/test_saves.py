@@ -15,6 +15,7 @@ import jali
 from jali.core import config
 from jali.core.errors import (
     JaliError,
+    MalformedMessage,
     SavedInvalid,
     SavedMismatch,
     SavedMissing,
@@ -22,6 +23,7 @@ from jali.core.errors import (
     UnsupportedValue,
     WriteFailed,
 )
+from jali.devices import saved_shares
 from jali.devices.vault import Vault
 
 if TYPE_CHECKING:
@@ -185,13 +187,19 @@ def test_a_plan_knows_what_a_pinned_load_costs_and_says_who_keeps_what() -> None
     assert not Path("saved").exists()
 
 
-def test_the_ledger_of_those_who_keep_a_share_says_so() -> None:
+def test_the_ledger_of_those_who_keep_a_share_says_so_and_names_it_when_it_is_loaded() -> None:
     with run() as fed:
         jali.save(fed.plain("alice")(np.arange)(5.0).to(device(fed, "m2k")), "it")
         for party in ("alice", "bob"):
             entry = fed.program.runtimes[party].ledger.entries[-1]
             assert entry.body["text"] == "save share arange as 'it'"
             assert "is saved as 'it' at alice and bob" in entry.body["trust"]
+            digest = entry.body["saved"]
+    with run() as fed:
+        jali.load("it", device(fed, "m2k"))
+        fed.report()
+        for party in ("alice", "bob", "dealer"):
+            assert fed.program.runtimes[party].ledger.entries[-1].body["saved"] == digest
 
 
 # -- what does not fit ----------------------------------------------------------------------------------------------
@@ -318,6 +326,18 @@ def test_what_is_no_secret_is_not_saved() -> None:
 def test_a_party_may_save_nothing(settings: config.Saved) -> None:
     with pytest.raises(SavedMissing, match=r"alice keeps no saved shares: .* empty under \[saved\]"):
         Vault(settings, "alice")
+
+
+def test_a_peer_that_sends_something_else_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    save_numbers("m2k")
+    original = saved_shares._exchange
+
+    def lying(context: Any, layout: Any, words: bytes) -> dict[str, bytes]:
+        return original(context, layout, b"\xc1" if context.party == "bob" else words)
+
+    monkeypatch.setattr(saved_shares, "_exchange", lying)
+    with pytest.raises(MalformedMessage, match="bob sent something else than what it saved"):
+        loaded("m2k")
 
 
 # -- crashes --------------------------------------------------------------------------------------------------------

@@ -72,6 +72,7 @@ class SaveShares:
             tree=structure.to_value(),
             types=tuple(secret.type for secret in secrets),
         )
+        context.note["saved"] = header.digest().hex()
         vault.write(header, fresh_parts(context, layout, secrets))
         for party, theirs in _exchange(context, layout, header.digest()).items():
             if theirs != header.digest():
@@ -112,6 +113,7 @@ class LoadShares:
         structure, types = Structure.from_value(header.tree), list(header.types)
         _require_pins(name, attributes["returns"], structure, header)
         context.outline = (structure, types)
+        context.note["saved"] = header.digest().hex()
 
         def operation(protocol: MpcProtocol) -> Generator[Round, Any, list[SecretArray]]:
             mine = parts if own is not None and protocol.role == own.holder else None

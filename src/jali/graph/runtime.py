@@ -224,8 +224,8 @@ class Runtime:
             seconds=seconds,
             outline=context.outline,
         )
-        trust = {"trust": node.attributes["trust"]} if "trust" in node.attributes else {}
-        if len(node.participants) > 1 or trust:
+        noted = {key: node.attributes[key] for key in ("trust",) if key in node.attributes} | context.note
+        if len(node.participants) > 1 or noted:
             body = {
                 "node": node.id.hex(),
                 "text": node.text,
@@ -234,7 +234,7 @@ class Runtime:
                 "bytes_sent": counters.bytes_sent,
                 "bytes_received": counters.bytes_received,
                 "rounds": counters.rounds,
-                **trust,
+                **noted,
             }
             self.ledger.append("node", body, durable=False)
         self._report(node, 1.0, "")
