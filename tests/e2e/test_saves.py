@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -58,6 +60,11 @@ def job(directory: Path, name: str, text: str) -> Path:
     return path
 
 
+def audit(ledger: Path) -> str:
+    command = [sys.executable, "-m", "jali", "audit", "show", str(ledger)]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+
+
 def test_a_second_job_continues_at_institutions_of_their_own(homes: dict[str, Path], tmp_path: Path) -> None:
     first = job(tmp_path, "first.py", FIRST.replace("HOOK", "pass"))
     ended = Parties(homes, dict.fromkeys(PARTIES, first), directory=tmp_path).ended()
@@ -73,6 +80,10 @@ def test_a_second_job_continues_at_institutions_of_their_own(homes: dict[str, Pa
     for end in ended.values():
         assert end.status == 0, ended
         assert "result 14.0 90.0" in end.output
+
+    shown = audit(homes["bob"].parent / "ledger" / "bob.jsonl")
+    assert "is saved as 'step-1' at alice and bob: whoever gets the files" in shown
+    assert "moves from m2k of alice, bob (dealer: dealer) to rep3 of alice, bob, carol" in shown
 
     lost = next((homes["bob"].parent / "saved" / "bob" / "sums").iterdir())
     lost.unlink()
