@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from jali.devices.connect import connect, reveal, simulate
     from jali.devices.explain import explain
     from jali.devices.federation import Federation
+    from jali.devices.saves import is_saved, load, save
     from jali.psi.join import align
     from jali.tables.csv import read_csv, write_csv
 
@@ -27,8 +28,11 @@ __all__ = [
     "align",
     "connect",
     "explain",
+    "is_saved",
+    "load",
     "read_csv",
     "reveal",
+    "save",
     "simulate",
     "write_csv",
 ]
@@ -43,8 +47,11 @@ _HOMES = {
     "align": "jali.psi.join",
     "connect": "jali.devices.connect",
     "explain": "jali.devices.explain",
+    "is_saved": "jali.devices.saves",
+    "load": "jali.devices.saves",
     "read_csv": "jali.tables.csv",
     "reveal": "jali.devices.connect",
+    "save": "jali.devices.saves",
     "simulate": "jali.devices.connect",
     "write_csv": "jali.tables.csv",
 }

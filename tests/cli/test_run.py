@@ -274,3 +274,27 @@ def test_a_program_that_forgets_to_close_ends_with_all_that_it_began(tmp_path: P
     run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
     assert (run.returncode, run.stderr) == (0, "")
     assert (tmp_path / "step199").exists()
+
+
+@pytest.mark.parametrize("first", [[], ["--simulate"]])
+def test_what_a_program_saves_outlives_the_federation_that_was_made_for_its_run(
+    tmp_path: Path, first: list[str]
+) -> None:
+    program = tmp_path / "count.py"
+    program.write_text(
+        "import jali\n"
+        "with jali.connect() as fed:\n"
+        "    mpc = fed.mpc('alice', 'bob')\n"
+        "    found = jali.is_saved('x', mpc)\n"
+        "    x = jali.load('x', mpc) if found else fed.plain('alice')(int)('41').to(mpc)\n"
+        "    jali.save(mpc(lambda v: v + 1)(x), 'x')\n"
+        "    print('before:', found, 'now:', int(jali.reveal(x, to='all')) + 1)\n"
+    )
+    start = [sys.executable, "-m", "jali", "run", str(program), "--parties", "alice,bob"]
+    outputs = [
+        subprocess.run([*start, *how], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True).stdout
+        for how in (first, ["--simulate"])
+    ]
+    assert "before: False now: 42" in outputs[0]
+    assert "before: True now: 43" in outputs[1]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["count.py", "saved", "saved-keys"]

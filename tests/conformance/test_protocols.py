@@ -11,6 +11,7 @@ import pytest
 from jali.mpc.estimate import estimate
 from jali.mpc.lookup import octaves, pieces
 from jali.mpc.registry import PROTOCOLS
+from jali.mpc.words import unpacked
 from tests.mpc.roles import SECURE, run_lockstep, run_threads
 
 if TYPE_CHECKING:
@@ -85,6 +86,57 @@ def test_input_and_reveal(protocol: str, size: int) -> None:
         return a
 
     agree(run(protocol, body, x, x), x)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_bits_come_in_and_go_out(protocol: str, size: int) -> None:
+    x, y = values(size, seed=2) % 2 == 1, values(size, seed=3) % 3 == 1
+    to = [0] if protocol == "plain" else [0, 1]
+
+    def operation(side: Any) -> Generator[Round, Any, Any]:
+        other = second_owner(protocol)
+        a = yield from side.input_bits(x if side.role == 0 else None, 0, x.shape)
+        b = yield from side.input_bits(y if side.role == other else None, other, y.shape)
+        return (yield from side.reveal_bits(side.xor(a, side.invert(b)), to))
+
+    results = run_lockstep(protocol, operation, seed=size)
+    agree([results[role] for role in to], x ^ ~y)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("fresh", [True, False])
+def test_additive_parts_add_up_and_become_shares_again(protocol: str, size: int, *, fresh: bool) -> None:
+    """Of inputs, and of shares in the state in which products and comparisons leave them."""
+    x, y = values(size, seed=5, bits=30), values(size, seed=6, bits=30)
+    made = PROTOCOLS.get(protocol)
+    parts: dict[int, tuple[Words, Words]] = {}
+
+    def operation(side: Any) -> Generator[Round, Any, Any]:
+        other = second_owner(protocol)
+        a = yield from side.input(x if side.role == 0 else None, 0, x.shape)
+        b = yield from side.input_bits(y > x if side.role == other else None, other, y.shape)
+        if not fresh:
+            a, b = (yield from side.mul(a, a, shift=4)), (yield from side.sign(a))
+        own = None, None
+        if side.role in made.holders:
+            own = parts[side.role] = made.additive_part(side.role, a), made.additive_part(side.role, b)
+        number = yield from side.from_parts(own[0], x.shape, bits=False)
+        bit = yield from side.from_parts(own[1], x.shape, bits=True)
+        chosen = yield from side.select(bit, number)
+        back = side.linear(np.subtract, number, a, shape=x.shape)
+        return (yield from side.reveal(back, [0])), (yield from side.reveal(chosen, [0]))
+
+    (back, chosen) = run_lockstep(protocol, operation, seed=size)[0]
+    agree([back], np.zeros(size, np.uint64))
+    numbers = sum((part for part, _ in parts.values()), np.zeros(size, np.uint64))
+    bits = np.bitwise_xor.reduce([bit for _, bit in parts.values()])
+    if fresh:
+        agree([numbers], x)
+    else:
+        off_by_one_at_most([numbers], (x * x).view(np.int64) >> 4)
+    flags = (y > x) if fresh else x >> np.uint64(63) != 0
+    agree([chosen], np.where(flags, numbers, np.uint64(0)))
+    agree([unpacked(bits, (size,))], flags)
 
 
 @pytest.mark.parametrize("size", SIZES)

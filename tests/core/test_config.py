@@ -66,6 +66,8 @@ def test_the_example_is_expanded_in_order(tmp_path: Path) -> None:
     assert federation.network.connect_s == 3.0
     assert federation.network.window_mib == 64
     assert federation.ledger.directory == str(tmp_path / "records")
+    assert federation.saved.directory == str(tmp_path / "saved")
+    assert federation.saved.keys == str(tmp_path / "saved-keys")
     assert federation.path == str(file)
 
 
@@ -216,6 +218,13 @@ def test_a_program_can_make_a_federation() -> None:
 
 def test_a_federation_can_be_written_and_read_again() -> None:
     federation = read(CREDIT)
+    assert parse(to_toml(federation), directory=Path("/elsewhere")) == federation
+
+
+@pytest.mark.parametrize("section", ["ledger", "saved"])
+def test_a_folder_that_is_empty_on_purpose_stays_so(section: str) -> None:
+    federation = read(PARTIES + f'[{section}]\ndirectory = ""\n')
+    assert getattr(federation, section).directory == ""
     assert parse(to_toml(federation), directory=Path("/elsewhere")) == federation
 
 

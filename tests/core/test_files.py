@@ -6,11 +6,15 @@ from __future__ import annotations
 import errno
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from jali.core.errors import EncodingWrong, FileMissing, WriteFailed
 from jali.core.files import read_text, write_atomically
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
@@ -19,6 +23,21 @@ def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
     assert write_atomically(path, b"n\xc3\xa9w", mode=0o600) == path
     assert path.read_text("utf-8") == "néw"
     assert path.stat().st_mode & 0o777 == 0o600
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_may_come_part_by_part_and_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = write_atomically(tmp_path / "a", iter([b"one ", b"two"]))
+    assert path.read_bytes() == b"one two"
+
+    def broken() -> Iterator[bytes]:
+        yield b"three"
+        message = "no more"
+        raise ValueError(message)
+
+    with pytest.raises(ValueError, match="no more"):
+        write_atomically(path, broken())
+    assert path.read_bytes() == b"one two"
     assert list(tmp_path.iterdir()) == [path]
 
 

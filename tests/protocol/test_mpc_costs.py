@@ -197,6 +197,30 @@ def test_what_the_guest_costs(protocol: str) -> None:
     assert [results[role] for role in range(3)] == [None] * 3
 
 
+@pytest.mark.parametrize("protocol", SECURE)
+@pytest.mark.parametrize("owner", [0, 1, 3])
+def test_bits_cost_a_64th_of_numbers_to_share(protocol: str, owner: int) -> None:
+    bits = np.arange(N) % 3 == 0
+
+    def operation(side: Any) -> Generator[Round, Any, Any]:
+        shared = yield from side.input_bits(bits if side.role == owner else None, owner, (N,))
+        return (yield from side.reveal_bits(Outline((N,)) if side.role == 3 else shared, [0, 3]))
+
+    def numbers(side: Any) -> Generator[Round, Any, Any]:
+        shared = yield from side.input(None, owner, (N,))
+        return (yield from side.reveal(Outline((N,)) if side.role == 3 else shared, [0, 3]))
+
+    predicted = estimate(protocol, operation, guest=operation)
+    results, streams = run_threads(protocol, operation, guest=operation)
+    names = [*ROLES[protocol], "guest"]
+    sent = {names[role]: sum(stream.counters.bytes_sent for stream in own.values()) for role, own in streams.items()}
+    assert predicted == Cost(rounds=2, bytes_sent=sent)
+    of_numbers = estimate(protocol, numbers, guest=numbers).bytes_sent
+    assert sent == {name: size // 64 for name, size in of_numbers.items()}
+    for role in (0, 3):
+        np.testing.assert_array_equal(results[role], bits)
+
+
 def test_the_estimator_needs_no_memory() -> None:
     """A petabyte matrix product, priced at once."""
     side = 2**22

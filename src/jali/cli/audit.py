@@ -45,5 +45,7 @@ def show(file: Path, *, disclosures: bool) -> None:
         entry = msgspec.json.decode(line, type=Entry)
         if not disclosures:
             click.echo(f"{entry.number:5} {entry.time} {entry.kind} {entry.body.get('text', '')}")
+            if "trust" in entry.body:
+                click.echo(f"{'':5} {entry.body['trust']}")
         for leak in entry.body.get("disclosures", ()):
             click.echo(f"{'':5} {leak['to']} learns {leak['what']} ({leak['why']})")

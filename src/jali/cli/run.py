@@ -149,7 +149,8 @@ def _simulate(
 
     with TemporaryDirectory(prefix="jali-") as directory:
         file = Path(directory) / "federation.toml"
-        file.write_text(to_toml(config.local(_with_helper(parties), helpers=[HELPER])), encoding="utf-8")
+        made = _saving_here(config.local(_with_helper(parties), helpers=[HELPER]))
+        file.write_text(to_toml(made), encoding="utf-8")
         return run_here(program, arguments, federation=file, mode=mode)
 
 
@@ -177,7 +178,10 @@ def _prepared(stack: ExitStack, parties: list[str], federation: Path | None) -> 
 
 
 def _with_certificates(stack: ExitStack, federation: Federation) -> Path:
-    """A temporary file of the same federation on free ports of this machine; its ledger is as temporary."""
+    """A temporary file of the same federation on free ports of this machine.
+
+    Its ledger is as temporary; what the program saves stays.
+    """
     from tempfile import TemporaryDirectory
 
     import msgspec
@@ -189,10 +193,22 @@ def _with_certificates(stack: ExitStack, federation: Federation) -> Path:
     directory = Path(stack.enter_context(TemporaryDirectory(prefix="jali-")))
     made = config.load(create_federation(directory, list(federation.parties), helpers=federation.helpers))
     ledger = config.Ledger(directory=str(directory / "ledger"))
-    whole = msgspec.structs.replace(federation, parties=made.parties, authority=made.authority, ledger=ledger)
+    whole = msgspec.structs.replace(
+        _saving_here(federation), parties=made.parties, authority=made.authority, ledger=ledger
+    )
     file = directory / "run.toml"
     file.write_text(to_toml(whole), encoding="utf-8")
     return file
+
+
+def _saving_here(federation: Federation) -> Federation:
+    """The same, with what is saved in folders that do not depend on where its file is."""
+    import msgspec
+
+    from jali.core import config
+
+    directory, keys = (str(Path(path).absolute()) if path else "" for path in msgspec.structs.astuple(federation.saved))
+    return msgspec.structs.replace(federation, saved=config.Saved(directory=directory, keys=keys))
 
 
 def _with_helper(parties: list[str]) -> list[str]:

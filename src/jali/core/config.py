@@ -43,6 +43,7 @@ __all__ = [
     "Ledger",
     "Network",
     "Party",
+    "Saved",
     "explain",
     "load",
     "local",
@@ -109,6 +110,18 @@ class Ledger(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ] = "ledger"
 
 
+class Saved(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What `jali.save` keeps of this party's shares."""
+
+    directory: Annotated[
+        str, Meta(description="folder of saved shares, encrypted, beside the file; empty means that nothing is saved")
+    ] = "saved"
+    keys: Annotated[
+        str,
+        Meta(description="folder of the keys that they are encrypted under; keep copies of it elsewhere than theirs"),
+    ] = "saved-keys"
+
+
 class Federation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A federation, with its templates expanded and its names checked.
 
@@ -124,9 +137,10 @@ class Federation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     devices: Annotated[dict[str, Device], Meta(description="a table for each device, or template of devices")] = {}
     network: Annotated[Network, Meta(description="deadlines and buffers")] = Network()
     ledger: Annotated[Ledger, Meta(description="where the record is kept")] = Ledger()
+    saved: Annotated[Saved, Meta(description="where shares are kept that a program saves")] = Saved()
 
     def digest(self) -> bytes:
-        """32 bytes over what all parties must agree on; addresses, paths, deadlines and the ledger may differ.
+        """32 bytes over what all parties must agree on; addresses, paths and deadlines may differ.
 
         Covered: the federation's name; the parties' names and roles, in order; each device's kind, parties, protocol
         and dealer.

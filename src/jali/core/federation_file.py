@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from jali.core.config import DEVICE_KINDS, PROTOCOLS, Device, Federation, Ledger, Network, Party
+from jali.core.config import DEVICE_KINDS, PROTOCOLS, Device, Federation, Ledger, Network, Party, Saved
 from jali.core.errors import ConfigInvalid, DealerMissing, InputError, UnknownKey, UnknownName
 from jali.core.files import read_text
 from jali.core.nearmiss import suggest
@@ -62,11 +62,11 @@ def parse(text: str, *, directory: Path, path: str = "") -> Federation:
         parties=parties,
         devices={name: _device(name, table, text, parties) for name, table in _tables(raw, "devices").items()},
         network=_section(raw, "network", Network, text),
-        ledger=_section(raw, "ledger", Ledger, text),
+        ledger=_resolved_folders(_section(raw, "ledger", Ledger, text), directory),
+        saved=_resolved_folders(_section(raw, "saved", Saved, text), directory),
     )
     _require_distinct_addresses(federation)
-    directory_of_ledger = _resolved(federation.ledger.directory, directory)
-    return msgspec.structs.replace(federation, ledger=Ledger(directory=directory_of_ledger))
+    return federation
 
 
 def settable(schema: type[msgspec.Struct]) -> tuple[str, ...]:
@@ -205,6 +205,11 @@ def _text_at(raw: dict[str, Any], key: str) -> str:
 
 def _resolved(path: str, directory: Path) -> str:
     return str(directory / path) if path else ""
+
+
+def _resolved_folders(section: StructT, directory: Path) -> StructT:
+    """The same section, all of whose settings are folders, with absolute paths."""
+    return type(section)(**{key: _resolved(getattr(section, key), directory) for key in settable(type(section))})
 
 
 def _require_distinct_addresses(federation: Federation) -> None:

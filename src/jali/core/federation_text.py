@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from jali.core.config import Federation, Ledger, Network
+from jali.core.config import Federation, Ledger, Network, Saved
 from jali.core.federation_file import settable
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def to_toml(federation: Federation) -> str:
     for section, tables in (("parties", federation.parties), ("devices", federation.devices)):
         for name, table in tables.items():
             lines += ["", f"[{section}.{_quoted(name)}]", *_settings(table, None)]
-    defaults: dict[str, msgspec.Struct] = {"network": Network(), "ledger": Ledger()}
+    defaults: dict[str, msgspec.Struct] = {"network": Network(), "ledger": Ledger(), "saved": Saved()}
     for section, default in defaults.items():
         changed = _settings(getattr(federation, section), default)
         lines += ["", f"[{section}]", *changed] if changed else []
@@ -31,9 +31,10 @@ def to_toml(federation: Federation) -> str:
 
 def _settings(table: msgspec.Struct, default: msgspec.Struct | None) -> list[str]:
     values = [(key, getattr(table, key)) for key in settable(type(table))]
-    kept = [
-        (key, value) for key, value in values if value not in {None, "", ()} and value != getattr(default, key, None)
-    ]
+    if default is None:
+        kept = [(key, value) for key, value in values if value not in {None, "", ()}]
+    else:
+        kept = [(key, value) for key, value in values if value != getattr(default, key)]
     return [f"{key} = {_written(value)}" for key, value in kept]
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from secrets import token_hex
@@ -17,20 +18,20 @@ if TYPE_CHECKING:
 __all__ = ["read_text", "write_atomically"]
 
 
-def write_atomically(path: str | os.PathLike[str], data: str | Buffer, *, mode: int = 0o644) -> Path:
+def write_atomically(path: str | os.PathLike[str], data: str | Buffer | Iterator[Buffer], *, mode: int = 0o644) -> Path:
     """Write a file so that a reader sees the old content or all of the new; give its path.
 
-    The data goes to a temporary file in the same directory, to the disk, and then takes the name. Text is UTF-8.
-    `mode` is the permission of the new file, less the process's mask.
+    The data, or its parts one by one, goes to a temporary file in the same directory, to the disk, and then takes the
+    name. Text is UTF-8. `mode` is the permission of the new file, less the process's mask.
 
     Raises: WriteFailed (disk full, no such directory, not allowed); what was there before is untouched.
     """
     target = Path(path)
-    content = data.encode() if isinstance(data, str) else data
+    parts = data if isinstance(data, Iterator) else iter((data.encode() if isinstance(data, str) else data,))
     temporary = target.with_name(f".{target.name}.{token_hex(8)}.part")
     try:
         with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
-            file.write(content)
+            file.writelines(parts)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(target)

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 import msgspec
 
-from jali.core.config import Device, Federation, Ledger, Network, Party
+from jali.core.config import Device, Federation, Ledger, Network, Party, Saved
 from jali.core.errors import UnknownName
 from jali.core.federation_file import settable
 from jali.core.nearmiss import suggest
@@ -20,6 +20,7 @@ SECTIONS: dict[str, tuple[type[msgspec.Struct], str]] = {
     "devices": (Device, "devices.NAME"),
     "network": (Network, "network"),
     "ledger": (Ledger, "ledger"),
+    "saved": (Saved, "saved"),
 }
 
 

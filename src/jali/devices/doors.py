@@ -24,16 +24,28 @@ if TYPE_CHECKING:
 
 __all__ = ["MOVES", "move", "reveal_node"]
 
-MOVES: Final[Registry] = Registry("jali.moves", builtin={"plain to mpc": "jali.devices.moves:share_node"})
+MOVES: Final[Registry] = Registry(
+    "jali.moves",
+    builtin={
+        "plain to mpc": "jali.devices.moves:share_node",
+        "mpc to mpc": "jali.devices.secret_moves:move_node",
+    },
+)
 """From "kind to kind" to a function `(program, node, device) -> Node`."""
 
 
 def move(handle: Handle, device: Any) -> Handle:
     """The value on `device`: itself if it is there, else moved, once for as long as the handle lives.
 
+    A plain device needs no move: its party takes what it may see where it is.
+
     Raises: WouldDisclose if there is no door.
     """
-    node, layout = handle.node, device.layout
+    node = handle.node
+    if device.kind == "plain":
+        handle.program.require_visible(node, device.party, f"move {node.text}")
+        return handle
+    layout = device.layout
     if node.attributes.get("device") == layout:
         return handle
     name = f"{_kind(node)} to {device.kind}"

@@ -45,6 +45,17 @@ class Handle:
         """The name of the device that holds the value."""
         return self.node.device
 
+    def to(self, device: Any) -> Handle:
+        """The value on another device. It moves once for as long as this handle lives; nobody learns anything by that.
+
+        Calls on devices move their arguments by themselves; say it to decide when, or to call it a step of its own.
+
+        Raises: WouldDisclose if somebody would.
+        """
+        from jali.devices.doors import move
+
+        return move(self, device)
+
     def __getitem__(self, key: int | str) -> Handle:
         """An element of a tuple, list or dict that lives on the device."""
         return self.program.item(self, (key,))

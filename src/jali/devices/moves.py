@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jali.core import codec
+from jali.core.errors import WouldDisclose
 from jali.core.threat import Leak
 from jali.core.tree import Structure, flatten, unflatten
 from jali.crypto.hashing import digest
 from jali.devices.roles import RoleParts, each_role, guest_role
+from jali.graph.fingerprint import user_source
 from jali.graph.node import Visibility
 from jali.mpc.engine import SecretArray, reveal_outputs, share_inputs, type_of
 from jali.mpc.ir import ValueType
+from jali.mpc.registry import PROTOCOLS
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
@@ -29,14 +32,25 @@ if TYPE_CHECKING:
     from jali.mpc.contract import MpcProtocol
     from jali.mpc.rounds import Round
 
-__all__ = ["RevealMove", "ShareMove", "share_node"]
+__all__ = ["RevealMove", "ShareMove", "announce", "hear", "share_node"]
 
 OUTLINE = "~outline"
 
 
 def share_node(program: Program, node: Node, device: MpcDevice) -> Node:
-    """Add the node that moves a value of a plain device to an mpc device."""
+    """Add the node that moves a value of a plain device to an mpc device.
+
+    Raises: WouldDisclose if the device computes in the clear, at another party.
+    """
     owner = node.visibility.holders[0]
+    if PROTOCOLS.get(device.layout.protocol).threat.corrupt == 0 and owner not in device.layout.roles:
+        (reader,) = device.layout.roles
+        raise WouldDisclose(
+            f"{node.text!r} is {node.visibility} and cannot move to {device.name}, which computes in the clear at "
+            f"{reader}: choose an mpc device of several parties, or jali.reveal(x, to={reader!r}) if {reader} may see "
+            "it",
+            source=user_source(),
+        )
     participants = tuple(dict.fromkeys((owner, *device.participants)))
     return program.append(
         "mpc.share",
@@ -73,21 +87,22 @@ class ShareMove:
             leaves, structure = flatten(inputs[0])
             arrays = [np.asarray(leaf) for leaf in leaves]
             types = [type_of(array) for array in arrays]
-            _announce(context, [p for p in context.participants if p != owner], structure, types)
+            announce(context, [p for p in context.participants if p != owner], structure, types)
         else:
-            structure, types = _hear(context, owner)
+            structure, types = hear(context, owner)
         context.outline = (structure, types)
-        first = layout.played_by(owner)[:1]
-        source = first[0] if first else len(layout.roles)
+        source = layout.input_role(owner)
+        guest = owner if source == len(layout.roles) else None
 
         def operation(protocol: MpcProtocol) -> Generator[Round, Any, list[SecretArray]]:
             mine = arrays if protocol.role == source else None
             return share_inputs(protocol, mine, owner=source, types=types)
 
-        if not layout.played_by(context.party):
+        if context.party == guest:
             guest_role(context, layout, operation)
+        if not layout.played_by(context.party):
             return RoleParts()
-        parts = each_role(context, layout, operation, guest=None if first else owner)
+        parts = each_role(context, layout, operation, guest=guest)
         return RoleParts({role: unflatten(structure, secrets) for role, secrets in parts.items()})
 
 
@@ -107,7 +122,7 @@ class RevealMove:
             guests = [t for t in targets if t not in layout.evaluators]
             roles = [role for role, party in enumerate(layout.evaluators) if party in targets]
             return _open_here(context, inputs[0], layout, roles=roles, guests=guests)
-        structure, types = _hear(context, layout.evaluators[0])
+        structure, types = hear(context, layout.evaluators[0])
 
         def operation(protocol: MpcProtocol) -> Generator[Round, Any, Any]:
             return reveal_outputs(protocol, [SecretArray(None, t) for t in types], to=[protocol.role])
@@ -120,7 +135,7 @@ def _open_here(context: Context, parts: RoleParts, layout: Layout, *, roles: Seq
     own = layout.played_by(context.party)[0]
     secrets, structure = flatten(parts[own])
     if own == 0:
-        _announce(context, guests, structure, [s.type for s in secrets])
+        announce(context, guests, structure, [s.type for s in secrets])
     result = None
     # Guests first: nobody waits for an answer of theirs, so all openings together take the one round of a reveal.
     for guest, to in [*((g, [len(layout.roles)]) for g in guests), (None, roles)]:
@@ -138,13 +153,15 @@ def _open_here(context: Context, parts: RoleParts, layout: Layout, *, roles: Seq
     return result
 
 
-def _announce(context: Context, to: Sequence[str], structure: Structure, types: Sequence[ValueType]) -> None:
+def announce(context: Context, to: Sequence[str], structure: Structure, types: Sequence[ValueType]) -> None:
+    """Tell parties the structure and the types of a value of which they know nothing."""
     rows = [[list(t.shape), t.kind, t.fraction] for t in types]
     for party in to:
         context.stream(party, OUTLINE).send(*codec.encode([structure.to_value(), rows]))
 
 
-def _hear(context: Context, owner: str) -> tuple[Structure, list[ValueType]]:
+def hear(context: Context, owner: str) -> tuple[Structure, list[ValueType]]:
+    """What `announce` told, by `owner`."""
     tree, rows = codec.decode(context.stream(owner, OUTLINE).receive())
     types = [ValueType(shape=tuple(shape), kind=kind, fraction=fraction) for shape, kind, fraction in rows]
     return Structure.from_value(tree), types

@@ -9,23 +9,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from jali.core.threat import Cost
 from jali.core.tree import flatten, map_leaves, unflatten
-from jali.core.types import Spec
 from jali.devices.mpc import run_on_secrets
+from jali.devices.pinned import pinned_types
 from jali.devices.roles import RoleParts
-from jali.mpc.engine import SecretArray, compile_function, reveal_outputs, share_inputs, type_of
+from jali.devices.secret_moves import groups_of, received
+from jali.mpc.engine import SecretArray, compile_function, reveal_outputs, share_inputs
 from jali.mpc.estimate import estimate
+from jali.mpc.parts import added, from_parts
 from jali.mpc.registry import PROTOCOLS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping, Sequence
 
+    from jali.core.tree import Structure
     from jali.devices.roles import Layout
     from jali.graph.node import Node
     from jali.mpc.contract import MpcProtocol
+    from jali.mpc.ir import ValueType
     from jali.mpc.rounds import Round
 
 __all__ = ["predict", "trust"]
@@ -35,7 +37,7 @@ def predict(nodes: Sequence[Node], outlines: Mapping[int, Any]) -> dict[int, Cos
     """Exact rounds and bytes of the MPC nodes whose inputs' shapes are known.
 
     Shapes are known where `device(f, returns=...)` pins them, and from `outlines` of a run: (structure, types) of
-    what was shared, by node index.
+    what was shared or loaded, by node index.
     """
     values: dict[int, Any] = {}
     costs: dict[int, Cost] = {}
@@ -44,9 +46,10 @@ def predict(nodes: Sequence[Node], outlines: Mapping[int, Any]) -> dict[int, Cos
         inputs = [values.get(used.index) for used in node.inputs]
         if node.operation == "mpc.share" and node.index in outlines:
             inputs = [unflatten(*outlines[node.index])]
-        layout = node.attributes.get("device") or node.attributes.get("layout")
-        alone = layout is not None and len(layout.roles) == 1  # nobody to talk to: nothing to price
-        if handler is None or alone or any(value is None for value in inputs):
+        if node.operation == "mpc.load":
+            known = outlines.get(node.index) or pinned_types(node.attributes["returns"])
+            inputs = [known]
+        if handler is None or any(value is None for value in inputs):
             continue
         values[node.index], cost = handler(node, inputs)
         if cost is not None:
@@ -56,7 +59,13 @@ def predict(nodes: Sequence[Node], outlines: Mapping[int, Any]) -> dict[int, Cos
 
 def trust(nodes: Sequence[Node]) -> tuple[str, ...]:
     """What each mpc device of the program assumes, in plain words."""
-    layouts = dict.fromkeys(n.attributes["device"] for n in nodes if n.operation == "mpc.call")
+    layouts = dict.fromkeys(
+        n.attributes[key]
+        for n in nodes
+        if n.operation in _TRUSTING
+        for key in ("source", "device")
+        if key in n.attributes
+    )
     lines = []
     for layout in layouts:
         protocol = PROTOCOLS.get(layout.protocol)
@@ -72,16 +81,13 @@ def trust(nodes: Sequence[Node]) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*lines, *(n.attributes["trust"] for n in nodes if "trust" in n.attributes)]))
 
 
+_TRUSTING = {"mpc.call", "mpc.move", "mpc.load", "mpc.save"}
+
+
 def _plain_call(node: Node, inputs: list[Any]) -> tuple[Any, None]:
     del inputs
-    returns = node.attributes["returns"]
-    if returns is None or isinstance(returns, int):
-        return None, None
-    leaves, structure = flatten(returns)
-    if not all(isinstance(leaf, Spec) for leaf in leaves):
-        return None, None
-    types = [type_of(np.broadcast_to(np.zeros((), leaf.dtype), leaf.shape)) for leaf in leaves]
-    return unflatten(structure, types), None
+    pins = pinned_types(node.attributes["returns"])
+    return None if pins is None else unflatten(*pins), None
 
 
 def _item(node: Node, inputs: list[Any]) -> tuple[Any, None]:
@@ -94,13 +100,56 @@ def _item(node: Node, inputs: list[Any]) -> tuple[Any, None]:
 def _share(node: Node, inputs: list[Any]) -> tuple[RoleParts, Cost]:
     layout: Layout = node.attributes["device"]
     types, structure = flatten(inputs[0])
-    first = layout.played_by(node.attributes["owner"])[:1]
-    source = first[0] if first else len(layout.roles)
+    if len(layout.roles) == 1:
+        return _alone(layout, structure, types)
+    source = layout.input_role(node.attributes["owner"])
 
     def operation(side: MpcProtocol) -> Generator[Round, Any, list[SecretArray]]:
         return share_inputs(side, None, owner=source, types=types)
 
-    parts, cost = _priced(layout, operation, guest=None if first else operation)
+    parts, cost = _priced(layout, operation, guest=operation if source == len(layout.roles) else None)
+    return RoleParts({role: unflatten(structure, secrets) for role, secrets in parts.items()}), cost
+
+
+def _move(node: Node, inputs: list[Any]) -> tuple[RoleParts, Cost]:
+    source: Layout = node.attributes["source"]
+    target: Layout = node.attributes["device"]
+    secrets, structure = flatten(inputs[0][0])
+    types = [secret.type for secret in secrets]
+    columns: dict[int, list[Any]] = {role: [] for role in range(len(target.roles))}
+    costs = []
+    for group in groups_of(source, target):
+        owners = dict.fromkeys(map(target.input_role, group))
+
+        def operation(side: MpcProtocol, owners: dict[int, None] = owners) -> Generator[Round, Any, Any]:
+            return received(side, owners, types)
+
+        guest = operation if len(target.roles) in owners else None
+        parts, cost = _priced(target, operation, guest=guest)
+        costs.append(cost)
+        for role, shares in parts.items():
+            columns[role].extend(shares)
+
+    def total(side: MpcProtocol) -> Generator[Round, Any, list[SecretArray]]:
+        yield from ()
+        return added(side, columns[side.role], types)
+
+    sums, _ = _priced(target, total)
+    return RoleParts({role: unflatten(structure, value) for role, value in sums.items()}), _at_once(costs)
+
+
+def _save(node: Node, inputs: list[Any]) -> tuple[None, Cost]:
+    del inputs
+    layout: Layout = node.attributes["device"]
+    return None, Cost(rounds=0, bytes_sent=dict.fromkeys(PROTOCOLS.get(layout.protocol).roles, 0))
+
+
+def _load(node: Node, inputs: list[Any]) -> tuple[RoleParts, Cost]:
+    layout: Layout = node.attributes["device"]
+    structure, types = inputs[0]
+    if len(layout.roles) == 1:
+        return _alone(layout, structure, types)
+    parts, cost = _priced(layout, lambda side: from_parts(side, None, types))
     return RoleParts({role: unflatten(structure, secrets) for role, secrets in parts.items()}), cost
 
 
@@ -109,6 +158,8 @@ def _mpc_call(node: Node, inputs: list[Any]) -> tuple[RoleParts, Cost]:
     arguments = node.attributes["arguments"]
     args, kwargs = arguments.fill(tuple(parts[0] for parts in inputs))
     program = compile_function(node.attributes["function"], args, keywords=kwargs)
+    if len(layout.roles) == 1:
+        return _alone(layout, program.output_structure, program.output_types)
 
     def operation(side: MpcProtocol) -> Generator[Round, Any, Any]:
         own_args, own_kwargs = arguments.fill(tuple(parts[side.role] for parts in inputs))
@@ -135,12 +186,22 @@ def _reveal(node: Node, inputs: list[Any]) -> tuple[Any, Cost]:
             return reveal_outputs(side, [SecretArray(None, s.type) for s in secrets[0]], to=to)
 
         costs.append(_priced(layout, operation, guest=guest if outside else None)[1])
+    return map_leaves(lambda secret: secret.type, parts[0]), _at_once(costs)
+
+
+def _alone(layout: Layout, structure: Structure, types: Sequence[ValueType]) -> tuple[RoleParts, Cost]:
+    """A value at the one role of a device, who has nobody to talk to."""
+    value = unflatten(structure, [SecretArray(None, kind) for kind in types])
+    return RoleParts({0: value}), Cost(rounds=0, bytes_sent=dict.fromkeys(PROTOCOLS.get(layout.protocol).roles, 0))
+
+
+def _at_once(costs: Sequence[Cost]) -> Cost:
+    """What instances of a protocol cost that run side by side."""
     total: dict[str, int] = {}
     for cost in costs:
         for role, size in cost.bytes_sent.items():
             total[role] = total.get(role, 0) + size
-    types = map_leaves(lambda secret: secret.type, parts[0])
-    return types, Cost(rounds=max(cost.rounds for cost in costs), bytes_sent=total)
+    return Cost(rounds=max(cost.rounds for cost in costs), bytes_sent=total)
 
 
 def _priced(
@@ -161,6 +222,9 @@ _HANDLERS: dict[str, Callable[[Node, list[Any]], tuple[Any, Cost | None]]] = {
     "plain.call": _plain_call,
     "item": _item,
     "mpc.share": _share,
+    "mpc.move": _move,
+    "mpc.save": _save,
+    "mpc.load": _load,
     "mpc.call": _mpc_call,
     "mpc.reveal": _reveal,
 }

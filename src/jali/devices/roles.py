@@ -47,6 +47,26 @@ class Layout(msgspec.Struct, frozen=True):
         """The party that computes and deals, so that it can read every secret; "" if there is none."""
         return next((party for party in self.roles[len(self.evaluators) :] if party in self.evaluators), "")
 
+    @property
+    def holders(self) -> tuple[str, ...]:
+        """The parties whose additive parts make up a secret: see `jali.mpc.contract`."""
+        return tuple(self.roles[role] for role in PROTOCOLS.get(self.protocol).holders)
+
+    @property
+    def readers(self) -> frozenset[str]:
+        """The parties that play more roles than may be corrupted, so that each could read every secret."""
+        corrupt = PROTOCOLS.get(self.protocol).threat.corrupt
+        return frozenset(party for party in self.roles if len(self.played_by(party)) > corrupt)
+
+    def input_role(self, party: str) -> int:
+        """As whom a party hands in data: an evaluator, or else the guest (a dealer is one then, too)."""
+        return self.evaluators.index(party) if party in self.evaluators else len(self.roles)
+
+    def __str__(self) -> str:
+        """Like: m2k of alice, bob (dealer: carol)."""
+        helpers = ", ".join(self.roles[len(self.evaluators) :])
+        return f"{self.protocol} of {', '.join(self.evaluators)}{f' (dealer: {helpers})' if helpers else ''}"
+
     def played_by(self, party: str) -> tuple[int, ...]:
         """The roles of a party: one, or two where a party deals for itself."""
         return tuple(role for role, name in enumerate(self.roles) if name == party)

@@ -32,6 +32,7 @@ class Context:
         self.participants = node.participants
         self.outline: Any = None
         self.rounds: int | None = None
+        self.note: dict[str, str] = {}  # what the ledger's entry for the node says besides
         self._session = session
         self._report = report
         self._streams: dict[tuple[str, str], tuple[bytes, Stream]] = {}

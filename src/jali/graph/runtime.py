@@ -224,7 +224,8 @@ class Runtime:
             seconds=seconds,
             outline=context.outline,
         )
-        if len(node.participants) > 1:
+        noted = {key: node.attributes[key] for key in ("trust",) if key in node.attributes} | context.note
+        if len(node.participants) > 1 or noted:
             body = {
                 "node": node.id.hex(),
                 "text": node.text,
@@ -233,6 +234,7 @@ class Runtime:
                 "bytes_sent": counters.bytes_sent,
                 "bytes_received": counters.bytes_received,
                 "rounds": counters.rounds,
+                **noted,
             }
             self.ledger.append("node", body, durable=False)
         self._report(node, 1.0, "")

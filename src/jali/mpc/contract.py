@@ -67,6 +67,7 @@ class MpcProtocol(Protocol):
     name: ClassVar[str]
     roles: ClassVar[tuple[str, ...]]
     threat: ClassVar[Threat]
+    holders: ClassVar[tuple[int, ...]]
     role: int
 
     def __init__(self, role: int, *, prgs: Mapping[int, Prg], streams: Mapping[int, Stream]) -> None:
@@ -91,12 +92,33 @@ class MpcProtocol(Protocol):
         """Share an array that `owner` (a role, or the guest) has in clear; everybody else passes None."""
         ...
 
+    def input_bits(
+        self, value: NDArray[np.bool_] | None, owner: int, shape: tuple[int, ...]
+    ) -> Generator[Round, Any, Boolean]:
+        """Share bits; like `input`."""
+        ...
+
     def reveal(self, x: Arithmetic, to: Sequence[int]) -> Generator[Round, Any, NDArray[np.uint64] | None]:
         """Open to the roles (or guest) in `to`; None for everybody else. Cost: 1 round."""
         ...
 
     def reveal_bits(self, x: Boolean, to: Sequence[int]) -> Generator[Round, Any, NDArray[np.bool_] | None]:
         """Open bits to the roles (or guest) in `to`."""
+        ...
+
+    # -- additive parts, for moves between devices and for saving ------------------------------------------------
+    @classmethod
+    def additive_part(cls, role: int, x: Arithmetic | Boolean) -> NDArray[np.uint64]:
+        """The part of x that one of `holders` has: over all of them they add up to x (bits, packed: xor).
+
+        Security: what others know of a part depends on how x came about: add a sharing of 0 before it goes anywhere.
+        """
+        ...
+
+    def from_parts(
+        self, part: NDArray[np.uint64] | None, shape: tuple[int, ...], *, bits: bool
+    ) -> Generator[Round, Any, Any]:
+        """The secret whose additive parts the `holders` pass in; everybody else passes None."""
         ...
 
     # -- linear, local ------------------------------------------------------------------------------------------

@@ -186,12 +186,9 @@ def _share(protocol: MpcProtocol, value: Any, kind: ValueType, *, owner: int) ->
         if array.shape != kind.shape:
             raise NotTraceable(f"expected an input of shape {kind.shape}, found {array.shape}")
         words = encode(array, kind=kind.kind, fraction=kind.fraction)
-    if kind.kind != "bool":
-        return (yield from protocol.input(words, owner, kind.shape))
-    # bits come in as numbers 0 and 1; that they are not 0 is a bit again
-    numbers = None if words is None else words.astype(np.uint64)
-    number = yield from protocol.input(numbers, owner, kind.shape)
-    return protocol.invert((yield from protocol.is_zero(number)))
+    if kind.kind == "bool":
+        return (yield from protocol.input_bits(words, owner, kind.shape))
+    return (yield from protocol.input(words, owner, kind.shape))
 
 
 def reveal_outputs(

@@ -49,7 +49,7 @@ def estimate(
     3
     """
     kind = PROTOCOLS.get(protocol)
-    if len(kind.roles) == 1:
+    if len(kind.roles) == 1 and guest is None:
         return Cost(rounds=0, bytes_sent={kind.roles[0]: 0})
     sides: dict[int, Any] = {role: kind.sizes(role) for role in range(len(kind.roles))}
     names = dict(enumerate(kind.roles))

@@ -24,11 +24,23 @@ from jali.core.threat import Threat
 from jali.mpc import m2k_trees as trees
 from jali.mpc.contract import Outline
 from jali.mpc.lookup import CHUNK
-from jali.mpc.m2k_shares import Additive, Masked
+from jali.mpc.m2k_shares import Additive, Masked, part_of
 from jali.mpc.m2k_sides import DEALER, EVALUATORS, Dealer, Evaluator, Outsider, Side, Sizes
 from jali.mpc.m2k_wires import Wires
 from jali.mpc.rounds import Round
-from jali.mpc.words import NOTHING, as_numbers, gathered, layout, minus, on_bits, plus, unpacked, whole
+from jali.mpc.words import (
+    NOTHING,
+    as_numbers,
+    gathered,
+    given,
+    hidden,
+    layout,
+    minus,
+    on_bits,
+    plus,
+    unpacked,
+    whole,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping, Sequence
@@ -59,6 +71,7 @@ class M2k:
 
     name: ClassVar[str] = "m2k"
     roles: ClassVar[tuple[str, ...]] = ("evaluator0", "evaluator1", "dealer")
+    holders: ClassVar[tuple[int, ...]] = EVALUATORS
     threat: ClassVar[Threat] = Threat(
         parties=3,
         corrupt=1,
@@ -124,43 +137,54 @@ class M2k:
         Cost: 1 round, 8 B one way.
         Raises: ProtocolUseError if the owner cannot be one, or has no array of that shape.
         """
+        return (yield from self._input(value, owner, shape, bits=False))
+
+    def input_bits(
+        self, value: NDArray[np.bool_] | None, owner: int, shape: tuple[int, ...]
+    ) -> Generator[Round, Any, Share]:
+        """Share bits; like `input` with 1/8 B for 8 B."""
+        return (yield from self._input(value, owner, shape, bits=True))
+
+    def _input(
+        self, value: NDArray[Any] | None, owner: int, shape: tuple[int, ...], *, bits: bool
+    ) -> Generator[Round, Any, Share]:
         if owner not in (*EVALUATORS, GUEST):
             raise ProtocolUseError(f"m2k takes inputs of evaluators and of the guest, not of role {owner}")
-        given = NOTHING
-        if owner == self.role and not isinstance(self._side, Sizes):
-            if value is None or value.shape != shape:
-                found = "none" if value is None else f"the shape {value.shape}"
-                raise ProtocolUseError(f"expected an array of shape {shape} to share, found {found}")
-            given = value
+        mine = owner == self.role and not isinstance(self._side, Sizes)
+        array = given(value, shape, bits=bits) if mine else NOTHING
         if owner == GUEST:
-            return (yield from self._input_of_guest(given, shape))
+            return (yield from self._input_of_guest(array, shape, bits=bits))
+        words = layout(shape, bits=bits)
         nonce = self._wires.nonce()
-        mask = self._side.mask(shape, nonce, bits=False, owner=owner)
+        mask = self._side.mask(words, nonce, bits=bits, owner=owner)
         peer = 1 - owner
         if self.role == owner:
-            masked = self._side.evaluate(shape, lambda: given + mask)
+            masked = self._side.evaluate(words, lambda: plus(array, mask, bits=bits))
             yield Round({peer: [masked]}, {})
         elif self.role == peer:
-            masked = (yield Round({}, {owner: math.prod(shape)}))[owner].reshape(shape)
+            masked = (yield Round({}, {owner: math.prod(words)}))[owner].reshape(words)
         else:
             masked = NOTHING
             yield Round({}, {})
-        return Masked(shape, masked, mask)
+        return Masked(shape, masked, mask, bits=bits)
 
-    def _input_of_guest(self, value: NDArray[np.uint64], shape: tuple[int, ...]) -> Generator[Round, Any, Additive]:
+    def _input_of_guest(
+        self, array: NDArray[np.uint64], shape: tuple[int, ...], *, bits: bool
+    ) -> Generator[Round, Any, Additive]:
         """s_0 is drawn by the guest and evaluator 0 alike, s_1 = x - s_0 is sent to evaluator 1."""
+        words = layout(shape, bits=bits)
         nonce = next(self._guest_nonces)
         part = NOTHING
         if self.role == GUEST:
-            rest = self._side.evaluate(shape, lambda: self._prgs[0].sub(value, nonce))
+            rest = self._side.evaluate(words, lambda: hidden(array, self._prgs[0], nonce, bits=bits))
             yield Round({1: [rest]}, {})
         elif self.role == 1:
-            part = (yield Round({}, {GUEST: math.prod(shape)}))[GUEST].reshape(shape)
+            part = (yield Round({}, {GUEST: math.prod(words)}))[GUEST].reshape(words)
         else:
             yield Round({}, {})
         if self._leader:
-            part = self._side.evaluate(shape, lambda: self._prgs[GUEST].words(nonce, shape))
-        return Additive(shape, part)
+            part = self._side.evaluate(words, lambda: self._prgs[GUEST].words(nonce, words))
+        return Additive(shape, part, bits=bits)
 
     def reveal(self, x: Any, to: Sequence[int]) -> Generator[Round, Any, NDArray[np.uint64] | None]:
         """Open to evaluators or the guest.
@@ -213,6 +237,20 @@ class M2k:
         if bits:
             return prg.xor(part, nonce)
         return prg.add(part, nonce) if self._leader else prg.sub(part, nonce)
+
+    # -- additive parts -----------------------------------------------------------------------------------------
+    @classmethod
+    def additive_part(cls, role: int, x: Share) -> NDArray[np.uint64]:
+        """An evaluator's part of the additive form; of a masked value the dealer knows what evaluator 1 holds."""
+        return part_of(x, role)
+
+    def from_parts(
+        self, part: NDArray[np.uint64] | None, shape: tuple[int, ...], *, bits: bool
+    ) -> Generator[Round, Any, Additive]:
+        """The additive share. No communication."""
+        yield from ()
+        own = NOTHING if part is None else part
+        return Additive(shape, self._side.evaluate(layout(shape, bits=bits), lambda: own), bits=bits)
 
     # -- linear, local ------------------------------------------------------------------------------------------
     def public(self, value: NDArray[np.uint64]) -> Masked:

@@ -5,13 +5,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from jali.crypto.secret import Secret
+from jali.mpc.words import minus
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["Additive", "Masked"]
+__all__ = ["Additive", "Masked", "part_of"]
 
 
 class Additive(Secret):
@@ -46,3 +48,12 @@ class Masked(Secret):
         self.masked = masked
         self.mask = mask
         self.bits = bits
+
+
+def part_of(x: Additive | Masked, role: int) -> NDArray[np.uint64]:
+    """Evaluator `role`'s part of the additive form: s_0 = D - lam_0, s_1 = -lam_1 (bits: without the minus)."""
+    if isinstance(x, Additive):
+        return x.part
+    if role == 0:
+        return np.asarray(minus(np.asarray(x.masked), x.mask, bits=x.bits))
+    return x.mask if x.bits else np.asarray(np.negative(x.mask))

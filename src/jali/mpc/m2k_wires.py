@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jali.mpc.m2k_shares import Additive, Masked
+from jali.mpc.m2k_shares import Additive, Masked, part_of
 from jali.mpc.m2k_sides import DEALER
 from jali.mpc.openings import Openings
 from jali.mpc.rounds import Round
-from jali.mpc.words import NOTHING, gathered, layout, minus, plus
+from jali.mpc.words import NOTHING, gathered, layout, plus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
@@ -88,14 +88,10 @@ class Wires:
         return theirs
 
     def additive(self, x: Share) -> Additive:
-        """The additive form: s_0 = D - lam_0, s_1 = -lam_1 (bits: without the minus)."""
+        """The additive form. No communication."""
         if isinstance(x, Additive):
             return x
-        words = layout(x.shape, bits=x.bits)
-        if self._role == 0:
-            part = self._side.evaluate(words, lambda: minus(x.masked, x.mask, bits=x.bits))
-        else:
-            part = self._side.evaluate(words, lambda: x.mask if x.bits else np.negative(x.mask))
+        part = self._side.evaluate(layout(x.shape, bits=x.bits), lambda: part_of(x, self._role))
         return Additive(x.shape, part, bits=x.bits)
 
     def mapped(

@@ -8,14 +8,17 @@ domain, is an error here and garbage elsewhere. `jali.mpc.engine.dry_run` runs p
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from jali import kernels
-from jali.core.errors import FixedPointRangeError
+from jali.core.errors import FixedPointRangeError, ProtocolUseError
 from jali.core.threat import Threat
 from jali.mpc.lookup import clear
+from jali.mpc.rounds import Round
+from jali.mpc.words import given, layout, unpacked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping, Sequence
@@ -23,11 +26,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from jali.crypto.prg import Prg
+    from jali.mpc.contract import Outline
     from jali.mpc.lookup import Table
-    from jali.mpc.rounds import Round
     from jali.transport.channel import Stream
 
 __all__ = ["PlainProtocol"]
+
+GUEST = 1
 
 _HEADROOM = 2.0**62
 
@@ -53,12 +58,13 @@ class PlainProtocol:
     """The one role of the reference protocol; see `jali.mpc.contract.MpcProtocol` for the operations.
 
     Security: none; everything is in clear at one party.
-    Cost: no rounds, no bytes.
+    Cost: no rounds, no bytes, but for what is revealed to somebody else.
     Raises: FixedPointRangeError if an intermediate number would not fit the ring.
     """
 
     name: ClassVar[str] = "plain"
     roles: ClassVar[tuple[str, ...]] = ("reference",)
+    holders: ClassVar[tuple[int, ...]] = (0,)
     threat: ClassVar[Threat] = Threat(
         parties=1,
         corrupt=0,
@@ -80,6 +86,19 @@ class PlainProtocol:
         del prgs, streams  # nothing is random and nobody listens
         self.role = role
         self.checked = checked
+
+    @classmethod
+    def sizes(cls, role: int) -> PlainProtocol:
+        """The same, for the estimator: it prices what is said to the guest, of arrays that it has outlines of."""
+        return cls(role)
+
+    @property
+    def dealt_bytes(self) -> int:
+        """Nothing is dealt."""
+        return 0
+
+    def prefetch(self) -> None:
+        """Nothing comes ahead of time."""
 
     def finish(self) -> None:
         """Nothing is held back."""
@@ -103,22 +122,56 @@ class PlainProtocol:
     def input(
         self, value: NDArray[np.uint64] | None, owner: int, shape: tuple[int, ...]
     ) -> Generator[Round, Any, _Clear]:
-        """The array itself."""
+        """The array itself, which only the one role may own."""
+        return (yield from self._input(value, owner, shape))
+
+    def input_bits(
+        self, value: NDArray[np.bool_] | None, owner: int, shape: tuple[int, ...]
+    ) -> Generator[Round, Any, _Clear]:
+        """The bits themselves."""
+        return (yield from self._input(value, owner, shape))
+
+    def _input(self, value: NDArray[Any] | None, owner: int, shape: tuple[int, ...]) -> Generator[Round, Any, _Clear]:
         yield from ()
-        if value is None or value.shape != shape:
-            found = "nothing" if value is None else f"shape {value.shape}"
-            raise FixedPointRangeError(f"expected an input of shape {shape} from role {owner}, found {found}")
+        if owner != 0 or value is None or value.shape != shape:
+            found = "none" if value is None else f"the shape {value.shape}"
+            raise ProtocolUseError(f"expected an array of shape {shape} of role 0 alone, found {found} of role {owner}")
         return _Clear(np.array(value, order="C"))
 
-    def reveal(self, x: _Clear | None, to: Sequence[int]) -> Generator[Round, Any, NDArray[np.uint64] | None]:
+    def reveal(self, x: _Clear | Outline, to: Sequence[int]) -> Generator[Round, Any, NDArray[np.uint64] | None]:
+        """The array itself. Cost: nothing; to the guest 1 round, 8 B."""
+        return (yield from self._reveal(x, to, bits=False))
+
+    def reveal_bits(self, x: _Clear | Outline, to: Sequence[int]) -> Generator[Round, Any, NDArray[np.bool_] | None]:
+        """The bits themselves; like `reveal` with 1/8 B for 8 B."""
+        words = yield from self._reveal(x, to, bits=True)
+        return None if words is None else unpacked(words, x.shape)
+
+    def _reveal(
+        self, x: _Clear | Outline, to: Sequence[int], *, bits: bool
+    ) -> Generator[Round, Any, NDArray[np.uint64] | None]:
+        words = layout(x.shape, bits=bits)
+        if self.role == GUEST:
+            return (yield Round({}, {0: math.prod(words)}))[0].reshape(words) if GUEST in to else None
+        known = self.additive_part(0, x) if isinstance(x, _Clear) else np.broadcast_to(np.uint64(0), words)
+        if GUEST in to:
+            yield Round({GUEST: [known]}, {})
+        return known.copy() if 0 in to else None
+
+    # -- additive parts -----------------------------------------------------------------------------------------
+    @classmethod
+    def additive_part(cls, role: int, x: _Clear) -> NDArray[np.uint64]:
+        """All of it."""
+        del role
+        return kernels.pack_bits(x.data.reshape(-1)) if x.data.dtype == np.bool_ else np.asarray(x.data)
+
+    def from_parts(
+        self, part: NDArray[np.uint64] | None, shape: tuple[int, ...], *, bits: bool
+    ) -> Generator[Round, Any, _Clear]:
         """The array itself."""
         yield from ()
-        return x.data.copy() if x is not None and 0 in to else None
-
-    def reveal_bits(self, x: _Clear | None, to: Sequence[int]) -> Generator[Round, Any, NDArray[np.bool_] | None]:
-        """The bits themselves."""
-        yield from ()
-        return x.data.copy() if x is not None and 0 in to else None
+        words = given(part, layout(shape, bits=bits), bits=False)
+        return _Clear(unpacked(words, shape) if bits else words)
 
     # -- linear, local ------------------------------------------------------------------------------------------
     def public(self, value: NDArray[np.uint64]) -> _Clear:

@@ -21,9 +21,9 @@ from jali import kernels
 from jali.core.errors import ProtocolUseError
 from jali.mpc.contract import Outline
 from jali.mpc.rep3_lookup import lookup
-from jali.mpc.rep3_wires import Halves, Replicated, Share, Wires
-from jali.mpc.rounds import Round
-from jali.mpc.words import NOTHING, layout, on_bits, one_as_rows, plus, unpacked, whole
+from jali.mpc.rep3_wires import Halves, Replicated, Share, Wires, half_of
+from jali.mpc.rounds import Round, parallel
+from jali.mpc.words import NOTHING, given, layout, minus, on_bits, one_as_rows, plus, unpacked, whole
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
@@ -72,6 +72,7 @@ class ReplicatedSide:
     threat: ClassVar[Threat]
     circuits: ClassVar[Circuits]
     roles: ClassVar[tuple[str, ...]] = ("party0", "party1", "party2")
+    holders: ClassVar[tuple[int, ...]] = (0, 1)
 
     def __init__(self, role: int, *, prgs: Mapping[int, Prg], streams: Mapping[int, Stream]) -> None:
         """The side of `role`; all messages are in rounds, so `streams` are not used here."""
@@ -113,35 +114,44 @@ class ReplicatedSide:
         Cost: 1 round, 8 B one way; from the guest 32 B.
         Raises: ProtocolUseError if the owner cannot be one, or has no array of that shape.
         """
+        return (yield from self._input(value, owner, shape, bits=False))
+
+    def input_bits(
+        self, value: NDArray[np.bool_] | None, owner: int, shape: tuple[int, ...]
+    ) -> Generator[Round, Any, Replicated]:
+        """Share bits; like `input` with 1/8 B for 8 B."""
+        return (yield from self._input(value, owner, shape, bits=True))
+
+    def _input(
+        self, value: NDArray[Any] | None, owner: int, shape: tuple[int, ...], *, bits: bool
+    ) -> Generator[Round, Any, Replicated]:
         if not 0 <= owner <= GUEST:
             raise ProtocolUseError(f"{self.name} takes inputs of roles 0 to 2 and of the guest, not of role {owner}")
-        given = NOTHING
-        if owner == self.role and not self._wires.empty:
-            if value is None or value.shape != shape:
-                found = "none" if value is None else f"the shape {value.shape}"
-                raise ProtocolUseError(f"expected an array of shape {shape} to share, found {found}")
-            given = value
+        mine = owner == self.role and not self._wires.empty
+        array = given(value, shape, bits=bits) if mine else NOTHING
         if owner == GUEST:
-            return (yield from self._input_of_guest(given, shape))
+            return (yield from self._input_of_guest(array, shape, bits=bits))
         if self.role == GUEST:
             yield Round({}, {})
-            return Replicated(shape, NOTHING, NOTHING)
-        return (yield from self._wires.shared(lambda: given, owner, shape))
+            return Replicated(shape, NOTHING, NOTHING, bits=bits)
+        return (yield from self._wires.shared(lambda: array, owner, shape, bits=bits))
 
-    def _input_of_guest(self, value: NDArray[np.uint64], shape: tuple[int, ...]) -> Generator[Round, Any, Replicated]:
+    def _input_of_guest(
+        self, array: NDArray[np.uint64], shape: tuple[int, ...], *, bits: bool
+    ) -> Generator[Round, Any, Replicated]:
         """The guest draws x_0 with role 0 and x_1 with role 1, and sends everybody what else it must hold."""
+        words = layout(shape, bits=bits)
         nonce = next(self._guest_nonces)
-        size = math.prod(shape)
+        size = math.prod(words)
         if self.role == GUEST:
-            x0, x1 = (self._wires.drawn(shape, role, nonce) for role in (0, 1))
-            x2 = self._wires.compute(shape, lambda: value - x0 - x1)
+            x0, x1 = (self._wires.drawn(words, role, nonce) for role in (0, 1))
+            x2 = self._wires.compute(words, lambda: minus(minus(array, x0, bits=bits), x1, bits=bits))
             yield Round({0: [x1], 1: [x2], 2: [x2, x0]}, {})
-            return Replicated(shape, NOTHING, NOTHING)
-        replies = yield Round({}, {GUEST: 2 * size if self.role == 2 else size})
-        received = replies[GUEST]
+            return Replicated(shape, NOTHING, NOTHING, bits=bits)
+        received = (yield Round({}, {GUEST: 2 * size if self.role == 2 else size}))[GUEST]
         if self.role == 2:
-            return Replicated(shape, received[:size].reshape(shape), received[size:].reshape(shape))
-        return Replicated(shape, self._wires.drawn(shape, GUEST, nonce), received.reshape(shape))
+            return Replicated(shape, received[:size].reshape(words), received[size:].reshape(words), bits=bits)
+        return Replicated(shape, self._wires.drawn(words, GUEST, nonce), received.reshape(words), bits=bits)
 
     def reveal(self, x: Any, to: Sequence[int]) -> Generator[Round, Any, NDArray[np.uint64] | None]:
         """Open to roles or the guest.
@@ -208,16 +218,31 @@ class ReplicatedSide:
             return NOTHING
 
         def formula() -> NDArray[np.uint64]:
-            if isinstance(x, Halves):
-                part = x.part
-            else:
-                part = plus(x.first, x.second, bits=bits) if self.role == 0 else x.second
+            part = half_of(x, self.role)
             prg = self._prgs[1 - self.role]
             if bits:
                 return prg.xor(part, nonce)
             return prg.add(part, nonce) if self.role == 0 else prg.sub(part, nonce)
 
         return self._wires.compute(layout(x.shape, bits=bits), formula)
+
+    # -- additive parts -----------------------------------------------------------------------------------------
+    @classmethod
+    def additive_part(cls, role: int, x: Share) -> NDArray[np.uint64]:
+        """The halves: u = x_0 + x_1 at role 0, v = x_2 at role 1, who share them with role 2 if x is replicated."""
+        return half_of(x, role)
+
+    def from_parts(
+        self, part: NDArray[np.uint64] | None, shape: tuple[int, ...], *, bits: bool
+    ) -> Generator[Round, Any, Share]:
+        """Halves of numbers, without communication. Cost: bits, which have no halves, 1 round and 1/8 B from both."""
+        words = layout(shape, bits=bits)
+        own = NOTHING if part is None else part
+        if not bits:
+            yield from ()
+            return Halves(shape, NOTHING if self.role == 2 else self._wires.compute(words, lambda: own))
+        u, v = yield from parallel(*(self._wires.shared(lambda: own, owner, shape, bits=True) for owner in (0, 1)))
+        return self.xor(u, v)
 
     # -- linear, local ------------------------------------------------------------------------------------------
     def public(self, value: NDArray[np.uint64]) -> Replicated:

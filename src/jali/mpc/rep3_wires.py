@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from jali.crypto.prg import Prg
 
-__all__ = ["Halves", "Replicated", "Share", "Wires"]
+__all__ = ["Halves", "Replicated", "Share", "Wires", "half_of"]
 
 
 class Replicated(Secret):
@@ -62,6 +62,13 @@ class Halves(Secret):
 
 
 Share = Replicated | Halves
+
+
+def half_of(x: Share, role: int) -> NDArray[np.uint64]:
+    """What role 0 or 1 has in halves: u = x_0 + x_1, or v = x_2 (xor for bits)."""
+    if isinstance(x, Halves):
+        return x.part
+    return np.asarray(plus(x.first, x.second, bits=x.bits)) if role == 0 else x.second
 
 
 class Wires:
@@ -161,9 +168,7 @@ class Wires:
         """u = x_0 + x_1 and v = x_2. No communication."""
         if isinstance(x, Halves):
             return x
-        if self.role == 0:
-            return Halves(x.shape, self.compute(x.shape, lambda: x.first + x.second))
-        return Halves(x.shape, x.second if self.role == 1 else NOTHING)
+        return Halves(x.shape, NOTHING if self.role == 2 else self.compute(x.shape, lambda: half_of(x, self.role)))
 
     def linear(
         self, function: Callable[..., NDArray[np.uint64]], shares: Sequence[Share], shape: tuple[int, ...]

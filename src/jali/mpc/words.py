@@ -9,16 +9,22 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jali import kernels
+from jali.core.errors import ProtocolUseError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from typing import Any
 
     from numpy.typing import NDArray
+
+    from jali.crypto.prg import Prg
 
 __all__ = [
     "NOTHING",
     "as_numbers",
     "gathered",
+    "given",
+    "hidden",
     "layout",
     "minus",
     "on_bits",
@@ -61,6 +67,22 @@ def gathered(received: NDArray[np.uint64], *others: NDArray[np.uint64], bits: bo
 def whole(array: NDArray[np.uint64], shape: tuple[int, ...]) -> NDArray[np.uint64]:
     """In one piece, as kernels and messages need it."""
     return np.ascontiguousarray(array).reshape(shape)
+
+
+def given(value: NDArray[Any] | None, shape: tuple[int, ...], *, bits: bool) -> NDArray[np.uint64]:
+    """The words of an array that its owner shares.
+
+    Raises: ProtocolUseError if there is none, or one of another shape.
+    """
+    if value is None or value.shape != shape:
+        found = "none" if value is None else f"the shape {value.shape}"
+        raise ProtocolUseError(f"expected an array of shape {shape} to share, found {found}")
+    return kernels.pack_bits(np.ascontiguousarray(value, np.bool_).reshape(-1)) if bits else value
+
+
+def hidden(array: NDArray[np.uint64], prg: Prg, nonce: int, *, bits: bool) -> NDArray[np.uint64]:
+    """The array less the words of that nonce."""
+    return prg.xor(array, nonce) if bits else prg.sub(array, nonce)
 
 
 def unpacked(packed: NDArray[np.uint64], shape: tuple[int, ...]) -> NDArray[np.bool_]:

@@ -44,6 +44,9 @@ from jali.core.errors.inputs import (
     ModelParameterError,
     PartyNameInvalid,
     RowRagged,
+    SavedInvalid,
+    SavedMismatch,
+    SavedMissing,
     TableInvalid,
     TrainingRowsError,
     UnknownKey,
@@ -82,6 +85,7 @@ from jali.core.errors.programs import (
     ProgramFailed,
     ProgramMismatch,
     ProtocolUseError,
+    SaveNameInvalid,
     SecretControl,
     SecretIndex,
     SecretUse,
@@ -116,6 +120,7 @@ from jali.core.errors.tree import (
 )
 from jali.core.errors.versions import (
     CodecVersionUnknown,
+    SavedVersionUnknown,
     SealVersionUnknown,
     WireVersionMismatch,
 )
@@ -183,6 +188,11 @@ __all__ = [
     "PsiFrameInvalid",
     "PsiKeysDiffer",
     "RowRagged",
+    "SaveNameInvalid",
+    "SavedInvalid",
+    "SavedMismatch",
+    "SavedMissing",
+    "SavedVersionUnknown",
     "SealBroken",
     "SealVersionUnknown",
     "SecretControl",

@@ -27,6 +27,9 @@ __all__ = [
     "ModelParameterError",
     "PartyNameInvalid",
     "RowRagged",
+    "SavedInvalid",
+    "SavedMismatch",
+    "SavedMissing",
     "TableInvalid",
     "TrainingRowsError",
     "UnknownKey",
@@ -189,3 +192,21 @@ class PartyNameInvalid(InputError):
     """A party's name cannot be used in a certificate or a file name."""
 
     code = "J1602"
+
+
+class SavedMissing(InputError):
+    """A party has no saved share of that name, or not the key that it is encrypted under."""
+
+    code = "J1090"
+
+
+class SavedInvalid(InputError):
+    """The file of a saved share was changed, was cut off, or is encrypted under another key."""
+
+    code = "J1091"
+
+
+class SavedMismatch(InputError):
+    """Saved shares do not fit each other or the program: another run, device, name, type or structure."""
+
+    code = "J1092"

@@ -15,6 +15,7 @@ __all__ = [
     "ProgramFailed",
     "ProgramMismatch",
     "ProtocolUseError",
+    "SaveNameInvalid",
     "SecretControl",
     "SecretIndex",
     "SecretUse",
@@ -103,6 +104,12 @@ class ModeUnknown(ProgramError):
     """`jali.connect` does not know which party this process is."""
 
     code = "J2090"
+
+
+class SaveNameInvalid(ProgramError):
+    """A name to save a value under is not a plain name."""
+
+    code = "J2091"
 
 
 class ProtocolUseError(ProgramError):

@@ -7,6 +7,7 @@ from jali.core.errors.tree import VersionError
 
 __all__ = [
     "CodecVersionUnknown",
+    "SavedVersionUnknown",
     "SealVersionUnknown",
     "WireVersionMismatch",
 ]
@@ -16,6 +17,12 @@ class CodecVersionUnknown(VersionError):
     """A message or file was written in a wire format that this version does not know."""
 
     code = "J5010"
+
+
+class SavedVersionUnknown(VersionError):
+    """A saved share was written in a format that this version does not know."""
+
+    code = "J5102"
 
 
 class SealVersionUnknown(VersionError):

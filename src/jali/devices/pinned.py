@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Types that a program pins with `returns=jali.Spec(...)`, so that what it costs is known before anything runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from jali.core.tree import flatten
+from jali.core.types import Spec
+from jali.mpc.engine import type_of
+
+if TYPE_CHECKING:
+    from jali.core.tree import Structure
+    from jali.mpc.ir import ValueType
+
+__all__ = ["pinned_types"]
+
+
+def pinned_types(returns: Any) -> tuple[Structure, list[ValueType]] | None:
+    """The structure and the types of a tree of `Spec`; None if `returns` is something else, or a number of results."""
+    if returns is None or isinstance(returns, int):
+        return None
+    leaves, structure = flatten(returns)
+    if not all(isinstance(leaf, Spec) for leaf in leaves):
+        return None
+    return structure, [type_of(np.broadcast_to(np.zeros((), leaf.dtype), leaf.shape)) for leaf in leaves]
