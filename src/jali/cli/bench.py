@@ -24,23 +24,68 @@ SUITES = {
 @click.command()
 @click.argument("suites", nargs=-1, type=click.Choice(tuple(SUITES)))
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
-def command(suites: tuple[str, ...], *, as_json: bool) -> None:
+@click.option(
+    "--compare",
+    "peers",
+    multiple=True,
+    metavar="LABEL=COMMAND",
+    help="Time a peer's script after the mpc suite, and put both into one table (again for several).",
+)
+@click.option("--case", "cases", multiple=True, metavar="NAME", help="A case of the mpc suite (again for several).")
+def command(suites: tuple[str, ...], *, as_json: bool, peers: tuple[str, ...], cases: tuple[str, ...]) -> None:
     """Run the benchmark SUITES (all of them if none is named).
 
     Every suite starts with the machine's own limits (memory, AES, loopback), so that figures of different machines
     can be compared. Times are medians of several runs; close everything else first.
     """
+    commands = dict(map(_command, peers))
+    _check(cases)
+    ours: list[dict[str, Any]] = []
     for suite in suites or tuple(SUITES):
-        show_all(_rows(suite), as_json=as_json)
+        show_all(_kept(_rows(suite, cases), ours), as_json=as_json)
+    if commands:
+        _compare([row for row in ours if row["suite"] == "mpc"], commands)
 
 
-def _rows(suite: str) -> Iterator[dict[str, Any]]:
+def _command(peer: str) -> tuple[str, list[str]]:
+    import shlex
+
+    label, _, line = peer.partition("=")
+    if not line:
+        raise click.BadParameter(f"expected LABEL=COMMAND, found {peer!r}", param_hint="--compare")
+    return label, shlex.split(line)
+
+
+def _check(cases: tuple[str, ...]) -> None:
+    if cases:
+        from jali.mpc.bench_cases import CASES
+
+        for case in cases:
+            if case not in CASES:
+                raise click.BadParameter(f"{case!r} is none of {', '.join(CASES)}", param_hint="--case")
+
+
+def _compare(ours: list[dict[str, Any]], commands: dict[str, list[str]]) -> None:
+    from jali.cli.compare import peer_rows, table
+    from jali.cli.output import columns
+
+    found = {label: peer_rows(words) for label, words in commands.items()}
+    click.echo(columns(table(ours, found)))
+
+
+def _kept(rows: Iterable[dict[str, Any]], kept: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    for row in rows:
+        kept.append(row)
+        yield row
+
+
+def _rows(suite: str, cases: tuple[str, ...]) -> Iterator[dict[str, Any]]:
     from jali.core.registry import load
 
     for target in LIMITS:
         for row in load(target)():
             yield {**row, "suite": suite, "case": f"limit: {row['case']}"}
-    for row in load(SUITES[suite])():
+    for row in load(SUITES[suite])(**({"cases": cases} if cases and suite == "mpc" else {})):
         yield {**row, "suite": suite}
 
 

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The comparison with peers: only what both have timed, and honest ratios."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from jali.cli.bench import command
+from jali.cli.compare import peer_rows, table
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+OURS = [
+    {
+        "suite": "mpc",
+        "case": case,
+        "protocol": "m2k",
+        "n": 1000,
+        "seconds": 0.1,
+        "offline_seconds": 0.4,
+        "bytes": 16_000,
+        "rounds": 1,
+    }
+    for case in ("mul", "less")
+]
+
+
+def test_rows_are_the_json_lines_of_a_command(tmp_path: Path) -> None:
+    script = tmp_path / "peer.py"
+    script.write_text(
+        'print("noise")\n'
+        'print(\'{"op": "mul", "seconds": 0.9, "rounds": 7}\')\n'
+        'print(\'{"op": "mul", "seconds": 0.5, "rounds": null}\')\n'
+    )
+    assert peer_rows([sys.executable, str(script)]) == {"mul": {"op": "mul", "seconds": 0.5, "rounds": 7}}
+
+
+@pytest.mark.parametrize("code", ["raise SystemExit(3)", "print('nothing')"])
+def test_a_peer_that_fails_is_named(tmp_path: Path, code: str) -> None:
+    script = tmp_path / "peer.py"
+    script.write_text(code)
+    with pytest.raises(click.UsageError, match=r"peer\.py"):
+        peer_rows([sys.executable, str(script)])
+
+
+def test_ratios_show_the_online_part_and_all_of_it() -> None:
+    header, first, second = table(OURS, {"SPU": {"mul": {"seconds": 1.0, "rounds": 2}}})
+    assert dict(zip(header[:7], first[:7], strict=True)) == {
+        "case": "mul",
+        "protocol": "m2k",
+        "n": "1,000",
+        "online s": "0.1000",
+        "offline s": "0.4000",
+        "rounds": "1",
+        "bytes": "16,000",
+    }
+    assert first[7:] == ("1.0000", "2", "10.0 (2.0)")
+    assert second[7:] == ("-", "-", "-")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [(["--compare", "python"], "expected LABEL=COMMAND"), (["--case", "mull"], "'mull' is none of mul, matmul")],
+)
+def test_wrong_options_are_refused_before_anything_runs(options: list[str], words: str) -> None:
+    result = CliRunner().invoke(command, ["mpc", *options])
+    assert result.exit_code == 2
+    assert words in " ".join(result.output.split())
