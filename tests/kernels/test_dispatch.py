@@ -80,14 +80,24 @@ def test_a_native_level_without_the_module_is_an_error() -> None:
     assert done.stdout.split() == ["reference"]
 
 
+def test_the_number_of_threads_can_be_said() -> None:
+    program = "import jali.kernels as k; print(k.report()['threads'])"
+    assert python(program, JALI_THREADS="5").stdout.split() == ["5"]
+    assert int(python(program).stdout) >= 1
+    for wrong in ("0", "-1", "many"):
+        done = python(program, JALI_THREADS=wrong)
+        assert "J1311" in done.stderr
+        assert f"JALI_THREADS={wrong}" in done.stderr
+
+
 def test_the_report_names_levels_and_features() -> None:
     report = kernels.report()
     assert report["native"] is (os.environ.get("JALI_KERNELS") != "reference")
-    assert set(report) == {"level", "levels", "native", "machine", "features"}
+    assert set(report) == {"level", "levels", "native", "threads", "machine", "features"}
 
 
 def test_every_native_kernel_has_a_twin_and_is_public() -> None:
-    control = {"features", "level", "levels", "set_level"}
+    control = {"features", "level", "levels", "set_level", "set_threads", "threads"}
     native = {name for name in dir(_native) if not name.startswith("_")} - control
     assert native <= set(reference.__all__)
     assert set(reference.__all__) - native == {"gather", "permute"}

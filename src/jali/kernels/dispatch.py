@@ -4,6 +4,8 @@
 `JALI_KERNELS` = reference | portable | ssse3 | avx2 | avx512 | ifma | amx forces a level; without it the best one
 runs. Each level adds to the one before: key streams by SSSE3, then AVX2 and AES-NI, then AVX-512 and VAES, then matrix
 products by IFMA, then by AMX.
+`JALI_THREADS` = how many threads one large call may use; without it, as many as this process has processors.
+
 Where no level above "ssse3" runs but the processor has AES instructions, key streams come from the twins, whose
 library uses them. On processors without, the native ones are 2 to 3 times as fast as the library.
 """
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["pick", "report"]
 
 ENVIRONMENT = "JALI_KERNELS"
+THREADS = "JALI_THREADS"
 REFERENCE = "reference"
 WITHOUT_AES = frozenset({"portable", "ssse3"})
 KEY_STREAMS = frozenset({"prg_words", "add_prg", "sub_prg", "xor_prg"})
@@ -51,7 +54,17 @@ def _load() -> ModuleType | None:
             f"{ENVIRONMENT}={wanted} is no level of this machine. Choose one of {', '.join([REFERENCE, *levels])}."
         )
     native.set_level(wanted or levels[-1])
+    native.set_threads(_threads())
     return native
+
+
+def _threads() -> int:
+    wanted = os.environ.get(THREADS, "")
+    if not wanted:
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if not wanted.isdecimal() or int(wanted) < 1:
+        raise KernelLevelError(f"{THREADS}={wanted} is no number of threads. Say 1 or more, or unset it.")
+    return int(wanted)
 
 
 _native = _load()
@@ -75,6 +88,7 @@ def report() -> dict[str, object]:
         "level": REFERENCE if _native is None else _native.level(),
         "levels": [REFERENCE, *([] if _native is None else _native.levels())],
         "native": _native is not None,
+        "threads": 1 if _native is None else _native.threads(),
         "machine": platform.machine(),
         "features": [] if _native is None else _native.features(),
     }

@@ -135,7 +135,7 @@ class FixedPointRangeError(InputError):
 
 
 class KernelLevelError(InputError):
-    """JALI_KERNELS names a level that this build or processor does not have."""
+    """JALI_KERNELS names a level that this build or processor does not have, or JALI_THREADS is no number."""
 
     code = "J1311"
 

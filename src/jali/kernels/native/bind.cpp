@@ -15,6 +15,7 @@
 #include "block.h"
 #include "cpu.h"
 #include "kernels.h"
+#include "workers.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -131,6 +132,11 @@ nb::object with_prg(const Words& x, const nb::bytes& key, u64 nonce, nb::handle 
   return result.array;
 }
 
+// Elements, words of a table, and products of two words that take about a millisecond.
+constexpr size_t elementwise_grain = size_t{1} << 20;
+constexpr size_t table_grain = size_t{1} << 19;
+constexpr size_t product_grain = size_t{1} << 25;
+
 // -- protocol steps ---------------------------------------------------------------------------------------------------
 template <auto kernel>
 nb::object masked_five(const Words& dx, const Words& dy, const Words& lx, const Words& ly, const Words& g, bool leader,
@@ -139,7 +145,11 @@ nb::object masked_five(const Words& dx, const Words& dy, const Words& lx, const 
   auto result = result_like(dx, out);
   {
     const nb::gil_scoped_release unlocked;
-    (kernels().*kernel)(dx.data(), dy.data(), lx.data(), ly.data(), g.data(), result.data, dx.size(), leader);
+    in_parts(dx.size(), elementwise_grain, [&](size_t i, size_t end) {
+      (kernels().*kernel)(dx.data() + i, dy.data() + i, lx.data() + i, ly.data() + i, g.data() + i, result.data + i,
+                          end - i, leader);
+      return true;
+    });
   }
   return result.array;
 }
@@ -151,7 +161,11 @@ nb::object replicated_five(const Words& x0, const Words& x1, const Words& y0, co
   auto result = result_like(x0, out);
   {
     const nb::gil_scoped_release unlocked;
-    (kernels().*kernel)(x0.data(), x1.data(), y0.data(), y1.data(), zero.data(), result.data, x0.size());
+    in_parts(x0.size(), elementwise_grain, [&](size_t i, size_t end) {
+      (kernels().*kernel)(x0.data() + i, x1.data() + i, y0.data() + i, y1.data() + i, zero.data() + i, result.data + i,
+                          end - i);
+      return true;
+    });
   }
   return result.array;
 }
@@ -165,7 +179,10 @@ nb::object masked_truncate(const Words& c, const Words& a, const Words& b, unsig
   auto result = result_like(c, out);
   {
     const nb::gil_scoped_release unlocked;
-    kernels().masked_truncate(c.data(), a.data(), b.data(), result.data, c.size(), bits, leader);
+    in_parts(c.size(), elementwise_grain, [&](size_t i, size_t end) {
+      kernels().masked_truncate(c.data() + i, a.data() + i, b.data() + i, result.data + i, end - i, bits, leader);
+      return true;
+    });
   }
   return result.array;
 }
@@ -196,8 +213,12 @@ nb::object matmul(const Words& a, const Words& b, nb::handle add) {
     } else if (bytes != 0) {
       std::memcpy(out.data, start.data(), bytes);
     }
+    const size_t each = k * n == 0 ? 1 : product_grain / (k * n) + 1;  // rows
     for (size_t i = 0; i < batch && done; ++i) {
-      done = kernels().matmul(a.data() + i * m * k, b.data() + i * k * n, out.data + i * m * n, m, k, n);
+      done = in_parts(m, each, [&](size_t row, size_t end) {
+        return kernels().matmul(a.data() + (i * m + row) * k, b.data() + i * k * n, out.data + (i * m + row) * n,
+                                end - row, k, n);
+      });
     }
   }
   if (!done) throw std::bad_alloc();
@@ -292,7 +313,10 @@ nb::object leaves(const Words& c, const Words& monomials, bool leader) {
   auto out = make<u64>({rows, w});
   {
     const nb::gil_scoped_release unlocked;
-    (kernels().*kernel)(c.data(), monomials.data(), out.data, w, leader);
+    in_parts(w, table_grain / 240, [&](size_t i, size_t end) {
+      (kernels().*kernel)(c.data() + i, monomials.data() + i, out.data + i, w, end - i, leader);
+      return true;
+    });
   }
   return out.array;
 }
@@ -306,7 +330,11 @@ nb::object nodes(const Words& masked, const Words& mask, const Words& monomials,
   auto out = make<u64>({masked.shape(0) / 4, w});
   {
     const nb::gil_scoped_release unlocked;
-    (kernels().*kernel)(masked.data(), mask.data(), monomials.data(), out.data, count, w, leader);
+    in_parts(w, table_grain / (products * count + 1), [&](size_t i, size_t end) {
+      (kernels().*kernel)(masked.data() + i, mask.data() + i, monomials.data() + i, out.data + i, count, w, end - i,
+                          leader);
+      return true;
+    });
   }
   return out.array;
 }
@@ -325,7 +353,11 @@ nb::object pieces_dealt(const Words& r, const In<double>& coefficients, u64 fact
   auto out = make<u64>({r.size(), f.pieces, f.terms});
   {
     const nb::gil_scoped_release unlocked;
-    kernels().pieces_dealt(r.data(), coefficients.data(), out.data, r.size(), f);
+    const size_t entry = f.pieces * f.terms;
+    in_parts(r.size(), table_grain / entry, [&](size_t i, size_t end) {
+      kernels().pieces_dealt(r.data() + i, coefficients.data(), out.data + i * entry, end - i, f);
+      return true;
+    });
   }
   return out.array;
 }
@@ -382,6 +414,8 @@ void set_level(const std::string& name) {
   }
   throw nb::value_error("no such level on this machine");
 }
+
+void set_threads(unsigned count) { thread_limit().store(count == 0 ? 1 : count); }
 
 std::vector<std::string> features() {
   const CpuFeatures& cpu = cpu_features();
@@ -440,6 +474,8 @@ NB_MODULE(_native, m) {
   m.def("level", [] { return std::string(kernels().level); });
   m.def("set_level", set_level, "name"_a);
   m.def("features", features);
+  m.def("set_threads", set_threads, "count"_a);
+  m.def("threads", [] { return thread_limit().load(); });
   set_level(levels().back());
 
   const auto out = nb::arg("out") = nb::none();

@@ -132,25 +132,25 @@ void check_trees(const Kernels& k, size_t w) {
   Vector rest(32 * w);
   Vector both(32 * w);
   Vector none(32 * w);
-  k.borrow_leaves(c.data(), m.data(), lead.data(), w, true);
-  k.borrow_leaves(c.data(), zeros.data(), rest.data(), w, false);
-  k.borrow_leaves(c.data(), m.data(), both.data(), w, false);
-  k.borrow_leaves(c.data(), zeros.data(), none.data(), w, true);
+  k.borrow_leaves(c.data(), m.data(), lead.data(), w, w, true);
+  k.borrow_leaves(c.data(), zeros.data(), rest.data(), w, w, false);
+  k.borrow_leaves(c.data(), m.data(), both.data(), w, w, false);
+  k.borrow_leaves(c.data(), zeros.data(), none.data(), w, w, true);
   for (size_t i = 0; i < 32 * w; ++i) {
     require((lead[i] ^ rest[i]) == (both[i] ^ none[i]), k, "borrow_leaves is not linear", w);
     require(rest[i] == 0, k, "borrow_leaves of nothing", w);
   }
   Vector equal(16 * w);
-  k.equal_leaves(c.data(), m.data(), equal.data(), w, true);
+  k.equal_leaves(c.data(), m.data(), equal.data(), w, w, true);
   for (size_t i = 0; i < 16 * w; ++i) require(equal[i] == lead[16 * w + i], k, "equal_leaves", w);
   const Vector dealt = words(22 * 4 * w);
   Vector nodes(8 * w);
   Vector products(4 * w);
-  k.borrow_nodes(c.data(), m.data(), dealt.data(), nodes.data(), 4, w, true);
+  k.borrow_nodes(c.data(), m.data(), dealt.data(), nodes.data(), 4, w, w, true);
   Vector monomials(11 * 4 * w);
   for (size_t i = 0; i < 4 * 4 * w; ++i) monomials[i] = dealt[i];
   for (size_t i = 0; i < 7 * 4 * w; ++i) monomials[4 * 4 * w + i] = dealt[15 * 4 * w + i];
-  k.equal_nodes(c.data() + 16 * w, m.data() + 16 * w, monomials.data(), products.data(), 4, w, true);
+  k.equal_nodes(c.data() + 16 * w, m.data() + 16 * w, monomials.data(), products.data(), 4, w, w, true);
   for (size_t i = 0; i < 4 * w; ++i) require(products[i] == nodes[4 * w + i], k, "the products of nodes", w);
 }
 

@@ -32,7 +32,7 @@ inline u64 fold_borrow(const u64 g0[8], const u64 g1[4], const u64 g2[2], u64 g3
 }
 
 template <bool borrow>
-void tree_leaves(const u64* c, const u64* monomials, u64* out, size_t w, bool leader) {
+void tree_leaves(const u64* c, const u64* monomials, u64* out, size_t w, size_t count, bool leader) {
   const u64 one = leader ? ~u64{0} : 0;
   for (size_t digit = 0; digit < 16; ++digit) {
     const u64* c0 = c + 4 * digit * w;
@@ -41,7 +41,7 @@ void tree_leaves(const u64* c, const u64* monomials, u64* out, size_t w, bool le
     for (size_t s = 0; s < 15; ++s) m.row[s] = monomials + (16 * s + digit) * w;
     u64* g_out = out + digit * w;
     u64* p_out = borrow ? out + (16 + digit) * w : g_out;
-    JALI_EACH(w) {
+    JALI_EACH(count) {
       const u64 d0 = ~c0[i], d1 = ~c1[i], d2 = ~c2[i], d3 = ~c3[i];
       u64 rest[8], head[8];
       rest[0] = one;
@@ -62,7 +62,7 @@ void tree_leaves(const u64* c, const u64* monomials, u64* out, size_t w, bool le
 }
 
 void borrow_nodes(const u64* masked, const u64* mask, const u64* monomials, u64* out, size_t nodes, size_t w,
-                  bool leader) {
+                  size_t count, bool leader) {
   const u64 one = leader ? ~u64{0} : 0;
   for (size_t node = 0; node < nodes; ++node) {
     const u64 *dg[4], *dp[4], *lg[4], *lp[4], *m[22];
@@ -73,7 +73,7 @@ void borrow_nodes(const u64* masked, const u64* mask, const u64* monomials, u64*
     for (size_t s = 0; s < 22; ++s) m[s] = monomials + (s * nodes + node) * w;
     u64* g_out = out + node * w;
     u64* p_out = out + (nodes + node) * w;
-    JALI_EACH(w) {
+    JALI_EACH(count) {
       const u64 rest[8] = {one, lp[1][i], lp[2][i], m[0][i], lp[3][i], m[1][i], m[2][i], m[3][i]};
       const u64 d1 = dp[1][i], d2 = dp[2][i], d3 = dp[3][i];
       u64 g0[8], g1[4], g2[2], p[8];
@@ -88,14 +88,14 @@ void borrow_nodes(const u64* masked, const u64* mask, const u64* monomials, u64*
 }
 
 void equal_nodes(const u64* masked, const u64* mask, const u64* monomials, u64* out, size_t nodes, size_t w,
-                 bool leader) {
+                 size_t count, bool leader) {
   const u64 one = leader ? ~u64{0} : 0;
   for (size_t node = 0; node < nodes; ++node) {
     const u64 *d[4], *l[4], *m[11];
     for (size_t j = 0; j < 4; ++j) d[j] = masked + (4 * node + j) * w, l[j] = mask + (4 * node + j) * w;
     for (size_t s = 0; s < 11; ++s) m[s] = monomials + (s * nodes + node) * w;
     u64* p_out = out + node * w;
-    JALI_EACH(w) {
+    JALI_EACH(count) {
       const u64 rest[8] = {one, l[1][i], l[2][i], m[0][i], l[3][i], m[1][i], m[2][i], m[3][i]};
       u64 p[8];
       for (int t = 0; t < 8; ++t) p[t] = (d[0][i] & rest[t]) ^ (t == 0 ? l[0][i] : m[3 + t][i]);
