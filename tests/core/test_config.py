@@ -148,6 +148,7 @@ TWO = '[devices.x]\nkind = "mpc"\nparties = ["a", "b"]\n'
         (PARTIES + "[devices.x]\nkind = 'mpc'\nparties = ['a']", errors.ConfigInvalid, "has 1 parties; expected 2"),
         (PARTIES + TWO + "protocol = 'rep3'", errors.ConfigInvalid, "runs rep3 with 3 parties, found 2"),
         (PARTIES + TWO + "protocol = 'aby3'", errors.ConfigInvalid, "runs aby3 with 3 parties, found 2"),
+        (PARTIES + TWO + "protocol = 'm3k'", errors.ConfigInvalid, "runs m3k with 3 parties, found 2"),
         (PARTIES + TWO + "protocol = 'm2'", errors.UnknownName, "did you mean 'm2k'"),
         (PARTIES + TWO, errors.DealerMissing, 'role = "helper".*rep3.*insecure_dealer = "a"'),
         (PARTIES + TWO + "dealer = 'c'", errors.DealerMissing, "holds data"),

@@ -27,11 +27,11 @@ def fed() -> Iterator[jali.Federation]:
     federation.abandon(JaliError("the test is over"))
 
 
-PROTOCOLS = ("m2k", "rep3", "aby3", "m2k with a dealing party")
+PROTOCOLS = ("m2k", "m3k", "rep3", "aby3", "m2k with a dealing party")
 
 
 def device(fed: jali.Federation, protocol: str) -> MpcDevice:
-    if protocol in ("rep3", "aby3"):
+    if protocol in ("m3k", "rep3", "aby3"):
         return fed.mpc("alice", "bob", "carol", protocol=None if protocol == "rep3" else protocol)
     return fed.mpc("alice", "bob", insecure_dealer="bob" if "dealing" in protocol else None)
 
@@ -69,12 +69,37 @@ def assert_as_planned(rows: tuple[Row, ...]) -> None:
         assert row.rounds == row.predicted.rounds, row.text
 
 
-@pytest.mark.parametrize("protocol", ["m2k", "rep3"])
+@pytest.mark.parametrize("protocol", ["m2k", "m3k", "rep3"])
 def test_owner_outside_the_device_shares_as_a_guest(fed: jali.Federation, protocol: str) -> None:
-    mpc = fed.mpc("bob", "carol") if protocol == "m2k" else fed.mpc("bob", "carol", "dealer")
+    mpc = fed.mpc("bob", "carol") if protocol == "m2k" else fed.mpc("bob", "carol", "dealer", protocol=protocol)
     x = fed.plain("alice")(ramp)(5)
     np.testing.assert_allclose(jali.reveal(mpc(lambda v: v + v)(x), to="alice"), 2 * ramp(5), atol=1e-4)
     assert_as_planned(fed.report().rows)
+
+
+@pytest.mark.parametrize("protocol", ["m3k", "rep3", "aby3"])
+def test_three_parties_own_data_and_get_results(fed: jali.Federation, protocol: str) -> None:
+    """With m3k, the third party deals too: it owns numbers and bits, and learns both."""
+
+    def winner(x: Any, y: Any, z: Any, counted: Any) -> dict[str, Any]:
+        import jax.numpy as jnp
+
+        return {"most": jnp.maximum(jnp.maximum(x, y), z), "product": x * y * z, "some": counted & (x < z)}
+
+    mpc = device(fed, protocol)
+    own = {party: fed.plain(party)(lambda k: ramp(70) * k)(k) for k, party in enumerate(("alice", "bob", "carol"), 1)}
+    counted = fed.plain("carol")(lambda: np.arange(70) % 2 == 0)()
+    result = mpc(winner)(*own.values(), counted)
+    a, b, c = (ramp(70) * k for k in (1, 2, 3))
+    for party in (*own, "all"):
+        found = jali.reveal(result, to=party)
+        np.testing.assert_allclose(found["most"], np.maximum(np.maximum(a, b), c), atol=1e-4)
+        np.testing.assert_allclose(found["product"], a * b * c, rtol=1e-3, atol=1e-2)
+        np.testing.assert_array_equal(found["some"], (np.arange(70) % 2 == 0) & (a < c))
+    assert_as_planned(fed.report().rows)
+    if protocol == "m3k":
+        [line] = fed.report().trust
+        assert line.startswith("m3k of alice (evaluator0), bob (evaluator1), carol (dealer): semi-honest, 1 of 3")
 
 
 @pytest.mark.parametrize("to", ["all", ["carol", "dealer"], ["carol", "alice"], ["bob", "dealer", "carol"]])

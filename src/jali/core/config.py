@@ -49,7 +49,7 @@ __all__ = [
 ]
 
 DEVICE_KINDS = ("plain", "mpc")
-PROTOCOLS = ("m2k", "rep3", "aby3", "plain")
+PROTOCOLS = ("m2k", "m3k", "rep3", "aby3", "plain")
 
 Seconds = Annotated[float, Meta(gt=0)]
 
@@ -76,7 +76,7 @@ class Device(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     parties: Annotated[tuple[str, ...], Meta(description="the computing parties of an mpc device, in order")] = ()
     protocol: Annotated[
         str | None,
-        Meta(description='protocol of an mpc device: "m2k" (two parties), "rep3" or "aby3" (three) or "plain"'),
+        Meta(description='protocol of an mpc device: "m2k" (two parties), "rep3", "aby3" or "m3k" (three) or "plain"'),
     ] = None
     dealer: Annotated[
         str | None, Meta(description="helper party that deals randomness for m2k; the only helper when there is one")

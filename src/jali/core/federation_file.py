@@ -25,7 +25,7 @@ __all__ = ["load", "parse", "settable"]
 StructT = TypeVar("StructT", bound=msgspec.Struct)
 
 DERIVED = {Party: {"name"}, Device: {"name"}, Federation: {"path"}}
-EVALUATORS = {"m2k": 2, "rep3": 3, "aby3": 3}
+EVALUATORS = {"m2k": 2, "m3k": 3, "rep3": 3, "aby3": 3}
 DEFAULT_PROTOCOLS = {2: "m2k", 3: "rep3"}
 ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:/\[\]]+):(\d{1,5})", re.ASCII)
 
@@ -168,7 +168,8 @@ def _with_dealer(device: Device, where: str, parties: dict[str, Party]) -> Devic
 
 def _without_dealer(device: Device, where: str) -> Device:
     if device.dealer or device.insecure_dealer:
-        raise ConfigInvalid(f"{where} runs {device.protocol}, which has no dealer: remove it")
+        why = "whose third party deals" if device.protocol == "m3k" else "which has no dealer"
+        raise ConfigInvalid(f"{where} runs {device.protocol}, {why}: remove it")
     return device
 
 

@@ -71,16 +71,14 @@ class MpcDevice:
         chosen = protocol or {1: "plain", 2: "m2k", 3: "rep3"}.get(len(parties))
         if chosen is None:
             raise DeviceInvalid(f"no protocol for {len(parties)} parties; name two (m2k), three (rep3), or a protocol")
-        names = PROTOCOLS.get(chosen).roles
-        dealt = names[-1] == "dealer"
-        roles = parties
-        if dealt:
-            roles = (*parties, cls._dealer(program, parties, dealer, insecure_dealer))
-        if len(roles) != len(names) or len(set(parties)) != len(parties):
-            wanted = len(names) - dealt
+        kind = PROTOCOLS.get(chosen)
+        if len(parties) != len(kind.owners) or len(set(parties)) != len(parties):
             raise DeviceInvalid(
-                f"protocol {chosen!r} runs between {wanted} different parties, found {', '.join(parties)}"
+                f"protocol {chosen!r} runs between {len(kind.owners)} different parties, found {', '.join(parties)}"
             )
+        roles = parties
+        if len(kind.roles) > len(kind.owners):
+            roles = (*parties, cls._dealer(program, parties, dealer, insecure_dealer))
         label = name or f"mpc({', '.join(parties)})"
         return cls(program, label, Layout(chosen, tuple(roles), tuple(parties)))
 

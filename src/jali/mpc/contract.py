@@ -65,6 +65,10 @@ class MpcProtocol(Protocol):
 
     name: ClassVar[str]
     roles: ClassVar[tuple[str, ...]]
+    owners: ClassVar[tuple[int, ...]]
+    """The roles that own inputs and learn outputs; the others are helpers, who hold no data."""
+    dealer: ClassVar[int | None]
+    """The role that sends ahead of time what the others compute with."""
     threat: ClassVar[Threat]
     role: int
 
@@ -179,7 +183,7 @@ class Estimable(Protocol):
 
     @property
     def dealt_bytes(self) -> int:
-        """What a dealer, the last role, would have sent ahead of time so far; counted by such a side only."""
+        """What a dealer would have sent ahead of time so far; counted by such a side only."""
         ...
 
     def prefetch(self) -> None:

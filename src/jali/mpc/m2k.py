@@ -31,6 +31,7 @@ from jali.mpc.words import NOTHING, as_numbers, gathered, layout, minus, on_bits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping, Sequence
+    from typing import Self
 
     from numpy.typing import NDArray
 
@@ -57,6 +58,8 @@ class M2k:
 
     name: ClassVar[str] = "m2k"
     roles: ClassVar[tuple[str, ...]] = ("evaluator0", "evaluator1", "dealer")
+    owners: ClassVar[tuple[int, ...]] = EVALUATORS
+    dealer: ClassVar[int | None] = DEALER
     threat: ClassVar[Threat] = Threat(
         parties=3,
         corrupt=1,
@@ -81,7 +84,7 @@ class M2k:
         self._set_up(role, side, prgs)
 
     @classmethod
-    def sizes(cls, role: int) -> M2k:
+    def sizes(cls, role: int) -> Self:
         """The same control flow without data, for the estimator."""
         protocol = cls.__new__(cls)
         protocol._set_up(role, Sizes(), {})  # noqa: SLF001 - a second constructor
@@ -116,14 +119,15 @@ class M2k:
     def input(
         self, value: NDArray[np.uint64] | None, owner: int, shape: tuple[int, ...]
     ) -> Generator[Round, Any, Share]:
-        """Share an array: masked if an evaluator owns it, additive if the guest does.
+        """Share an array: masked if a role owns it, additive if the guest does.
 
-        Security: the other evaluator sees x + lam, uniform, or a uniform share; the dealer nothing.
-        Cost: 1 round, 8 B one way.
+        Security: an evaluator sees x + lam, uniform, or a uniform share; the dealer nothing of what is not its own.
+        Cost: 1 round, 8 B one way; a dealer that owns data sends 8 B to both evaluators.
         Raises: ProtocolUseError if the owner cannot be one, or has no array of that shape.
         """
-        if owner not in (*EVALUATORS, GUEST):
-            raise ProtocolUseError(f"m2k takes inputs of evaluators and of the guest, not of role {owner}")
+        if owner not in (*self.owners, GUEST):
+            owners = ", ".join(map(str, self.owners))
+            raise ProtocolUseError(f"{self.name} takes inputs of roles {owners} and of the guest, not of role {owner}")
         given = NOTHING
         if owner == self.role and not isinstance(self._side, Sizes):
             if value is None or value.shape != shape:
@@ -133,15 +137,14 @@ class M2k:
         if owner == GUEST:
             return (yield from self._input_of_guest(given, shape))
         nonce = self._wires.nonce()
-        mask = self._side.mask(shape, nonce, bits=False, owner=owner)
-        peer = 1 - owner
+        mask = self._side.mask(shape, nonce, bits=False, owner=None if owner == DEALER else owner)
+        masked = NOTHING
         if self.role == owner:
-            masked = self._side.evaluate(shape, lambda: given + mask)
-            yield Round({peer: [masked]}, {})
-        elif self.role == peer:
+            masked = self._side.track(shape, lambda: given + mask)
+            yield Round({peer: [masked] for peer in EVALUATORS if peer != owner}, {})
+        elif self.role in EVALUATORS:
             masked = (yield Round({}, {owner: math.prod(shape)}))[owner].reshape(shape)
         else:
-            masked = NOTHING
             yield Round({}, {})
         return Masked(shape, masked, mask)
 
@@ -161,11 +164,12 @@ class M2k:
         return Additive(shape, part)
 
     def reveal(self, x: Any, to: Sequence[int]) -> Generator[Round, Any, NDArray[np.uint64] | None]:
-        """Open to evaluators or the guest.
+        """Open to owners of data or the guest.
 
-        Security: an evaluator sees its peer's share, which x and its own determine; the guest sees two shares that are
-        made fresh, so that it learns x and not the sharing's history.
-        Cost: 1 round, 8 B to each receiver (the guest receives it from both evaluators).
+        Security: an evaluator sees its peer's share, which x and its own determine. Whoever has no share sees two that
+        are made fresh, so that it learns x and not the sharing's history. A dealer that owns data knows the mask of a
+        masked x, so x + lam tells it x and nothing else.
+        Cost: 1 round, 8 B to an evaluator; 8 B from both evaluators to anybody else (x + lam: from one).
         """
         return (yield from self._reveal(x, to, bits=False))
 
@@ -179,31 +183,46 @@ class M2k:
     def _reveal(
         self, x: Share | Outline, to: Sequence[int], *, bits: bool
     ) -> Generator[Round, Any, NDArray[np.uint64] | None]:
-        if not set(to) <= {*EVALUATORS, GUEST}:
-            raise ProtocolUseError(f"m2k reveals to evaluators and to the guest, not to the roles {list(to)}")
+        if not set(to) <= {*self.owners, GUEST}:
+            owners = ", ".join(map(str, self.owners))
+            raise ProtocolUseError(f"{self.name} reveals to roles {owners} and the guest, not to the roles {list(to)}")
         words = layout(x.shape, bits=bits)
-        size = math.prod(words)
-        nonce = self._wires.nonce() if GUEST in to else 0
-        if self.role == GUEST:
-            replies = yield Round({}, dict.fromkeys(EVALUATORS, size) if GUEST in to else {})
-            return plus(replies[0], replies[1], bits=bits).reshape(words) if GUEST in to else None
-        if self.role == DEALER or isinstance(x, Outline):
-            yield Round({}, {})
-            return None
+        # The dealer knows the mask of a masked x; whoever else is no evaluator is sent two shares, made fresh.
+        unmasks = DEALER in to and isinstance(x, Masked)
+        outside = [role for role in (DEALER, GUEST) if role in to and not (role == DEALER and unmasks)]
+        nonce = self._wires.nonce() if outside else 0
+        if self.role not in EVALUATORS or isinstance(x, Outline):
+            return (yield from self._received(x, words, to, bits=bits))
         send = {}
         if 1 - self.role in to:
             send[1 - self.role] = [x.mask if isinstance(x, Masked) else x.part]
-        if GUEST in to:
+        if outside:
             part = self._wires.additive(x).part
             fresh = self._side.evaluate(words, lambda: self._refreshed(part, nonce, bits=bits))
-            send[GUEST] = [fresh]
-        replies = yield Round(send, {1 - self.role: size} if self.role in to else {})
+            send |= {role: [fresh] for role in outside}
+        if isinstance(x, Masked) and unmasks and self._leader:
+            send[DEALER] = [x.masked]
+        replies = yield Round(send, {1 - self.role: math.prod(words)} if self.role in to else {})
         if self.role not in to:
             return None
         theirs = replies[1 - self.role].reshape(words)
         if isinstance(x, Masked):
             return minus(minus(x.masked, x.mask, bits=bits), theirs, bits=bits)
         return plus(x.part, theirs, bits=bits)
+
+    def _received(
+        self, x: Share | Outline, words: tuple[int, ...], to: Sequence[int], *, bits: bool
+    ) -> Generator[Round, Any, NDArray[np.uint64] | None]:
+        """What the dealer or the guest learns: the sum of two shares, or x + lam less lam."""
+        if self.role not in to:
+            yield Round({}, {})
+            return None
+        senders = EVALUATORS[:1] if isinstance(x, Masked) else EVALUATORS
+        with self._side.hurry():
+            replies = yield Round({}, dict.fromkeys(senders, math.prod(words)))
+        if isinstance(x, Masked):
+            return minus(replies[0].reshape(words), x.mask, bits=bits)
+        return plus(replies[0], replies[1], bits=bits).reshape(words)
 
     def _refreshed(self, part: NDArray[np.uint64], nonce: int, *, bits: bool) -> NDArray[np.uint64]:
         """The part plus this evaluator's part of a fresh sharing of 0."""

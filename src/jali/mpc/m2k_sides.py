@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -17,7 +18,8 @@ from jali.core.errors import ProtocolAbort
 from jali.mpc.words import NOTHING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
     from numpy.typing import NDArray
 
@@ -55,6 +57,10 @@ class Side(Protocol):
         self, layout: tuple[int, ...], nonce: int, correlation: Callable[[], NDArray[np.uint64]], *, bits: bool
     ) -> NDArray[np.uint64]:
         """An evaluator's share of what the dealer computes from the masks. Cost: one word offline for each word."""
+        ...
+
+    def hurry(self) -> AbstractContextManager[None]:
+        """While this role waits for evaluators, hold back nothing that they need."""
         ...
 
     def prefetch(self) -> None:
@@ -101,6 +107,10 @@ class Evaluator:
             return self._dealing.words(nonce, layout)
         return self._corrections.take(layout)
 
+    def hurry(self) -> AbstractContextManager[None]:
+        """Nothing is held back."""
+        return nullcontext()
+
     def prefetch(self) -> None:
         """Read all corrections."""
         if self._corrections is not None:
@@ -113,7 +123,7 @@ class Evaluator:
 
 
 class Dealer:
-    """Knows all masks and no masked value. Sends corrections to evaluator 1; receives nothing, ever."""
+    """Knows all masks and no masked value. Sends corrections to evaluator 1; receives what is revealed to it."""
 
     def __init__(self, *, dealing: tuple[Prg, Prg], stream: Stream) -> None:
         """`dealing` are shared with evaluators 0 and 1; `stream` leads to evaluator 1."""
@@ -147,6 +157,10 @@ class Dealer:
         first = self._dealing[0]
         self._corrections.put(first.xor(value, nonce) if bits else first.sub(value, nonce))
         return NOTHING
+
+    def hurry(self) -> AbstractContextManager[None]:
+        """Send every correction at once."""
+        return self._corrections.hurry()
 
     def prefetch(self) -> None:
         """Nothing to wait for."""
@@ -184,6 +198,10 @@ class Sizes:
         self.dealt_bytes += 8 * math.prod(layout)
         return np.broadcast_to(np.uint64(0), layout)
 
+    def hurry(self) -> AbstractContextManager[None]:
+        """Nothing is held back."""
+        return nullcontext()
+
     def prefetch(self) -> None:
         """Nothing to wait for."""
 
@@ -216,6 +234,10 @@ class Outsider:
         """Nothing."""
         return NOTHING
 
+    def hurry(self) -> AbstractContextManager[None]:
+        """Nothing is held back."""
+        return nullcontext()
+
     def prefetch(self) -> None:
         """Nothing to wait for."""
 
@@ -230,14 +252,25 @@ class _CorrectionWriter:
         self._stream = stream
         self._parts: list[memoryview] = []
         self._waiting_bytes = 0
+        self._hurried = 0
 
     def put(self, correction: NDArray[np.uint64]) -> None:
         if not correction.size:
             return
         self._parts.append(correction.reshape(-1).data.cast("B"))
         self._waiting_bytes += correction.nbytes
-        if self._waiting_bytes >= FRAME_BYTES:
+        if self._hurried or self._waiting_bytes >= FRAME_BYTES:
             self._flush()
+
+    @contextmanager
+    def hurry(self) -> Iterator[None]:
+        if self._parts:
+            self._flush()
+        self._hurried += 1
+        try:
+            yield
+        finally:
+            self._hurried -= 1
 
     def finish(self) -> None:
         if self._parts:

@@ -57,6 +57,8 @@ class PlainProtocol:
 
     name: ClassVar[str] = "plain"
     roles: ClassVar[tuple[str, ...]] = ("reference",)
+    owners: ClassVar[tuple[int, ...]] = (0,)
+    dealer: ClassVar[int | None] = None
     threat: ClassVar[Threat] = Threat(
         parties=1,
         corrupt=0,

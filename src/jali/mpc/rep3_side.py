@@ -69,6 +69,8 @@ class ReplicatedSide:
     threat: ClassVar[Threat]
     circuits: ClassVar[Circuits]
     roles: ClassVar[tuple[str, ...]] = ("party0", "party1", "party2")
+    owners: ClassVar[tuple[int, ...]] = (0, 1, 2)
+    dealer: ClassVar[int | None] = None
 
     def __init__(self, role: int, *, prgs: Mapping[int, Prg], streams: Mapping[int, Stream]) -> None:
         """The side of `role`; all messages are in rounds, so `streams` are not used here."""
