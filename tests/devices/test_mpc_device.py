@@ -11,6 +11,7 @@ import pytest
 
 import jali
 from jali.core.errors import DeviceInvalid, JaliError, ProgramMismatch, WouldDisclose
+from jali.devices.report import Report
 from jali.mpc import engine
 
 if TYPE_CHECKING:
@@ -125,6 +126,41 @@ def test_plan_of_pinned_shapes_equals_the_run(fed: jali.Federation) -> None:
     assert_as_planned(ran.rows)
     assert "nothing has run" in str(plan)
     assert "dealer" in "".join(plan.trust)
+
+
+@pytest.mark.parametrize("protocol", ["m2k", "m3k", "rep3"])
+def test_the_dealers_cost_stands_beside_the_online_cost(fed: jali.Federation, protocol: str) -> None:
+    mpc = device(fed, protocol)
+    x, y = fed.plain("alice")(ramp)(70), fed.plain("bob")(ramp)(70)
+    jali.reveal(mpc(lambda a, b: (a * b, a < b))(x, y), to="alice")
+    report = fed.report()
+    [called] = [row for row in report.rows if "lambda" in row.text and row.predicted and "reveal" not in row.text]
+    assert called.predicted is not None
+    if protocol == "rep3":
+        assert (called.dealt_bytes, called.dealing_s, report.dealt) == (None, None, {})
+        assert "dealer sends" not in str(report)
+        return
+    assert called.dealt_bytes == called.predicted.offline_bytes == sum(report.dealt.values()) > 0
+    assert called.dealing_s is not None
+    assert 0 < called.dealing_s < 60
+    assert {"mul", "rescaled", "sign"} <= set(report.dealt)
+    assert f"mul: {report.dealt['mul']:,} bytes" in str(report)
+    header = next(line for line in str(report).splitlines() if line.startswith("#"))
+    assert "dealt bytes  planned dealt  dealing s" in header
+    assert Report.from_json(report.to_json()) == report
+
+
+def test_every_party_learns_what_the_dealing_cost(fed: jali.Federation) -> None:
+    """Also one that hosts no dealer: each keeps a record of its own."""
+    x = fed.plain("alice")(ramp)(70)
+    jali.reveal(fed.mpc("alice", "bob")(lambda a: a * a)(x), to="alice")
+    fed.report()
+    records = {party: runtime.records for party, runtime in fed.program.runtimes.items()}
+    [index] = [i for i, record in records["alice"].items() if record.dealt_bytes]
+    found = {
+        (records[party][index].dealt_bytes, records[party][index].dealing_s) for party in ("alice", "bob", "dealer")
+    }
+    assert found == {(70 * 24, records["dealer"][index].dealing_s)}
 
 
 def test_a_value_is_shared_once_however_often_it_is_used(fed: jali.Federation) -> None:

@@ -17,7 +17,7 @@ from jali.core.types import Spec
 from jali.devices.mpc import run_on_secrets
 from jali.devices.roles import RoleParts
 from jali.mpc.engine import SecretArray, compile_function, reveal_outputs, share_inputs, type_of
-from jali.mpc.estimate import estimate
+from jali.mpc.estimate import Priced, price
 from jali.mpc.registry import PROTOCOLS
 
 if TYPE_CHECKING:
@@ -31,14 +31,14 @@ if TYPE_CHECKING:
 __all__ = ["predict", "trust"]
 
 
-def predict(nodes: Sequence[Node], outlines: Mapping[int, Any]) -> dict[int, Cost]:
-    """Exact rounds and bytes of the MPC nodes whose inputs' shapes are known.
+def predict(nodes: Sequence[Node], outlines: Mapping[int, Any]) -> dict[int, Priced]:
+    """Exact rounds and bytes, and what is dealt, of the MPC nodes whose inputs' shapes are known.
 
     Shapes are known where `device(f, returns=...)` pins them, and from `outlines` of a run: (structure, types) of
     what was shared, by node index.
     """
     values: dict[int, Any] = {}
-    costs: dict[int, Cost] = {}
+    costs: dict[int, Priced] = {}
     for node in nodes:
         handler = _HANDLERS.get(node.operation)
         inputs = [values.get(used.index) for used in node.inputs]
@@ -91,7 +91,7 @@ def _item(node: Node, inputs: list[Any]) -> tuple[Any, None]:
     return value, None
 
 
-def _share(node: Node, inputs: list[Any]) -> tuple[RoleParts, Cost]:
+def _share(node: Node, inputs: list[Any]) -> tuple[RoleParts, Priced]:
     layout: Layout = node.attributes["device"]
     types, structure = flatten(inputs[0])
     first = layout.played_by(node.attributes["owner"])[:1]
@@ -104,7 +104,7 @@ def _share(node: Node, inputs: list[Any]) -> tuple[RoleParts, Cost]:
     return RoleParts({role: unflatten(structure, secrets) for role, secrets in parts.items()}), cost
 
 
-def _mpc_call(node: Node, inputs: list[Any]) -> tuple[RoleParts, Cost]:
+def _mpc_call(node: Node, inputs: list[Any]) -> tuple[RoleParts, Priced]:
     layout: Layout = node.attributes["device"]
     arguments = node.attributes["arguments"]
     args, kwargs = arguments.fill(tuple(parts[0] for parts in inputs))
@@ -117,7 +117,7 @@ def _mpc_call(node: Node, inputs: list[Any]) -> tuple[RoleParts, Cost]:
     return _priced(layout, operation)
 
 
-def _reveal(node: Node, inputs: list[Any]) -> tuple[Any, Cost]:
+def _reveal(node: Node, inputs: list[Any]) -> tuple[Any, Priced]:
     layout: Layout = node.attributes["layout"]
     parts: RoleParts = inputs[0]
     secrets = {role: flatten(tree)[0] for role, tree in parts.items()}
@@ -134,13 +134,13 @@ def _reveal(node: Node, inputs: list[Any]) -> tuple[Any, Cost]:
         def guest(side: MpcProtocol, to: Sequence[int] = to) -> Generator[Round, Any, Any]:
             return reveal_outputs(side, [SecretArray(None, s.type) for s in secrets[0]], to=to)
 
-        costs.append(_priced(layout, operation, guest=guest if outside else None)[1])
+        costs.append(_priced(layout, operation, guest=guest if outside else None)[1].cost)
     total: dict[str, int] = {}
     for cost in costs:
         for role, size in cost.bytes_sent.items():
             total[role] = total.get(role, 0) + size
     types = map_leaves(lambda secret: secret.type, parts[0])
-    return types, Cost(rounds=max(cost.rounds for cost in costs), bytes_sent=total)
+    return types, Priced(Cost(rounds=max(cost.rounds for cost in costs), bytes_sent=total))
 
 
 def _priced(
@@ -148,16 +148,16 @@ def _priced(
     operation: Callable[[MpcProtocol], Generator[Round, Any, Any]],
     *,
     guest: Callable[[MpcProtocol], Generator[Round, Any, Any]] | None = None,
-) -> tuple[RoleParts, Cost]:
+) -> tuple[RoleParts, Priced]:
     parts = RoleParts()
 
     def keeping(side: MpcProtocol) -> Generator[Round, Any, None]:
         parts[side.role] = yield from operation(side)
 
-    return parts, estimate(layout.protocol, keeping, guest=guest)
+    return parts, price(layout.protocol, keeping, guest=guest)
 
 
-_HANDLERS: dict[str, Callable[[Node, list[Any]], tuple[Any, Cost | None]]] = {
+_HANDLERS: dict[str, Callable[[Node, list[Any]], tuple[Any, Priced | None]]] = {
     "plain.call": _plain_call,
     "item": _item,
     "mpc.share": _share,

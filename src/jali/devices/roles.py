@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from jali.crypto.hashing import digest
+from jali.devices.accounting import account
 from jali.mpc.registry import PROTOCOLS
 from jali.mpc.rounds import drive
 from jali.transport.pipe import stream_pair
@@ -119,9 +120,11 @@ def _play(
         streams[other] = inner[role, other] if party == context.party else context.stream(party, name)
         prgs[other] = context.prg(context.party, party, label=name)
     protocol: MpcProtocol = PROTOCOLS.get(layout.protocol)(role, prgs=prgs, streams=streams)
+    started = time.perf_counter()
     result = drive(_counted(operation(protocol), context), streams)
     if dealt:
         protocol.finish()
+        account(context, layout, role, dealt=protocol.dealt, seconds=time.perf_counter() - started)
     return result
 
 

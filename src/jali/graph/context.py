@@ -32,6 +32,8 @@ class Context:
         self.participants = node.participants
         self.outline: Any = None
         self.rounds: int | None = None
+        self.dealt_bytes: int | None = None
+        self.dealing_s: float | None = None
         self._session = session
         self._report = report
         self._streams: dict[tuple[str, str], tuple[bytes, Stream]] = {}

@@ -12,7 +12,6 @@ ABY2.0 (ePrint 2020/1225). The docs page "explanation/protocols/m2k" has the for
 
 from __future__ import annotations
 
-import itertools
 import math
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -23,6 +22,7 @@ from jali.core.errors import ProtocolUseError
 from jali.core.threat import Threat
 from jali.mpc import m2k_compare as compare
 from jali.mpc.contract import Outline
+from jali.mpc.m2k_scatter import GUEST, Scattering
 from jali.mpc.m2k_shares import Additive, Masked
 from jali.mpc.m2k_sides import DEALER, EVALUATORS, Dealer, Evaluator, Outsider, Side, Sizes
 from jali.mpc.m2k_wires import Wires
@@ -35,13 +35,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from jali.core.threat import Dealt
     from jali.crypto.prg import Prg
     from jali.mpc.m2k_wires import Share
     from jali.transport.channel import Stream
 
 __all__ = ["M2k"]
-
-GUEST = 3
 
 _HEADROOM = np.uint64(1 << 62)
 _TOP = np.uint64(63)
@@ -74,13 +73,16 @@ class M2k:
     )
 
     def __init__(self, role: int, *, prgs: Mapping[int, Prg], streams: Mapping[int, Stream]) -> None:
-        """The side of `role`; `streams` are used for the dealer's corrections only."""
+        """The side of `role`; `streams` are used for the dealer's corrections only.
+
+        Without a generator shared with the dealer, an evaluator can do what needs none: `scatter`, `detach`, `reveal`.
+        """
         if role == GUEST:
             side: Side = Outsider()
         elif role == DEALER:
             side = Dealer(dealing=(prgs[0], prgs[1]), stream=streams[1])
         else:
-            side = Evaluator(role, dealing=prgs[DEALER], stream=streams[DEALER] if role == 1 else None)
+            side = Evaluator(role, dealing=prgs.get(DEALER), stream=streams.get(DEALER) if role == 1 else None)
         self._set_up(role, side, prgs)
 
     @classmethod
@@ -95,13 +97,13 @@ class M2k:
         self._side = side
         self._prgs = prgs
         self._leader = role == 0
-        self._guest_nonces = itertools.count()
         self._wires = Wires(role, side)
+        self._scattering = Scattering(role, side, prgs)
 
     @property
-    def dealt_bytes(self) -> int:
-        """What the dealer would have sent so far; known to the estimator only."""
-        return self._side.dealt_bytes if isinstance(self._side, Sizes) else 0
+    def dealt(self) -> tuple[Dealt, ...]:
+        """What the dealer sent so far, or will send."""
+        return self._wires.dealt
 
     def prefetch(self) -> None:
         """Wait for all of the dealer's corrections, so that what follows is online work only."""
@@ -135,7 +137,7 @@ class M2k:
                 raise ProtocolUseError(f"expected an array of shape {shape} to share, found {found}")
             given = value
         if owner == GUEST:
-            return (yield from self._input_of_guest(given, shape))
+            return (yield from self.scatter(given, owner, shape))
         nonce = self._wires.nonce()
         mask = self._side.mask(shape, nonce, bits=False, owner=None if owner == DEALER else owner)
         masked = NOTHING
@@ -148,20 +150,19 @@ class M2k:
             yield Round({}, {})
         return Masked(shape, masked, mask)
 
-    def _input_of_guest(self, value: NDArray[np.uint64], shape: tuple[int, ...]) -> Generator[Round, Any, Additive]:
-        """s_0 is drawn by the guest and evaluator 0 alike, s_1 = x - s_0 is sent to evaluator 1."""
-        nonce = next(self._guest_nonces)
-        part = NOTHING
-        if self.role == GUEST:
-            rest = self._side.evaluate(shape, lambda: self._prgs[0].sub(value, nonce))
-            yield Round({1: [rest]}, {})
-        elif self.role == 1:
-            part = (yield Round({}, {GUEST: math.prod(shape)}))[GUEST].reshape(shape)
-        else:
-            yield Round({}, {})
-        if self._leader:
-            part = self._side.evaluate(shape, lambda: self._prgs[GUEST].words(nonce, shape))
-        return Additive(shape, part)
+    def scatter(
+        self, value: NDArray[np.uint64] | None, owner: int, shape: tuple[int, ...], *, bits: bool = False
+    ) -> Generator[Round, Any, Additive]:
+        """Share numbers or packed bits additively, without the dealer.
+
+        Security: each part alone is uniform.
+        Cost: nothing from an evaluator; 1 round, 8 B from the guest (bits: 1/8 B).
+        """
+        return (yield from self._scattering.share(value, owner, shape, bits=bits))
+
+    def detach(self, x: Share) -> Additive:
+        """The additive form, of which the dealer holds nothing; local."""
+        return self._wires.additive(x)
 
     def reveal(self, x: Any, to: Sequence[int]) -> Generator[Round, Any, NDArray[np.uint64] | None]:
         """Open to owners of data or the guest.
@@ -190,7 +191,7 @@ class M2k:
         # The dealer knows the mask of a masked x; whoever else is no evaluator is sent two shares, made fresh.
         unmasks = DEALER in to and isinstance(x, Masked)
         outside = [role for role in (DEALER, GUEST) if role in to and not (role == DEALER and unmasks)]
-        nonce = self._wires.nonce() if outside else 0
+        nonce = self._scattering.nonce() if outside else 0
         if self.role not in EVALUATORS or isinstance(x, Outline):
             return (yield from self._received(x, words, to, bits=bits))
         send = {}

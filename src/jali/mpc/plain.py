@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from jali.core.threat import Dealt
     from jali.crypto.prg import Prg
     from jali.mpc.rounds import Round
     from jali.transport.channel import Stream
@@ -83,6 +84,11 @@ class PlainProtocol:
 
     def finish(self) -> None:
         """Nothing is held back."""
+
+    @property
+    def dealt(self) -> tuple[Dealt, ...]:
+        """Nothing."""
+        return ()
 
     @property
     def unchecked(self) -> PlainProtocol:

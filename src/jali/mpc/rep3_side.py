@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from jali.core.threat import Threat
+    from jali.core.threat import Dealt, Threat
     from jali.crypto.prg import Prg
     from jali.transport.channel import Stream
 
@@ -91,9 +91,9 @@ class ReplicatedSide:
         self._guest_nonces = itertools.count()
 
     @property
-    def dealt_bytes(self) -> int:
+    def dealt(self) -> tuple[Dealt, ...]:
         """Nothing is dealt ahead of time."""
-        return 0
+        return ()
 
     def prefetch(self) -> None:
         """Nothing comes ahead of time."""
