@@ -84,6 +84,16 @@ class Device(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     insecure_dealer: Annotated[
         str | None, Meta(description="a data party as dealer: it could read every secret of the device")
     ] = None
+    dealing: Annotated[
+        Literal["stream", "prefetch", "ahead"] | None,
+        Meta(
+            description='when the dealer deals: "stream" (while a node runs, the default), "prefetch" (the same, and '
+            'the node starts when all is there) or "ahead" (before, into stores: the dealer need not be there)'
+        ),
+    ] = None
+    store: Annotated[
+        str, Meta(description='folder of what is dealt to this party with dealing = "ahead", beside the file')
+    ] = ""
 
 
 class Network(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -128,14 +138,14 @@ class Federation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     def digest(self) -> bytes:
         """32 bytes over what all parties must agree on; addresses, paths, deadlines and the ledger may differ.
 
-        Covered: the federation's name; the parties' names and roles, in order; each device's kind, parties, protocol
-        and dealer.
+        Covered: the federation's name; the parties' names and roles, in order; each device's kind, parties, protocol,
+        dealer and way of dealing.
         """
         agreed = [
             "jali.federation.v1",
             self.name,
             [[party.name, party.role] for party in self.parties.values()],
-            [list(msgspec.structs.astuple(device)) for device in self.devices.values()],
+            [list(msgspec.structs.astuple(device))[:-1] for device in self.devices.values()],  # without the store
         ]
         return sha256(msgspec.msgpack.encode(agreed)).digest()
 

@@ -16,29 +16,37 @@ if TYPE_CHECKING:
     from jali.devices.roles import Layout
     from jali.graph.context import Context
 
-__all__ = ["account"]
+__all__ = ["account", "tell_seconds"]
 
-DEALING = "~dealing"
+SECONDS = "~dealing"
 
 
 def account(context: Context, layout: Layout, role: int, *, dealt: Sequence[Dealt], seconds: float) -> None:
     """Note the bytes, which all roles know, and the seconds, which the dealer tells the others when it has dealt all.
 
-    Nothing is said where nothing was dealt. `seconds` are those of this role.
+    Nothing is said where nothing was dealt, or where it was before. `seconds` are those of this role.
     Raises: MalformedMessage if the dealer says something else.
     """
     if not dealt:
         return
     context.dealt_bytes = sum(items.size_bytes for items in dealt)
     dealer: int = PROTOCOLS.get(layout.protocol).dealer
-    party = layout.roles[dealer]
     if role == dealer:
+        tell_seconds(context, layout, seconds)
+    elif layout.absent is None and context.party != layout.roles[dealer]:
+        tell_seconds(context, layout, None)
+
+
+def tell_seconds(context: Context, layout: Layout, seconds: float | None) -> None:
+    """The dealer's seconds of this node, from it to all other parties; `seconds` is None at those."""
+    party = layout.roles[PROTOCOLS.get(layout.protocol).dealer]
+    if seconds is not None:
         context.dealing_s = seconds
         for other in dict.fromkeys(layout.roles):
             if other != party:
-                context.stream(other, DEALING).send(*codec.encode(seconds))
-    elif context.party != party:
-        told = codec.decode(context.stream(party, DEALING).receive())
-        if not isinstance(told, float):
-            raise MalformedMessage(f"expected the seconds of dealing from {party!r}, found {type(told).__name__}")
-        context.dealing_s = told
+                context.stream(other, SECONDS).send(*codec.encode(seconds))
+        return
+    told = codec.decode(context.stream(party, SECONDS).receive())
+    if not isinstance(told, float):
+        raise MalformedMessage(f"expected the seconds of dealing, found {type(told).__name__}", party=party)
+    context.dealing_s = told

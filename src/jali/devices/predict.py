@@ -9,14 +9,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
+import msgspec
 
 from jali.core.threat import Cost
 from jali.core.tree import flatten, map_leaves, unflatten
 from jali.core.types import Spec
+from jali.devices.moves import sharing
 from jali.devices.mpc import run_on_secrets
 from jali.devices.roles import RoleParts
-from jali.mpc.engine import SecretArray, compile_function, reveal_outputs, share_inputs, type_of
+from jali.devices.specs import types_of_specs
+from jali.mpc.engine import SecretArray, compile_function, reveal_outputs
 from jali.mpc.estimate import Priced, price
 from jali.mpc.registry import PROTOCOLS
 
@@ -58,10 +60,11 @@ def trust(nodes: Sequence[Node]) -> tuple[str, ...]:
     """What each mpc device of the program assumes, in plain words."""
     layouts = dict.fromkeys(n.attributes["device"] for n in nodes if n.operation == "mpc.call")
     lines = []
-    for layout in layouts:
+    for layout in dict.fromkeys(msgspec.structs.replace(layout, store="") for layout in layouts):
         protocol = PROTOCOLS.get(layout.protocol)
         threat = protocol.threat
-        players = ", ".join(f"{party} ({name})" for name, party in zip(protocol.roles, layout.roles, strict=True))
+        named = [party or "somebody who dealt before" for party in layout.roles]
+        players = ", ".join(f"{party} ({name})" for name, party in zip(protocol.roles, named, strict=True))
         assumed = "; ".join(threat.assumptions)
         if layout.insecure:
             assumed = f"INSECURE: {layout.insecure} computes and deals, so it can read every secret of this device"
@@ -77,11 +80,10 @@ def _plain_call(node: Node, inputs: list[Any]) -> tuple[Any, None]:
     returns = node.attributes["returns"]
     if returns is None or isinstance(returns, int):
         return None, None
-    leaves, structure = flatten(returns)
+    leaves, _ = flatten(returns)
     if not all(isinstance(leaf, Spec) for leaf in leaves):
         return None, None
-    types = [type_of(np.broadcast_to(np.zeros((), leaf.dtype), leaf.shape)) for leaf in leaves]
-    return unflatten(structure, types), None
+    return types_of_specs(returns), None
 
 
 def _item(node: Node, inputs: list[Any]) -> tuple[Any, None]:
@@ -98,7 +100,7 @@ def _share(node: Node, inputs: list[Any]) -> tuple[RoleParts, Priced]:
     source = first[0] if first else len(layout.roles)
 
     def operation(side: MpcProtocol) -> Generator[Round, Any, list[SecretArray]]:
-        return share_inputs(side, None, owner=source, types=types)
+        return sharing(layout)(side, None, owner=source, types=types)
 
     parts, cost = _priced(layout, operation, guest=None if first else operation)
     return RoleParts({role: unflatten(structure, secrets) for role, secrets in parts.items()}), cost
@@ -112,9 +114,20 @@ def _mpc_call(node: Node, inputs: list[Any]) -> tuple[RoleParts, Priced]:
 
     def operation(side: MpcProtocol) -> Generator[Round, Any, Any]:
         own_args, own_kwargs = arguments.fill(tuple(parts[side.role] for parts in inputs))
-        return run_on_secrets(program, side, own_args, own_kwargs)
+        return run_on_secrets(program, side, own_args, own_kwargs, apart=layout.absent is not None)
 
-    return _priced(layout, operation)
+    parts, priced = _priced(layout, operation)
+    if layout.absent is not None:  # what was dealt is another node's cost
+        priced = Priced(msgspec.structs.replace(priced.cost, offline_bytes=0))
+    return parts, priced
+
+
+def _deal(node: Node, inputs: list[Any]) -> tuple[None, Priced]:
+    del inputs
+    count: int = node.attributes["count"]
+    items = tuple(msgspec.structs.replace(item, count=count * item.count) for item in node.attributes["manifest"].items)
+    cost = Cost(rounds=1, bytes_sent={}, offline_bytes=sum(item.size_bytes for item in items))
+    return None, Priced(cost, items)
 
 
 def _reveal(node: Node, inputs: list[Any]) -> tuple[Any, Priced]:
@@ -162,5 +175,6 @@ _HANDLERS: dict[str, Callable[[Node, list[Any]], tuple[Any, Priced | None]]] = {
     "item": _item,
     "mpc.share": _share,
     "mpc.call": _mpc_call,
+    "mpc.deal": _deal,
     "mpc.reveal": _reveal,
 }

@@ -12,6 +12,11 @@ __all__ = [
     "ColumnTypeError",
     "ConfigInvalid",
     "DealerMissing",
+    "DealingBroken",
+    "DealingCopied",
+    "DealingExhausted",
+    "DealingMismatch",
+    "DealingMissing",
     "DuplicateName",
     "EncodingWrong",
     "ExtraMissing",
@@ -189,3 +194,33 @@ class PartyNameInvalid(InputError):
     """A party's name cannot be used in a certificate or a file name."""
 
     code = "J1602"
+
+
+class DealingMissing(InputError):
+    """Nothing was dealt ahead of time for this program and these shapes."""
+
+    code = "J1090"
+
+
+class DealingBroken(InputError):
+    """A store of dealt material was changed or cut off, or its key is another."""
+
+    code = "J1091"
+
+
+class DealingCopied(InputError):
+    """A store of dealt material is a copy, so that what it holds may have been used elsewhere."""
+
+    code = "J1092"
+
+
+class DealingExhausted(InputError):
+    """All executions that were dealt ahead of time are used."""
+
+    code = "J1093"
+
+
+class DealingMismatch(InputError):
+    """A store of dealt material is for other parties, or the evaluators' stores were not dealt together."""
+
+    code = "J1094"
