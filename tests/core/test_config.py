@@ -163,6 +163,25 @@ TWO = '[devices.x]\nkind = "mpc"\nparties = ["a", "b"]\n'
             errors.ConfigInvalid,
             "no dealer: remove",
         ),
+        (PARTIES + "[devices.x]\nkind = 'plain'\nparty = 'a'\ndealing = 'ahead'", errors.ConfigInvalid, "no meaning"),
+        (PARTIES + TWO + "dealing = 'soon'", errors.ConfigInvalid, "invalid enum value 'soon'"),
+        (PARTIES + TWO + "dealing = 'ahead'", errors.ConfigInvalid, 'store = "FOLDER" go together'),
+        (PARTIES + TWO + "store = 'stores'", errors.ConfigInvalid, "go together"),
+        (
+            PARTIES + TWO + "dealing = 'ahead'\nstore = 's'\ninsecure_dealer = 'a'",
+            errors.ConfigInvalid,
+            "insecure_dealer is there whenever",
+        ),
+        (
+            PARTIES + "[devices.x]\nkind = 'mpc'\nparties = ['a', 'b', 'c']\ndealing = 'prefetch'",
+            errors.ConfigInvalid,
+            "runs rep3, which has no dealer: remove dealing",
+        ),
+        (
+            PARTIES + "[devices.x]\nkind = 'mpc'\nparties = ['a', 'b', 'c']\nprotocol = 'm3k'\ndealer = 'a'",
+            errors.ConfigInvalid,
+            "runs m3k, whose third party deals",
+        ),
     ],
 )
 def test_each_mistake_has_its_error(text: str, error: type[errors.JaliError], words: str) -> None:

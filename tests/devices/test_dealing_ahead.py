@@ -22,7 +22,7 @@ from jali.core.errors import (
     DeviceInvalid,
     JaliError,
 )
-from jali.devices.connect import _simulation
+from jali.devices.connect import _simulation, with_helper
 from jali.mpc.dealing_store import Store
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def ramp(scale: float) -> np.ndarray:
 def federation(*, dealer: bool = True) -> jali.Federation:
     if dealer:
         return jali.simulate(*THREE)
-    return _simulation(config.local(THREE))
+    return _simulation(with_helper(THREE).without(["dealer"]))
 
 
 def device(fed: jali.Federation, store: Path, protocol: str = "m2k") -> MpcDevice:

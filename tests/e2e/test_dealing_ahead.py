@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -103,17 +105,34 @@ def left(directory: Path, party: str) -> tuple[int, int]:
 
 def test_two_processes_compute_without_the_dealer(dealt: Path, without_dealer: Path) -> None:
     job = written(dealt, "use.py", USE)
-    seeds: dict[str, list[str]] = {party: [] for party in EVALUATORS}
-    for run in range(2):
-        ended = Parties(without_dealer, dict.fromkeys(EVALUATORS, job), directory=dealt).ended()
-        for party in EVALUATORS:
-            assert ended[party].status == 0, ended
-            assert "total 7" in ended[party].output
-            execution, seed = used(ended[party].output)
-            assert execution == run
-            seeds[party].append(seed)
-            assert left(dealt, party) == (run + 1, 3 - run)
-    assert len({seed for found in seeds.values() for seed in found}) == 4
+    ended = Parties(without_dealer, dict.fromkeys(EVALUATORS, job), directory=dealt).ended()
+    for party in EVALUATORS:
+        assert ended[party].status == 0, ended
+        assert "total 7" in ended[party].output
+        assert used(ended[party].output)[0] == 0
+        assert left(dealt, party) == (1, 3)
+    assert len({used(ended[party].output)[1] for party in EVALUATORS}) == 2
+
+
+def test_a_run_says_who_does_not_come(dealt: Path, federation: Path) -> None:
+    """With the federation file as it is."""
+    job = written(dealt, "use.py", USE)
+    command = [sys.executable, "-m", "jali", "run", str(job), "--federation", str(federation)]
+    done = subprocess.run(
+        [*command, "--parties", "all", "--without", "dealer"],
+        cwd=dealt,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("total 7") == 2
+    assert [left(dealt, party) for party in EVALUATORS] == [(1, 3), (1, 3)]
+    wrong = subprocess.run(
+        [*command, "--as", "alice", "--without", "daeler"], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert "J1014 the federation has no party 'daeler' (did you mean 'dealer'?)" in wrong.stdout + wrong.stderr
 
 
 @pytest.mark.parametrize("victim", EVALUATORS)

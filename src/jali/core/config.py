@@ -149,6 +149,20 @@ class Federation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         ]
         return sha256(msgspec.msgpack.encode(agreed)).digest()
 
+    def without(self, names: Sequence[str]) -> Federation:
+        """The federation of those who come to a run when `names` do not, such as a dealer that dealt ahead of time.
+
+        Raises: UnknownName if there is no such party.
+        """
+        for name in names:
+            if name not in self.parties:
+                from jali.core.errors import UnknownName
+                from jali.core.nearmiss import suggest
+
+                raise UnknownName(f"the federation has no party {name!r}{suggest(name, self.parties)}")
+        parties = {name: party for name, party in self.parties.items() if name not in names}
+        return msgspec.structs.replace(self, parties=parties)
+
     @property
     def helpers(self) -> tuple[str, ...]:
         """The parties that hold no data."""
