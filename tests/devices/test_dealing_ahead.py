@@ -170,12 +170,13 @@ def test_calls_at_the_same_time_use_executions_of_their_own(fed: jali.Federation
     mpc.deal_ahead(model, count=6)(*SPECS, rate=0.5)
     x, y = fed.plain("alice")(ramp)(1.0), fed.plain("bob")(ramp)(-0.5)
     chosen = fed.plain("bob")(lambda: np.arange(N) % 2 == 0)()
+    assert mpc.executions_left(model)(*SPECS, rate=0.5) == {"alice": 6, "bob": 6}
     results = [mpc(model)(x, y, chosen, rate=0.5) for _ in range(6)]
     for result in results:
         check(jali.reveal(result, to="all"))
-    for party in TWO:
-        with Store(file_of(store, party), party) as kept:
-            assert kept.left == 0
+    assert mpc.executions_left(model)(*SPECS, rate=0.5) == {"alice": 0, "bob": 0}
+    with pytest.raises(DealingMissing):
+        mpc.executions_left(model)(*SPECS, rate=0.75)
 
 
 # -- one use --------------------------------------------------------------------------------------------------------

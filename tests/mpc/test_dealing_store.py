@@ -275,6 +275,44 @@ def test_a_missing_store_says_what_there_is(path: Path, tmp_path: Path) -> None:
         Store(store_path(tmp_path, "alice", MANIFEST), "alice")
 
 
+@pytest.mark.parametrize("party", ["client[0]", "a", "a-b"])
+def test_every_name_of_a_party_is_a_name_of_a_file(tmp_path: Path, party: str) -> None:
+    for name in ("client[0]", "a", "a-b"):
+        place = store_path(tmp_path, name, MANIFEST)
+        with StoreWriter(place, msgspec.structs.replace(HEADER, party=name, count=1)) as writer:
+            writer.add(0, seed(0), iter(messages(0)))
+            writer.commit()
+    with Store(store_path(tmp_path, party, MANIFEST), party) as store:
+        assert received(store, 0) == messages(0)
+    with pytest.raises(DealingMissing, match="found 1 for other programs"):
+        Store(store_path(tmp_path, party, bytes(32)), party)
+
+
+def test_a_disk_that_does_not_write_gives_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import os
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with Store(path, "alice") as store:
+        for call in ("pwrite", "fsync"):
+            monkeypatch.setattr(os, call, full)
+            with pytest.raises(DealingBroken, match="could not be marked as used: No space left on device"):
+                store.take(0)
+            monkeypatch.undo()
+        with pytest.raises(DealingSpent):
+            store.take(0)
+        monkeypatch.setattr(os, "pread", full)
+        with pytest.raises(DealingBroken, match="cannot be read: No space left on device"):
+            store.take(0)
+    monkeypatch.undo()
+    with StoreWriter(path, HEADER) as writer:
+        monkeypatch.setattr(os, "pwrite", full)
+        with pytest.raises(WriteFailed, match="No space left on device"):
+            writer.add(0, seed(0), iter(messages(0)))
+    assert not list(path.parent.glob("*.part"))
+
+
 # -- writing ----------------------------------------------------------------------------------------------------------
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jali.core.errors import DeviceInvalid, ProgramMismatch
@@ -18,7 +19,6 @@ from jali.mpc.registry import PROTOCOLS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
-    from pathlib import Path
 
     from jali.core import config
     from jali.devices.program import Program
@@ -166,22 +166,46 @@ class MpcDevice:
 
         return call
 
-    def _deal_ahead(
-        self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], *, count: int
-    ) -> Manifest:
+    def executions_left(self, function: Callable[..., Any]) -> Callable[..., dict[str, int]]:
+        """How many calls the stores of the parties that run here still serve; give shapes as to `deal_ahead`.
+
+        Raises: DealingMissing if nothing was dealt for this function and these shapes; DealingBroken, DealingCopied.
+        """
+
+        def call(*args: Any, **kwargs: Any) -> dict[str, int]:
+            from jali.mpc.dealing_store import Store, store_path
+
+            manifest = self._planned(function, args, kwargs)[1].digest()
+            left = {}
+            for party in self.layout.evaluators:
+                if party in self.program.runtimes:
+                    with Store(store_path(Path(self.layout.store), party, manifest), party) as store:
+                        left[party] = store.left
+            return left
+
+        return call
+
+    def _planned(
+        self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[Compiled, Manifest]:
+        """The program for these shapes and what it is dealt. Raises: DeviceInvalid if that is not dealt before."""
         from jali.mpc.dealing import manifest_of
         from jali.mpc.engine import compile_function
 
-        program, layout = self.program, self.layout
-        if layout.absent is None:
+        if self.layout.absent is None:
             raise DeviceInvalid(f'{self.name} deals while it computes: say dealing = "ahead" and store = "FOLDER"')
-        if not layout.roles[layout.absent]:
+        compiled = compile_function(function, types_of_specs(args), keywords=types_of_specs(kwargs))
+        return compiled, manifest_of(compiled, self.layout.protocol)
+
+    def _deal_ahead(
+        self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], *, count: int
+    ) -> Manifest:
+        program, layout = self.program, self.layout
+        compiled, manifest = self._planned(function, args, kwargs)
+        if "" in layout.roles:
             raise DeviceInvalid(f"{self.name} has no dealer in this federation, so nothing can be dealt now; add one")
         if count < 1:
             raise DeviceInvalid(f"expected a count of executions of at least 1, found {count}")
-        specs, keywords = types_of_specs(args), types_of_specs(kwargs)
-        compiled = compile_function(function, specs, keywords=keywords)
-        manifest = manifest_of(compiled, layout.protocol)
         node = program.append(
             "mpc.deal",
             device=self.name,

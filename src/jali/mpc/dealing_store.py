@@ -101,15 +101,13 @@ class StoreWriter:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._key = _party_key(path.parent, header.party, create=True)
             self._file = os.open(self._temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-            header = msgspec.structs.replace(header, inode=os.fstat(self._file).st_ino)
-            self._salt = token_bytes(SALT_BYTES)
-            plain = msgspec.msgpack.encode(header)
-            prelude = _PRELUDE.pack(MAGIC, self._salt, len(plain) + OVERHEAD_BYTES)
-            sealed = Sealer(_subkey(self._key, self._salt, "header")).seal(plain, prelude)
-            self._slots = _aligned(len(prelude) + len(sealed))
-            self._end = self._slots + header.count * _STRIDE
-            self._put(prelude + sealed, 0)
-            os.ftruncate(self._file, self._end)
+        self._salt = token_bytes(SALT_BYTES)
+        header = msgspec.structs.replace(header, inode=os.fstat(self._file).st_ino)
+        plain = msgspec.msgpack.encode(header)
+        prelude = _PRELUDE.pack(MAGIC, self._salt, len(plain) + OVERHEAD_BYTES)
+        self._head = prelude + Sealer(_subkey(self._key, self._salt, "header")).seal(plain, prelude)
+        self._slots = _aligned(len(self._head))
+        self._end = self._slots + header.count * _STRIDE
 
     def add(self, execution: int, seed: bytes, messages: Iterator[Buffer]) -> None:
         """Write one execution: its messages, and then the slot that makes them usable. Raises: WriteFailed."""
@@ -129,6 +127,8 @@ class StoreWriter:
     def commit(self) -> None:
         """Have all on the disk under its name, in place of an older store. Raises: WriteFailed."""
         with self._writing():
+            self._put(self._head, 0)
+            os.ftruncate(self._file, self._end)
             os.fsync(self._file)
             self._temporary.replace(self._path)
             _sync_folder(self._path.parent)
@@ -235,9 +235,14 @@ class Store:
             )
         opener = Opener(_subkey(self._key, self._salt, "slot", execution))
         slot = _Slot(*_SLOT.unpack(self._opened(opener, sealed, what=f"the slot of execution {execution}")))
-        if os.pwrite(self._file, _USED, offset) != _SLOT_SIZE:
-            raise DealingBroken(f"{str(self.path)!r} could not be marked as used; nothing of it is used")
-        os.fsync(self._file)
+        try:
+            os.pwrite(self._file, _USED, offset)
+            os.fsync(self._file)
+        except OSError as error:
+            raise DealingBroken(
+                f"execution {execution} in {str(self.path)!r} could not be marked as used: {error.strerror or error}; "
+                "so it is not used"
+            ) from None
         return Dealing(self, slot)
 
     def _used(self) -> list[bool]:
@@ -284,7 +289,10 @@ class Store:
 
     def _read(self, offset: int, size: int) -> bytes:
         end = os.fstat(self._file).st_size
-        data = b"" if offset + size > end else os.pread(self._file, size, offset)
+        try:
+            data = b"" if offset + size > end else os.pread(self._file, size, offset)
+        except OSError as error:
+            raise DealingBroken(f"{str(self.path)!r} cannot be read: {error.strerror or error}") from None
         if len(data) != size:
             raise DealingBroken(
                 f"{str(self.path)!r} is cut off: expected {offset + size} bytes or more, found {end}; "
@@ -343,7 +351,7 @@ class Dealing:
 
 def _missing(path: Path) -> DealingMissing:
     party = path.name.rpartition("-")[0]
-    others = len(list(path.parent.glob(f"{party}-*.dealt")))
+    others = sum(other.name.rpartition("-")[0] == party for other in path.parent.glob("*.dealt"))
     found = f"{others} for other programs, shapes or versions of jali" if others else "nothing"
     return DealingMissing(
         f"nothing was dealt to {party!r} for this program and these shapes: expected {path.name} in "
