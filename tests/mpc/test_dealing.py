@@ -21,6 +21,7 @@ from jali.mpc.registry import PROTOCOLS
 from jali.mpc.rounds import drive, lockstep, parallel
 from tests.mpc.operations import OPERATIONS, on_inputs
 from tests.mpc.roles import DEALT, make_sides, run_threads
+from tests.protocol.uniformity import contrasts, differing, noting, suspicious
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -134,6 +135,48 @@ def test_a_program_apart_runs_on_what_was_dealt_before_anybody_had_data(protocol
     np.testing.assert_allclose(best, np.where(chosen, np.maximum(x, y), x * y), atol=1e-4)
     np.testing.assert_array_equal(both, chosen & (x < y))
     np.testing.assert_allclose(total, x + 1, atol=1e-4)
+
+
+def test_what_evaluators_see_of_a_program_apart_is_uniform() -> None:
+    """Their inputs, opened under masks of the execution's own, tell nothing; whatever the secrets are."""
+
+    def chosen(x: Any, y: Any, z: Any) -> Any:
+        import jax.numpy as jnp
+
+        return jnp.where(x < y, x * y, z * 1.0)
+
+    types = (type_of(np.zeros(N)), type_of(np.zeros(N)), type_of(np.zeros(N, np.bool_)))
+    program = compile_function(chosen, types)
+
+    def view(words: Any, seed: int) -> dict[int, list[Any]]:
+        sides, streams = make_sides("m2k", seed=seed)
+        deal(program, sides[2])
+        seen: dict[int, list[Any]] = {0: [], 1: []}
+        corrections: Any = streams[1][2]
+        corrections.receive = noting(corrections.receive, seen[1])
+
+        def operation(side: Any) -> Part:
+            shares = yield from parallel(
+                *(side.scatter(words[k] if side.role == k % 2 else None, k % 2, (N,), bits=k == 2) for k in range(3))
+            )
+            yield from run_apart(program, side, shares)
+
+        def observe(rounds: Any) -> None:
+            for sender in sorted(rounds):
+                for receiver, arrays in rounds[sender].send.items():
+                    seen[receiver].extend(array.reshape(-1).copy() for array in arrays)
+
+        lockstep({role: operation(sides[role]) for role in (0, 1)}, observe=observe)
+        return seen
+
+    zeros = [np.zeros(N, np.uint64), np.zeros(N, np.uint64), np.zeros(N // 64, np.uint64)]
+    others = [np.arange(N, dtype=np.uint64), np.full(N, 2**40, np.uint64), ~np.zeros(N // 64, np.uint64)]
+    first, second = ([view(words, seed + 1000 * k) for seed in range(24)] for k, words in enumerate((zeros, others)))
+    for role in (0, 1):
+        one, two = (list(contrasts([run[role] for run in runs])) for runs in (first, second))
+        assert len(one) > 10
+        assert suspicious(one) == suspicious(two) == []
+        assert differing([(what, a, b) for (what, a), (_, b) in zip(one, two, strict=True)]) == []
 
 
 def test_scattering_costs_evaluators_nothing() -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -122,6 +123,41 @@ def test_what_the_dealers_data_costs() -> None:
         sent = {role: sum(stream.counters.bytes_sent for stream in own_.values()) for role, own_ in streams.items()}
         sent[DEALER] -= expected.offline_bytes
         assert list(sent.values()) == list(expected.bytes_sent.values())
+
+
+PAGE = Path(__file__).resolve().parents[2] / "docs/explanation/protocols/m3k.md"
+COSTS = {
+    "input of the dealer": ((0, 0, 16), 0),
+    "reveal of a masked number to the dealer": ((8, 0, 0), 1),
+    "reveal of an additive number to the dealer": ((8, 8, 0), 2),
+}
+
+
+@pytest.mark.parametrize("row", COSTS)
+def test_the_page_has_these_costs(row: str) -> None:
+    """Bytes for one element: evaluators 0 and 1, the dealer."""
+
+    def shared(side: Any) -> Part:
+        return (yield from own(side, X, DEALER))
+
+    def prepared(side: Any) -> Part:
+        x = yield from shared(side)
+        return x if COSTS[row][1] < 2 else (yield from side.mul(x, x))
+
+    def revealed(side: Any) -> Part:
+        return (yield from side.reveal((yield from prepared(side)), [DEALER]))
+
+    sent, kind = COSTS[row]
+    whole, before = estimate("m3k", revealed if kind else shared), estimate("m3k", prepared)
+    found = [
+        (whole.bytes_sent[role] - bool(kind) * before.bytes_sent[role]) // N
+        for role in ("evaluator0", "evaluator1", "dealer")
+    ]
+    assert tuple(found) == sent
+    lines = [line.strip("| ").split(" | ") for line in PAGE.read_text("utf-8").splitlines()]
+    [cells] = [line for line in lines if line[0] == row]
+    expected = ["1", *{0: ("0", "8 to each evaluator"), 1: ("evaluator 0: 8", "0"), 2: ("8", "0")}[kind]]
+    assert cells[1:] == expected
 
 
 # -- who sees what --------------------------------------------------------------------------------------------------

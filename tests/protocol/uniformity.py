@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     Words = NDArray[np.uint64]
     View = list[Words]
 
-__all__ = ["ALPHA", "contrasts", "differing", "suspicious", "views_of"]
+__all__ = ["ALPHA", "contrasts", "differing", "noting", "suspicious", "views_of"]
 
 ALPHA = 1e-6
 
@@ -43,11 +43,11 @@ def views_of(
     if protocol in DEALT:
         running[2] = dealing_at_once(running[2], sides[2])
         corrections: Any = streams[1][2]
-        corrections.receive = _noting(corrections.receive, views[1])
+        corrections.receive = noting(corrections.receive, views[1])
     return views, lockstep(running, observe=observe)
 
 
-def _noting(receive: Callable[[], memoryview], view: View) -> Callable[[], memoryview]:
+def noting(receive: Callable[[], memoryview], view: View) -> Callable[[], memoryview]:
     """The same, with every message kept."""
 
     def receive_and_keep() -> memoryview:
