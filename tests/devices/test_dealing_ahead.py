@@ -338,6 +338,21 @@ def test_what_cannot_be_dealt_ahead_says_so(fed: jali.Federation, store: Path) -
         device(lonely, store).deal_ahead(model)(*SPECS, rate=0.5)
 
 
+def test_a_dealer_that_does_not_come_is_missed_where_it_must_deal(store: Path) -> None:
+    """With a federation file that names it, in a run without it."""
+    text = {"name": "both", "kind": "mpc", "parties": TWO, "protocol": "m2k", "dealer": "dealer"}
+    streaming = msgspec.convert(text, config.Device)
+    ahead = msgspec.structs.replace(streaming, dealing="ahead", store=str(store))
+    settings = msgspec.structs.replace(with_helper(THREE), devices={"streaming": streaming, "ahead": ahead})
+    lonely = jali.Federation(settings.without(["dealer"]))
+    with pytest.raises(
+        DeviceInvalid, match=r"'dealer' deals for alice and bob and does not come to this run: run with"
+    ):
+        lonely.device("streaming")
+    with pytest.raises(DeviceInvalid, match="has no dealer in this federation"):
+        lonely.device("ahead").deal_ahead(model)(*SPECS, rate=0.5)
+
+
 def test_the_federation_file_chooses(tmp_path: Path) -> None:
     text = """
     name = "local"

@@ -194,6 +194,8 @@ def test_secret_does_not_move_between_devices(fed: jali.Federation) -> None:
         (("alice", "bob"), {"dealer": "alice"}, "insecure_dealer = 'alice'"),
         (("alice", "bob", "carol"), {"protocol": "m2k"}, "between 2"),
         (("alice", "alice"), {}, "different parties"),
+        (("alice", "bob", "carol"), {"protocol": "m3k", "dealer": "dealer"}, "'carol', its last party, deals"),
+        (("alice", "bob", "carol"), {"dealer": "dealer"}, "'rep3' takes no other party as dealer: it has no dealer"),
         (("alice", "bob", "carol", "dealer"), {}, "no protocol for 4"),
     ],
 )

@@ -87,6 +87,9 @@ class MpcDevice:
         roles = parties
         if len(kind.roles) > len(kind.owners):
             roles = (*parties, cls._dealer(program, parties, dealer, insecure_dealer, ahead=ahead))
+        elif dealer or insecure_dealer:
+            who = f"{parties[kind.dealer]!r}, its last party, deals" if kind.dealer else "it has no dealer"
+            raise DeviceInvalid(f"protocol {chosen!r} takes no other party as dealer: {who}; remove the dealer")
         label = name or f"mpc({', '.join(parties)})"
         computing = tuple(party for role, party in enumerate(parties) if not (ahead and role == kind.dealer))
         return cls(
@@ -135,6 +138,11 @@ class MpcDevice:
                 f"two-party MPC of {' and '.join(parties)} needs a dealer, and the federation has no helper party; add "
                 'one ([parties.dealer] with role = "helper"), add a third party (rep3), or accept the risk with '
                 f"insecure_dealer = {parties[0]!r}"
+            )
+        if dealer not in program.parties and not ahead:
+            raise DeviceInvalid(
+                f"{dealer!r} deals for {' and '.join(parties)} and does not come to this run: run with it, or say "
+                'dealing = "ahead" and use what it dealt before'
             )
         if dealer in parties:
             raise DeviceInvalid(
@@ -202,7 +210,7 @@ class MpcDevice:
     ) -> Manifest:
         program, layout = self.program, self.layout
         compiled, manifest = self._planned(function, args, kwargs)
-        if "" in layout.roles:
+        if not set(layout.roles) <= set(program.parties):
             raise DeviceInvalid(f"{self.name} has no dealer in this federation, so nothing can be dealt now; add one")
         if count < 1:
             raise DeviceInvalid(f"expected a count of executions of at least 1, found {count}")
