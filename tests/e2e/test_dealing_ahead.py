@@ -162,5 +162,5 @@ def test_all_used_is_an_error_with_its_own_exit_status(dealt: Path, without_deal
     ended = Parties(without_dealer, dict.fromkeys(EVALUATORS, job), directory=dealt).ended()
     for party in EVALUATORS:
         assert ended[party].status == 3, ended
-        assert "J1093 all 4 executions of 'total'" in ended[party].output
+        assert "J1103 all 4 executions of 'total'" in ended[party].output
         assert "run deal_ahead again" in ended[party].output

@@ -199,28 +199,28 @@ class PartyNameInvalid(InputError):
 class DealingMissing(InputError):
     """Nothing was dealt ahead of time for this program and these shapes."""
 
-    code = "J1090"
+    code = "J1100"
 
 
 class DealingBroken(InputError):
     """A store of dealt material was changed or cut off, or its key is another."""
 
-    code = "J1091"
+    code = "J1101"
 
 
 class DealingCopied(InputError):
     """A store of dealt material is a copy, so that what it holds may have been used elsewhere."""
 
-    code = "J1092"
+    code = "J1102"
 
 
 class DealingExhausted(InputError):
     """All executions that were dealt ahead of time are used."""
 
-    code = "J1093"
+    code = "J1103"
 
 
 class DealingMismatch(InputError):
     """A store of dealt material is for other parties, or the evaluators' stores were not dealt together."""
 
-    code = "J1094"
+    code = "J1104"
