@@ -150,6 +150,7 @@ TWO = '[devices.x]\nkind = "mpc"\nparties = ["a", "b"]\n'
         (PARTIES + "[devices.x]\nkind = 'mpc'\nparties = ['a']", errors.ConfigInvalid, "has 1 parties; expected 2"),
         (PARTIES + TWO + "protocol = 'rep3'", errors.ConfigInvalid, "runs rep3 with 3 parties, found 2"),
         (PARTIES + TWO + "protocol = 'aby3'", errors.ConfigInvalid, "runs aby3 with 3 parties, found 2"),
+        (PARTIES + TWO + "protocol = 'm3k'", errors.ConfigInvalid, "runs m3k with 3 parties, found 2"),
         (PARTIES + TWO + "protocol = 'm2'", errors.UnknownName, "did you mean 'm2k'"),
         (PARTIES + TWO, errors.DealerMissing, 'role = "helper".*rep3.*insecure_dealer = "a"'),
         (PARTIES + TWO + "dealer = 'c'", errors.DealerMissing, "holds data"),
@@ -163,6 +164,25 @@ TWO = '[devices.x]\nkind = "mpc"\nparties = ["a", "b"]\n'
             PARTIES + "[devices.x]\nkind = 'mpc'\nparties = ['a', 'b', 'c']\ndealer = 'a'",
             errors.ConfigInvalid,
             "no dealer: remove",
+        ),
+        (PARTIES + "[devices.x]\nkind = 'plain'\nparty = 'a'\ndealing = 'ahead'", errors.ConfigInvalid, "no meaning"),
+        (PARTIES + TWO + "dealing = 'soon'", errors.ConfigInvalid, "invalid enum value 'soon'"),
+        (PARTIES + TWO + "dealing = 'ahead'", errors.ConfigInvalid, 'store = "FOLDER" go together'),
+        (PARTIES + TWO + "store = 'stores'", errors.ConfigInvalid, "go together"),
+        (
+            PARTIES + TWO + "dealing = 'ahead'\nstore = 's'\ninsecure_dealer = 'a'",
+            errors.ConfigInvalid,
+            "insecure_dealer is there whenever",
+        ),
+        (
+            PARTIES + "[devices.x]\nkind = 'mpc'\nparties = ['a', 'b', 'c']\ndealing = 'prefetch'",
+            errors.ConfigInvalid,
+            "runs rep3, which has no dealer: remove dealing",
+        ),
+        (
+            PARTIES + "[devices.x]\nkind = 'mpc'\nparties = ['a', 'b', 'c']\nprotocol = 'm3k'\ndealer = 'a'",
+            errors.ConfigInvalid,
+            "runs m3k, whose third party deals",
         ),
     ],
 )

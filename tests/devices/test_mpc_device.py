@@ -11,6 +11,7 @@ import pytest
 
 import jali
 from jali.core.errors import DeviceInvalid, JaliError, ProgramMismatch, WouldDisclose
+from jali.devices.report import Report
 from jali.mpc import engine
 
 if TYPE_CHECKING:
@@ -27,11 +28,11 @@ def fed() -> Iterator[jali.Federation]:
     federation.abandon(JaliError("the test is over"))
 
 
-PROTOCOLS = ("m2k", "rep3", "aby3", "m2k with a dealing party")
+PROTOCOLS = ("m2k", "m3k", "rep3", "aby3", "m2k with a dealing party")
 
 
 def device(fed: jali.Federation, protocol: str) -> MpcDevice:
-    if protocol in ("rep3", "aby3"):
+    if protocol in ("m3k", "rep3", "aby3"):
         return fed.mpc("alice", "bob", "carol", protocol=None if protocol == "rep3" else protocol)
     return fed.mpc("alice", "bob", insecure_dealer="bob" if "dealing" in protocol else None)
 
@@ -69,9 +70,9 @@ def assert_as_planned(rows: tuple[Row, ...]) -> None:
         assert row.rounds == row.predicted.rounds, row.text
 
 
-@pytest.mark.parametrize("protocol", ["m2k", "rep3"])
+@pytest.mark.parametrize("protocol", ["m2k", "m3k", "rep3"])
 def test_owner_outside_the_device_shares_as_a_guest(fed: jali.Federation, protocol: str) -> None:
-    mpc = fed.mpc("bob", "carol") if protocol == "m2k" else fed.mpc("bob", "carol", "dealer")
+    mpc = fed.mpc("bob", "carol") if protocol == "m2k" else fed.mpc("bob", "carol", "dealer", protocol=protocol)
     x = fed.plain("alice")(ramp)(5)
     np.testing.assert_allclose(jali.reveal(mpc(lambda v: v + v)(x), to="alice"), 2 * ramp(5), atol=1e-4)
     assert_as_planned(fed.report().rows)
@@ -127,6 +128,31 @@ def test_others_data_is_not_shared_with_a_device_in_the_clear(fed: jali.Federati
         fed.mpc("bob")(lambda v: v)(fed.plain("alice")(ramp)(4))
 
 
+@pytest.mark.parametrize("protocol", ["m3k", "rep3", "aby3"])
+def test_three_parties_own_data_and_get_results(fed: jali.Federation, protocol: str) -> None:
+    """With m3k, the third party deals too: it owns numbers and bits, and learns both."""
+
+    def winner(x: Any, y: Any, z: Any, counted: Any) -> dict[str, Any]:
+        import jax.numpy as jnp
+
+        return {"most": jnp.maximum(jnp.maximum(x, y), z), "product": x * y * z, "some": counted & (x < z)}
+
+    mpc = device(fed, protocol)
+    own = {party: fed.plain(party)(lambda k: ramp(70) * k)(k) for k, party in enumerate(("alice", "bob", "carol"), 1)}
+    counted = fed.plain("carol")(lambda: np.arange(70) % 2 == 0)()
+    result = mpc(winner)(*own.values(), counted)
+    a, b, c = (ramp(70) * k for k in (1, 2, 3))
+    for party in (*own, "all"):
+        found = jali.reveal(result, to=party)
+        np.testing.assert_allclose(found["most"], np.maximum(np.maximum(a, b), c), atol=1e-4)
+        np.testing.assert_allclose(found["product"], a * b * c, rtol=1e-3, atol=1e-2)
+        np.testing.assert_array_equal(found["some"], (np.arange(70) % 2 == 0) & (a < c))
+    assert_as_planned(fed.report().rows)
+    if protocol == "m3k":
+        [line] = fed.report().trust
+        assert line.startswith("m3k of alice (evaluator0), bob (evaluator1), carol (dealer): semi-honest, 1 of 3")
+
+
 @pytest.mark.parametrize("to", ["all", ["carol", "dealer"], ["carol", "alice"], ["bob", "dealer", "carol"]])
 def test_a_reveal_to_many_inside_and_outside_the_device_takes_one_round(fed: jali.Federation, to: Any) -> None:
     x, y = fed.plain("alice")(ramp)(5), fed.plain("bob")(ramp)(5)
@@ -150,6 +176,41 @@ def test_plan_of_pinned_shapes_equals_the_run(fed: jali.Federation) -> None:
     assert_as_planned(ran.rows)
     assert "nothing has run" in str(plan)
     assert "dealer" in "".join(plan.trust)
+
+
+@pytest.mark.parametrize("protocol", ["m2k", "m3k", "rep3"])
+def test_the_dealers_cost_stands_beside_the_online_cost(fed: jali.Federation, protocol: str) -> None:
+    mpc = device(fed, protocol)
+    x, y = fed.plain("alice")(ramp)(70), fed.plain("bob")(ramp)(70)
+    jali.reveal(mpc(lambda a, b: (a * b, a < b))(x, y), to="alice")
+    report = fed.report()
+    [called] = [row for row in report.rows if "lambda" in row.text and row.predicted and "reveal" not in row.text]
+    assert called.predicted is not None
+    if protocol == "rep3":
+        assert (called.dealt_bytes, called.dealing_s, report.dealt) == (None, None, {})
+        assert "dealer sends" not in str(report)
+        return
+    assert called.dealt_bytes == called.predicted.offline_bytes == sum(report.dealt.values()) > 0
+    assert called.dealing_s is not None
+    assert 0 < called.dealing_s < 60
+    assert {"mul", "rescaled", "sign"} <= set(report.dealt)
+    assert f"mul: {report.dealt['mul']:,} bytes" in str(report)
+    header = next(line for line in str(report).splitlines() if line.startswith("#"))
+    assert "dealt bytes  planned dealt  dealing s" in header
+    assert Report.from_json(report.to_json()) == report
+
+
+def test_every_party_learns_what_the_dealing_cost(fed: jali.Federation) -> None:
+    """Also one that hosts no dealer: each keeps a record of its own."""
+    x = fed.plain("alice")(ramp)(70)
+    jali.reveal(fed.mpc("alice", "bob")(lambda a: a * a)(x), to="alice")
+    fed.report()
+    records = {party: runtime.records for party, runtime in fed.program.runtimes.items()}
+    [index] = [i for i, record in records["alice"].items() if record.dealt_bytes]
+    found = {
+        (records[party][index].dealt_bytes, records[party][index].dealing_s) for party in ("alice", "bob", "dealer")
+    }
+    assert found == {(70 * 24, records["dealer"][index].dealing_s)}
 
 
 def test_a_value_is_shared_once_however_often_it_is_used(fed: jali.Federation) -> None:
@@ -181,6 +242,8 @@ def test_secret_is_not_shown_to_a_plain_device(fed: jali.Federation) -> None:
         (("alice", "bob"), {"dealer": "alice"}, "insecure_dealer = 'alice'"),
         (("alice", "bob", "carol"), {"protocol": "m2k"}, "between 2"),
         (("alice", "alice"), {}, "different parties"),
+        (("alice", "bob", "carol"), {"protocol": "m3k", "dealer": "dealer"}, "'carol', its last party, deals"),
+        (("alice", "bob", "carol"), {"dealer": "dealer"}, "'rep3' takes no other party as dealer: it has no dealer"),
         (("alice", "bob", "carol", "dealer"), {}, "no protocol for 4"),
     ],
 )

@@ -12,7 +12,7 @@ from jali.ml import LogisticRegression, RocCounts, curve, in_float64, roc_counts
 
 MODEL = LogisticRegression(epochs=2, batch_size=32, learning_rate=0.2)
 THRESHOLDS = threshold_grid(19)
-PARTIES = {"m2k": ("a", "b"), "rep3": ("a", "b", "c")}
+PARTIES = {"m2k": ("a", "b"), "m3k": ("a", "b", "c"), "rep3": ("a", "b", "c")}
 
 
 def left(count: int) -> np.ndarray:
@@ -30,7 +30,7 @@ def labels(count: int) -> np.ndarray:
 @pytest.mark.parametrize("protocol", PARTIES)
 def test_joint_training_and_evaluation(protocol: str) -> None:
     with jali.simulate(*PARTIES[protocol]) as fed:
-        a, b, mpc = fed.plain("a"), fed.plain("b"), fed.mpc(*PARTIES[protocol])
+        a, b, mpc = fed.plain("a"), fed.plain("b"), fed.mpc(*PARTIES[protocol], protocol=protocol)
         x = (a(left)(100), b(right)(100))
         y = a(labels)(100)
         weights = mpc(MODEL.fit)(x, y)

@@ -19,9 +19,12 @@ if TYPE_CHECKING:
 
     Operation = Callable[[Any], Generator[Round, Any, Any]]
 
-__all__ = ["SECURE", "make_sides", "run_lockstep", "run_threads"]
+__all__ = ["DEALT", "SECURE", "dealing_at_once", "make_sides", "run_lockstep", "run_threads"]
 
-SECURE = ("m2k", "rep3", "aby3")
+DEALT = ("m2k", "m3k")
+"""Those with a dealer: it waits for nobody, except for what is revealed to it."""
+
+SECURE = (*DEALT, "rep3", "aby3")
 
 
 def make_sides(
@@ -49,21 +52,24 @@ def run_lockstep(
     observe: Callable[[Mapping[int, Round]], None] | None = None,
     generator: Callable[[bytes], Any] = Prg,
 ) -> dict[int, Any]:
-    """The results by role, with every round shown to `observe`; the dealer runs first, since it waits for nobody."""
+    """The results by role, with every round shown to `observe`; the dealer is always first."""
     sides, _ = make_sides(protocol, seed=seed, guest=guest is not None, generator=generator)
     outside = len(sides) - 1 if guest is not None else len(sides)
-    results: dict[int, Any] = {}
-    if protocol == "m2k":
-        results = lockstep({2: operation(sides[2])})
-        sides[2].finish()
-    running = {role: operation(side) for role, side in sides.items() if role < outside and role not in results}
+    running = {role: operation(sides[role]) for role in sorted(range(outside), key=(2, 0, 1).index)}
+    if protocol in DEALT:
+        running[2] = dealing_at_once(running[2], sides[2])
     if guest is not None:
         running[outside] = guest(sides[outside])
-    results |= lockstep(running, observe=observe)
-    for role, side in sides.items():
-        if role != 2 or protocol != "m2k":
-            side.finish()
+    results: dict[int, Any] = lockstep(running, observe=observe)
+    for role in sorted(sides, key=(2, 0, 1, 3).index):
+        sides[role].finish()
     return results
+
+
+def dealing_at_once(operation: Generator[Round, Any, Any], side: Any) -> Generator[Round, Any, Any]:
+    """A dealer's part that holds no correction back, so that evaluators in the same thread never wait for one."""
+    with side._side.hurry():
+        return (yield from operation)
 
 
 def run_threads(

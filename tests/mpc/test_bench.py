@@ -21,7 +21,7 @@ DECLARED: dict[str, dict[str, tuple[float, float, int]]] = {
 def test_rows_of_every_case(case: str) -> None:
     size = SIZES.get(case, 640)
     found = {str(row["protocol"]): row for row in rows(cases=[case], repeats=1, scale=size / CASES[case].size)}
-    assert set(found) == {"m2k", "rep3", "aby3"}
+    assert set(found) == {"m2k", "m3k", "rep3", "aby3"}
     for row in found.values():
         assert row["suite"] == "mpc"
         assert row["parties"] == 3

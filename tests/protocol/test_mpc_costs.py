@@ -14,7 +14,7 @@ from jali.core.threat import Cost
 from jali.mpc.contract import Outline
 from jali.mpc.estimate import estimate
 from tests.mpc.operations import OPERATIONS, on_inputs
-from tests.mpc.roles import SECURE, run_lockstep, run_threads
+from tests.mpc.roles import DEALT, SECURE, run_lockstep, run_threads
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 N = 640  # ten words of bits
 PARTIES = ("party0", "party1", "party2")
-ROLES = {"m2k": ("evaluator0", "evaluator1", "dealer"), "rep3": PARTIES, "aby3": PARTIES}
+EVALUATORS_AND_DEALER = ("evaluator0", "evaluator1", "dealer")
+ROLES = {"m2k": EVALUATORS_AND_DEALER, "m3k": EVALUATORS_AND_DEALER, "rep3": PARTIES, "aby3": PARTIES}
 
 # Without the inputs: rounds, bytes that each role sends, bytes dealt.
 GOLDEN: dict[str, dict[str, tuple[int, tuple[int, int, int], int]]] = {
@@ -100,6 +101,8 @@ GOLDEN: dict[str, dict[str, tuple[int, tuple[int, int, int], int]]] = {
     },
 }
 
+GOLDEN["m3k"] = GOLDEN["m2k"]
+
 
 def inputs() -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
     words = np.random.default_rng(0).integers(-(2**28), 2**28, (2, N)).view(np.uint64)
@@ -116,7 +119,7 @@ def measured(protocol: str, name: str) -> Cost:
 
     run_lockstep(protocol, on_inputs(name, x, y, (N,)), observe=observe)
     _, streams = run_threads(protocol, on_inputs(name, x, y, (N,)))
-    dealt = streams[2][1].counters.bytes_sent if protocol == "m2k" else 0
+    dealt = streams[2][1].counters.bytes_sent if protocol in DEALT else 0
     sent = {role: sum(stream.counters.bytes_sent for stream in streams[role].values()) for role in range(3)}
     sent[2] -= dealt
     return Cost(
@@ -192,7 +195,7 @@ def test_what_the_guest_costs(protocol: str) -> None:
     names = [*ROLES[protocol], "guest"]
     sent = {names[role]: sum(stream.counters.bytes_sent for stream in own.values()) for role, own in streams.items()}
     assert predicted == Cost(rounds=2, bytes_sent=sent)
-    assert sent["guest"] == {"m2k": 8 * N, "rep3": 32 * N, "aby3": 32 * N}[protocol]
+    assert sent["guest"] == {"m2k": 8 * N, "m3k": 8 * N, "rep3": 32 * N, "aby3": 32 * N}[protocol]
     np.testing.assert_array_equal(results[3], x)
     assert [results[role] for role in range(3)] == [None] * 3
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from jali.crypto.prg import Prg
 from jali.mpc.rounds import lockstep
-from tests.mpc.roles import make_sides
+from tests.mpc.roles import DEALT, dealing_at_once, make_sides
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     Words = NDArray[np.uint64]
     View = list[Words]
 
-__all__ = ["ALPHA", "contrasts", "differing", "suspicious", "views_of"]
+__all__ = ["ALPHA", "contrasts", "differing", "noting", "suspicious", "views_of"]
 
 ALPHA = 1e-6
 
@@ -39,17 +39,23 @@ def views_of(
             for receiver, arrays in rounds[sender].send.items():
                 views[receiver].extend(array.reshape(-1).copy() for array in arrays)
 
-    results: dict[int, Any] = {}
-    if protocol == "m2k":
-        results = lockstep({2: operation(sides[2])})
-        sides[2].finish()
-        inbox = streams[1][2]._inbox
-        for message in [inbox.get() for _ in range(inbox.qsize())]:
-            inbox.put(message)
-            if message:
-                views[1].append(np.frombuffer(bytes(message), np.uint64))
-    results |= lockstep({role: operation(side) for role, side in sides.items() if role not in results}, observe=observe)
-    return views, results
+    running = {role: operation(sides[role]) for role in (2, 0, 1)}
+    if protocol in DEALT:
+        running[2] = dealing_at_once(running[2], sides[2])
+        corrections: Any = streams[1][2]
+        corrections.receive = noting(corrections.receive, views[1])
+    return views, lockstep(running, observe=observe)
+
+
+def noting(receive: Callable[[], memoryview], view: View) -> Callable[[], memoryview]:
+    """The same, with every message kept."""
+
+    def receive_and_keep() -> memoryview:
+        message = receive()
+        view.append(np.frombuffer(bytes(message), np.uint64))
+        return message
+
+    return receive_and_keep
 
 
 def contrasts(views: Sequence[View]) -> Iterator[tuple[str, Words]]:

@@ -14,7 +14,7 @@ import pytest
 from jali.core.errors import MaskReuseError, PeerLost, ProtocolAbort
 from jali.mpc.contract import Outline
 from jali.mpc.rounds import Round, drive, lockstep
-from tests.mpc.roles import SECURE, make_sides, run_lockstep
+from tests.mpc.roles import DEALT, SECURE, make_sides, run_lockstep
 from tests.protocol.uniformity import suspicious
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def run_against(protocol: str, victim: int, liar: int, *, at: int, by: Any) -> B
     sides, streams = make_sides(protocol)
     lying: dict[int, Any] = dict(streams[liar])
     lying[victim] = LyingStream(lying[victim], at=at, by=by)
-    if protocol == "m2k" and liar == 2:
+    if protocol in DEALT and liar == 2:
         sides[2]._side._corrections._stream = lying[1]
     errors: dict[int, BaseException] = {}
 
@@ -109,6 +109,7 @@ CHANGES = {
         ("m2k", 1, 0, 1),
         ("m2k", 0, 1, 2),
         ("m2k", 1, 2, 0),
+        ("m3k", 1, 2, 0),
         ("rep3", 1, 0, 0),
         ("rep3", 0, 2, 0),
         ("aby3", 1, 2, 1),
@@ -146,10 +147,10 @@ def test_a_lost_peer_ends_the_program_under_its_own_name(protocol: str) -> None:
 def test_a_generator_serves_one_instance(protocol: str) -> None:
     """Two instances with the same generators would repeat their masks."""
     sides, streams = make_sides(protocol)
-    if protocol == "m2k":
+    if protocol in DEALT:
         lockstep({2: program(sides[2])})
     prgs = sides[2]._prgs
-    if protocol != "m2k":
+    if protocol not in DEALT:
         lockstep({role: program(side) for role, side in sides.items()})
     again = type(sides[2])(2, prgs=prgs, streams=streams[2])
     with pytest.raises(MaskReuseError):

@@ -2,7 +2,8 @@
 """`jali run`: one program, in the three ways in which it can run.
 
 What `jali.connect()` finds is told through the environment: JALI_MODE ("party" or "simulate"), JALI_FEDERATION (the
-file) and JALI_PARTY. Options that jali does not know go to the program; after ``--`` everything does.
+file), JALI_PARTY and JALI_WITHOUT (who does not come). Options that jali does not know go to the program; after ``--``
+everything does.
 """
 
 from __future__ import annotations
@@ -34,6 +35,9 @@ EVERYBODY = "all"
 @click.option("--parties", metavar="A,B,...", help="One process a party on this machine ('all': all of the file).")
 @click.option("--simulate", is_flag=True, help="All parties in this process, over memory.")
 @click.option(
+    "--without", metavar="A,B,...", help="Parties that do not come, such as a dealer that dealt ahead of time."
+)
+@click.option(
     "--explain", is_flag=True, help="Run nothing: print what would happen, who would learn what, and the cost."
 )
 def command(
@@ -44,13 +48,16 @@ def command(
     party: str | None,
     parties: str | None,
     simulate: bool,
+    without: str | None,
     explain: bool,
 ) -> int:
     """Run PROGRAM with ARGUMENTS: as one party, as several processes, or simulated; or only --explain it.
 
     Without --as, --parties or --simulate the program runs by itself, as with python.
     """
-    names = [name.strip() for name in parties.split(",") if name.strip()] if parties is not None else None
+    names = _listed(parties) if parties is not None else None
+    if without is not None:
+        os.environ["JALI_WITHOUT"] = ",".join(_listed(without))
     if party is not None and (simulate or parties is not None):
         raise click.UsageError("choose one of --as, --parties and --simulate")
     if names == []:
@@ -114,6 +121,7 @@ def run_parties(
 
     with ExitStack() as stack:
         file, names = _prepared(stack, parties, federation)
+        names = [name for name in names if name not in _listed(os.environ.get("JALI_WITHOUT", ""))]
         start = (sys.executable, "-m", "jali", "run", str(program.absolute()), "--federation", str(file), "--as")
         processes = [
             Process(party=name, command=(*start, name, "--", *arguments), directory=(directories or {}).get(name))
@@ -209,6 +217,10 @@ def _saving_here(federation: Federation) -> Federation:
 
     directory, keys = (str(Path(path).absolute()) if path else "" for path in msgspec.structs.astuple(federation.saved))
     return msgspec.structs.replace(federation, saved=config.Saved(directory=directory, keys=keys))
+
+
+def _listed(names: str) -> list[str]:
+    return [name.strip() for name in names.split(",") if name.strip()]
 
 
 def _with_helper(parties: list[str]) -> list[str]:

@@ -50,7 +50,7 @@ __all__ = [
 ]
 
 DEVICE_KINDS = ("plain", "mpc")
-PROTOCOLS = ("m2k", "rep3", "aby3", "plain")
+PROTOCOLS = ("m2k", "m3k", "rep3", "aby3", "plain")
 
 Seconds = Annotated[float, Meta(gt=0)]
 
@@ -77,7 +77,7 @@ class Device(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     parties: Annotated[tuple[str, ...], Meta(description="the computing parties of an mpc device, in order")] = ()
     protocol: Annotated[
         str | None,
-        Meta(description='protocol of an mpc device: "m2k" (two parties), "rep3" or "aby3" (three) or "plain"'),
+        Meta(description='protocol of an mpc device: "m2k" (two parties), "rep3", "aby3" or "m3k" (three) or "plain"'),
     ] = None
     dealer: Annotated[
         str | None, Meta(description="helper party that deals randomness for m2k; the only helper when there is one")
@@ -85,6 +85,16 @@ class Device(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     insecure_dealer: Annotated[
         str | None, Meta(description="a data party as dealer: it could read every secret of the device")
     ] = None
+    dealing: Annotated[
+        Literal["stream", "prefetch", "ahead"] | None,
+        Meta(
+            description='when the dealer deals: "stream" (while a node runs, the default), "prefetch" (the same, and '
+            'the node starts when all is there) or "ahead" (before, into stores: the dealer need not be there)'
+        ),
+    ] = None
+    store: Annotated[
+        str, Meta(description='folder of what is dealt to this party with dealing = "ahead", beside the file')
+    ] = ""
 
 
 class Network(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -142,16 +152,30 @@ class Federation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     def digest(self) -> bytes:
         """32 bytes over what all parties must agree on; addresses, paths and deadlines may differ.
 
-        Covered: the federation's name; the parties' names and roles, in order; each device's kind, parties, protocol
-        and dealer.
+        Covered: the federation's name; the parties' names and roles, in order; each device's kind, parties, protocol,
+        dealer and way of dealing.
         """
         agreed = [
             "jali.federation.v1",
             self.name,
             [[party.name, party.role] for party in self.parties.values()],
-            [list(msgspec.structs.astuple(device)) for device in self.devices.values()],
+            [list(msgspec.structs.astuple(device))[:-1] for device in self.devices.values()],  # without the store
         ]
         return sha256(msgspec.msgpack.encode(agreed)).digest()
+
+    def without(self, names: Sequence[str]) -> Federation:
+        """The federation of those who come to a run when `names` do not, such as a dealer that dealt ahead of time.
+
+        Raises: UnknownName if there is no such party.
+        """
+        for name in names:
+            if name not in self.parties:
+                from jali.core.errors import UnknownName
+                from jali.core.nearmiss import suggest
+
+                raise UnknownName(f"the federation has no party {name!r}{suggest(name, self.parties)}")
+        parties = {name: party for name, party in self.parties.items() if name not in names}
+        return msgspec.structs.replace(self, parties=parties)
 
     @property
     def helpers(self) -> tuple[str, ...]:

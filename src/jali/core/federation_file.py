@@ -25,7 +25,7 @@ __all__ = ["load", "parse", "settable"]
 StructT = TypeVar("StructT", bound=msgspec.Struct)
 
 DERIVED = {Party: {"name"}, Device: {"name"}, Federation: {"path"}}
-EVALUATORS = {"m2k": 2, "rep3": 3, "aby3": 3}
+EVALUATORS = {"m2k": 2, "m3k": 3, "rep3": 3, "aby3": 3}
 DEFAULT_PROTOCOLS = {2: "m2k", 3: "rep3"}
 ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:/\[\]]+):(\d{1,5})", re.ASCII)
 
@@ -60,7 +60,9 @@ def parse(text: str, *, directory: Path, path: str = "") -> Federation:
         name=_convert({"name": raw.get("name", "local")}, Federation, "").name,
         authority=_resolved(_text_at(raw, "authority"), directory),
         parties=parties,
-        devices={name: _device(name, table, text, parties) for name, table in _tables(raw, "devices").items()},
+        devices={
+            name: _device(name, table, text, parties, directory) for name, table in _tables(raw, "devices").items()
+        },
         network=_section(raw, "network", Network, text),
         ledger=_resolved_folders(_section(raw, "ledger", Ledger, text), directory),
         saved=_resolved_folders(_section(raw, "saved", Saved, text), directory),
@@ -104,11 +106,15 @@ def _party(name: str, table: dict[str, Any], text: str, directory: Path) -> Part
     )
 
 
-def _device(name: str, table: dict[str, Any], text: str, parties: dict[str, Party]) -> Device:
+def _device(name: str, table: dict[str, Any], text: str, parties: dict[str, Party], directory: Path) -> Device:
     where = f"devices.{name}"
     _require_known(table, Device, where, text)
     device = _convert({**table, "name": name}, Device, where)
-    device = msgspec.structs.replace(device, parties=expand_names(device.parties, where=f"{where}.parties"))
+    device = msgspec.structs.replace(
+        device,
+        parties=expand_names(device.parties, where=f"{where}.parties"),
+        store=_resolved(device.store, directory),
+    )
     _require_choice(device.kind, f"{where}.kind", DEVICE_KINDS, "jali.devices")
     for party in (device.party, *device.parties, device.dealer, device.insecure_dealer):
         if party and party not in parties:
@@ -121,7 +127,8 @@ def _device(name: str, table: dict[str, Any], text: str, parties: dict[str, Part
 def _plain(device: Device, where: str) -> Device:
     if not device.party:
         raise ConfigInvalid(f'{where} is plain and belongs to nobody: add party = "NAME"')
-    surplus = [key for key in ("parties", "protocol", "dealer", "insecure_dealer") if getattr(device, key)]
+    of_mpc = ("parties", "protocol", "dealer", "insecure_dealer", "dealing", "store")
+    surplus = [key for key in of_mpc if getattr(device, key)]
     if surplus:
         raise ConfigInvalid(f'{where} is plain, so {surplus[0]!r} has no meaning: remove it, or choose kind = "mpc"')
     return device
@@ -138,9 +145,18 @@ def _mpc(device: Device, where: str, parties: dict[str, Party]) -> Device:
     if count != EVALUATORS.get(protocol, count):
         raise ConfigInvalid(f"{where} runs {protocol} with {EVALUATORS[protocol]} parties, found {count}")
     device = msgspec.structs.replace(device, protocol=protocol)
+    _require_store(device, where)
     if protocol == "m2k":
         return _with_dealer(device, where, parties)
     return _without_dealer(device, where) if protocol in PROTOCOLS else device
+
+
+def _require_store(device: Device, where: str) -> None:
+    """What is dealt ahead of time is kept somewhere, and by others than who dealt it."""
+    if (device.dealing == "ahead") != bool(device.store):
+        raise ConfigInvalid(f'{where}: dealing = "ahead" and store = "FOLDER" go together; found one of them')
+    if device.dealing == "ahead" and device.insecure_dealer:
+        raise ConfigInvalid(f"{where}: insecure_dealer is there whenever the device computes; remove dealing and store")
 
 
 def _with_dealer(device: Device, where: str, parties: dict[str, Party]) -> Device:
@@ -150,6 +166,8 @@ def _with_dealer(device: Device, where: str, parties: dict[str, Party]) -> Devic
         return device
     helpers = [party.name for party in parties.values() if party.role == "helper"]
     dealer = device.dealer or (helpers[0] if len(helpers) == 1 else None)
+    if dealer is None and not helpers and device.dealing == "ahead":
+        return device  # whoever dealt need not be in the federation any more
     if dealer is None and helpers:
         raise DealerMissing(f"{where} does not say which helper deals its randomness: add dealer = {helpers[0]!r}")
     if dealer is None:
@@ -167,8 +185,11 @@ def _with_dealer(device: Device, where: str, parties: dict[str, Party]) -> Devic
 
 
 def _without_dealer(device: Device, where: str) -> Device:
+    if device.protocol != "m3k" and device.dealing:
+        raise ConfigInvalid(f"{where} runs {device.protocol}, which has no dealer: remove dealing = {device.dealing!r}")
     if device.dealer or device.insecure_dealer:
-        raise ConfigInvalid(f"{where} runs {device.protocol}, which has no dealer: remove it")
+        why = "whose third party deals" if device.protocol == "m3k" else "which has no dealer"
+        raise ConfigInvalid(f"{where} runs {device.protocol}, {why}: remove it")
     return device
 
 

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import math
+
 import msgspec
 
-__all__ = ["Cost", "Leak", "Threat"]
+__all__ = ["Cost", "Dealt", "Leak", "Threat"]
 
 
 class Threat(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -42,3 +44,20 @@ class Cost(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     rounds: int
     bytes_sent: dict[str, int]
     offline_bytes: int = 0
+
+
+class Dealt(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Correlated words that a dealer sends: `count` arrays of a shape in words, for operations of one kind."""
+
+    kind: str
+    shape: tuple[int, ...]
+    count: int = 1
+
+    @property
+    def size_bytes(self) -> int:
+        """What all of them take on the wire."""
+        return 8 * self.count * math.prod(self.shape)
+
+    def __str__(self) -> str:
+        """For instance `12 mul[640]: 61,440 bytes`."""
+        return f"{self.count:,} {self.kind}[{','.join(map(str, self.shape))}]: {self.size_bytes:,} bytes"

@@ -19,6 +19,8 @@ from jali.graph.ledger import Ledger
 from jali.graph.runtime import Runtime
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from jali.devices.report import Report
     from jali.transport.session import Session
 
@@ -47,8 +49,10 @@ def simulate(*parties: str) -> Federation:
     return _simulation(with_helper(parties))
 
 
-def connect(path: str | Path | None = None, *, me: str | None = None) -> Federation:
+def connect(path: str | Path | None = None, *, me: str | None = None, without: Sequence[str] = ()) -> Federation:
     """Join a federation as one of its parties, or as `jali run` says.
+
+    `without` names parties that do not come, such as a dealer that dealt ahead of time (`jali run --without`).
 
     Without arguments, `jali run` decides: ``--as alice`` and ``--parties`` make this process one party over TLS,
     ``--simulate`` makes it all of them. Elsewhere name the federation file, and the party with `me`.
@@ -71,7 +75,8 @@ def connect(path: str | Path | None = None, *, me: str | None = None) -> Federat
             "`jali run PROGRAM.py --parties alice,bob` (or --simulate, or --as, with a federation file), or call "
             "jali.connect('federation.toml', me='PARTY')"
         )
-    settings = config.load(Path(os.environ.get("JALI_FEDERATION") or found))
+    absent = without or [name for name in os.environ.get("JALI_WITHOUT", "").split(",") if name]
+    settings = config.load(Path(os.environ.get("JALI_FEDERATION") or found)).without(absent)
     if party is None:
         return _simulation(settings)
     from jali.transport.connect import connect_tls

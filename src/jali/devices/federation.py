@@ -18,6 +18,7 @@ from jali.devices.program import Program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
     from typing import Self
 
     from jali.core import config
@@ -59,15 +60,29 @@ class Federation:
         protocol: str | None = None,
         dealer: str | None = None,
         insecure_dealer: str | None = None,
+        dealing: str | None = None,
+        store: str | Path = "",
     ) -> MpcDevice:
         """An MPC device of `parties`: two with a dealer (`m2k`) or three (`rep3`) unless `protocol` says otherwise.
 
         `dealer` defaults to the federation's helper party. A party of the device may deal only as
         `insecure_dealer`: it could then read every secret.
+
+        `dealing` says when the dealer deals: "stream" (while a node runs, the default), "prefetch" (the same, and the
+        node starts when all is there) or "ahead" (before, by `deal_ahead`, into the folder `store` of each party; the
+        dealer need not be there when the device computes).
         """
         for party in (*parties, *(p for p in (dealer, insecure_dealer) if p)):
             self.program.require_party(party)
-        return MpcDevice.make(self.program, parties, protocol=protocol, dealer=dealer, insecure_dealer=insecure_dealer)
+        return MpcDevice.make(
+            self.program,
+            parties,
+            protocol=protocol,
+            dealer=dealer,
+            insecure_dealer=insecure_dealer,
+            dealing=dealing,
+            store=store,
+        )
 
     def device(self, name: str) -> Device:
         """The device of that name in the federation file."""

@@ -15,12 +15,13 @@ from jali.crypto.hashing import digest
 from jali.devices.roles import RoleParts, each_role, guest_role
 from jali.graph.fingerprint import user_source
 from jali.graph.node import Visibility
+from jali.mpc.dealing import scatter_inputs
 from jali.mpc.engine import SecretArray, reveal_outputs, share_inputs, type_of
 from jali.mpc.ir import ValueType
 from jali.mpc.registry import PROTOCOLS
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -32,9 +33,14 @@ if TYPE_CHECKING:
     from jali.mpc.contract import MpcProtocol
     from jali.mpc.rounds import Round
 
-__all__ = ["RevealMove", "ShareMove", "announce", "hear", "share_node"]
+__all__ = ["RevealMove", "ShareMove", "announce", "hear", "share_node", "sharing"]
 
 OUTLINE = "~outline"
+
+
+def sharing(layout: Layout) -> Callable[..., Generator[Round, Any, list[SecretArray]]]:
+    """How inputs are shared: with the dealer's masks, or without the dealer where it dealt ahead of time."""
+    return share_inputs if layout.absent is None else scatter_inputs
 
 
 def share_node(program: Program, node: Node, device: MpcDevice) -> Node:
@@ -96,7 +102,7 @@ class ShareMove:
 
         def operation(protocol: MpcProtocol) -> Generator[Round, Any, list[SecretArray]]:
             mine = arrays if protocol.role == source else None
-            return share_inputs(protocol, mine, owner=source, types=types)
+            return sharing(layout)(protocol, mine, owner=source, types=types)
 
         if context.party == guest:
             guest_role(context, layout, operation)

@@ -5,11 +5,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from jali.core.tree import flatten
 from jali.core.types import Spec
-from jali.mpc.engine import type_of
+from jali.devices.specs import type_of_spec
 
 if TYPE_CHECKING:
     from jali.core.tree import Structure
@@ -25,4 +23,4 @@ def pinned_types(returns: Any) -> tuple[Structure, list[ValueType]] | None:
     leaves, structure = flatten(returns)
     if not all(isinstance(leaf, Spec) for leaf in leaves):
         return None
-    return structure, [type_of(np.broadcast_to(np.zeros((), leaf.dtype), leaf.shape)) for leaf in leaves]
+    return structure, [type_of_spec(leaf) for leaf in leaves]

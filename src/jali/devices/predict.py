@@ -9,14 +9,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from jali.core.threat import Cost
 from jali.core.tree import flatten, map_leaves, unflatten
+from jali.devices.moves import sharing
 from jali.devices.mpc import run_on_secrets
 from jali.devices.pinned import pinned_types
 from jali.devices.roles import RoleParts
 from jali.devices.secret_moves import groups_of, received
-from jali.mpc.engine import SecretArray, compile_function, reveal_outputs, share_inputs
-from jali.mpc.estimate import estimate
+from jali.mpc.engine import SecretArray, compile_function, reveal_outputs
+from jali.mpc.estimate import Priced, price
 from jali.mpc.parts import added, from_parts
 from jali.mpc.registry import PROTOCOLS
 
@@ -33,14 +36,14 @@ if TYPE_CHECKING:
 __all__ = ["predict", "trust"]
 
 
-def predict(nodes: Sequence[Node], outlines: Mapping[int, Any]) -> dict[int, Cost]:
-    """Exact rounds and bytes of the MPC nodes whose inputs' shapes are known.
+def predict(nodes: Sequence[Node], outlines: Mapping[int, Any]) -> dict[int, Priced]:
+    """Exact rounds and bytes, and what is dealt, of the MPC nodes whose inputs' shapes are known.
 
     Shapes are known where `device(f, returns=...)` pins them, and from `outlines` of a run: (structure, types) of
     what was shared or loaded, by node index.
     """
     values: dict[int, Any] = {}
-    costs: dict[int, Cost] = {}
+    costs: dict[int, Priced] = {}
     for node in nodes:
         handler = _HANDLERS.get(node.operation)
         inputs = [values.get(used.index) for used in node.inputs]
@@ -67,10 +70,11 @@ def trust(nodes: Sequence[Node]) -> tuple[str, ...]:
         if key in n.attributes
     )
     lines = []
-    for layout in layouts:
+    for layout in dict.fromkeys(msgspec.structs.replace(layout, store="") for layout in layouts):
         protocol = PROTOCOLS.get(layout.protocol)
         threat = protocol.threat
-        players = ", ".join(f"{party} ({name})" for name, party in zip(protocol.roles, layout.roles, strict=True))
+        named = [party or "somebody who dealt before" for party in layout.roles]
+        players = ", ".join(f"{party} ({name})" for name, party in zip(protocol.roles, named, strict=True))
         assumed = "; ".join(threat.assumptions)
         if layout.insecure:
             assumed = f"INSECURE: {layout.insecure} computes and deals, so it can read every secret of this device"
@@ -97,7 +101,7 @@ def _item(node: Node, inputs: list[Any]) -> tuple[Any, None]:
     return value, None
 
 
-def _share(node: Node, inputs: list[Any]) -> tuple[RoleParts, Cost]:
+def _share(node: Node, inputs: list[Any]) -> tuple[RoleParts, Priced]:
     layout: Layout = node.attributes["device"]
     types, structure = flatten(inputs[0])
     if len(layout.roles) == 1:
@@ -105,13 +109,13 @@ def _share(node: Node, inputs: list[Any]) -> tuple[RoleParts, Cost]:
     source = layout.input_role(node.attributes["owner"])
 
     def operation(side: MpcProtocol) -> Generator[Round, Any, list[SecretArray]]:
-        return share_inputs(side, None, owner=source, types=types)
+        return sharing(layout)(side, None, owner=source, types=types)
 
     parts, cost = _priced(layout, operation, guest=operation if source == len(layout.roles) else None)
     return RoleParts({role: unflatten(structure, secrets) for role, secrets in parts.items()}), cost
 
 
-def _move(node: Node, inputs: list[Any]) -> tuple[RoleParts, Cost]:
+def _move(node: Node, inputs: list[Any]) -> tuple[RoleParts, Priced]:
     source: Layout = node.attributes["source"]
     target: Layout = node.attributes["device"]
     secrets, structure = flatten(inputs[0][0])
@@ -125,8 +129,8 @@ def _move(node: Node, inputs: list[Any]) -> tuple[RoleParts, Cost]:
             return received(side, owners, types)
 
         guest = operation if len(target.roles) in owners else None
-        parts, cost = _priced(target, operation, guest=guest)
-        costs.append(cost)
+        parts, priced = _priced(target, operation, guest=guest)
+        costs.append(priced.cost)
         for role, shares in parts.items():
             columns[role].extend(shares)
 
@@ -135,16 +139,16 @@ def _move(node: Node, inputs: list[Any]) -> tuple[RoleParts, Cost]:
         return added(side, columns[side.role], types)
 
     sums, _ = _priced(target, total)
-    return RoleParts({role: unflatten(structure, value) for role, value in sums.items()}), _at_once(costs)
+    return RoleParts({role: unflatten(structure, value) for role, value in sums.items()}), Priced(_at_once(costs))
 
 
-def _save(node: Node, inputs: list[Any]) -> tuple[None, Cost]:
+def _save(node: Node, inputs: list[Any]) -> tuple[None, Priced]:
     del inputs
     layout: Layout = node.attributes["device"]
-    return None, Cost(rounds=0, bytes_sent=dict.fromkeys(PROTOCOLS.get(layout.protocol).roles, 0))
+    return None, _nothing(layout)
 
 
-def _load(node: Node, inputs: list[Any]) -> tuple[RoleParts, Cost]:
+def _load(node: Node, inputs: list[Any]) -> tuple[RoleParts, Priced]:
     layout: Layout = node.attributes["device"]
     structure, types = inputs[0]
     if len(layout.roles) == 1:
@@ -153,7 +157,7 @@ def _load(node: Node, inputs: list[Any]) -> tuple[RoleParts, Cost]:
     return RoleParts({role: unflatten(structure, secrets) for role, secrets in parts.items()}), cost
 
 
-def _mpc_call(node: Node, inputs: list[Any]) -> tuple[RoleParts, Cost]:
+def _mpc_call(node: Node, inputs: list[Any]) -> tuple[RoleParts, Priced]:
     layout: Layout = node.attributes["device"]
     arguments = node.attributes["arguments"]
     args, kwargs = arguments.fill(tuple(parts[0] for parts in inputs))
@@ -163,12 +167,23 @@ def _mpc_call(node: Node, inputs: list[Any]) -> tuple[RoleParts, Cost]:
 
     def operation(side: MpcProtocol) -> Generator[Round, Any, Any]:
         own_args, own_kwargs = arguments.fill(tuple(parts[side.role] for parts in inputs))
-        return run_on_secrets(program, side, own_args, own_kwargs)
+        return run_on_secrets(program, side, own_args, own_kwargs, apart=layout.absent is not None)
 
-    return _priced(layout, operation)
+    parts, priced = _priced(layout, operation)
+    if layout.absent is not None:  # what was dealt is another node's cost
+        priced = Priced(msgspec.structs.replace(priced.cost, offline_bytes=0))
+    return parts, priced
 
 
-def _reveal(node: Node, inputs: list[Any]) -> tuple[Any, Cost]:
+def _deal(node: Node, inputs: list[Any]) -> tuple[None, Priced]:
+    del inputs
+    count: int = node.attributes["count"]
+    items = tuple(msgspec.structs.replace(item, count=count * item.count) for item in node.attributes["manifest"].items)
+    cost = Cost(rounds=1, bytes_sent={}, offline_bytes=sum(item.size_bytes for item in items))
+    return None, Priced(cost, items)
+
+
+def _reveal(node: Node, inputs: list[Any]) -> tuple[Any, Priced]:
     layout: Layout = node.attributes["layout"]
     parts: RoleParts = inputs[0]
     secrets = {role: flatten(tree)[0] for role, tree in parts.items()}
@@ -185,14 +200,18 @@ def _reveal(node: Node, inputs: list[Any]) -> tuple[Any, Cost]:
         def guest(side: MpcProtocol, to: Sequence[int] = to) -> Generator[Round, Any, Any]:
             return reveal_outputs(side, [SecretArray(None, s.type) for s in secrets[0]], to=to)
 
-        costs.append(_priced(layout, operation, guest=guest if outside else None)[1])
-    return map_leaves(lambda secret: secret.type, parts[0]), _at_once(costs)
+        costs.append(_priced(layout, operation, guest=guest if outside else None)[1].cost)
+    return map_leaves(lambda secret: secret.type, parts[0]), Priced(_at_once(costs))
 
 
-def _alone(layout: Layout, structure: Structure, types: Sequence[ValueType]) -> tuple[RoleParts, Cost]:
+def _alone(layout: Layout, structure: Structure, types: Sequence[ValueType]) -> tuple[RoleParts, Priced]:
     """A value at the one role of a device, who has nobody to talk to."""
     value = unflatten(structure, [SecretArray(None, kind) for kind in types])
-    return RoleParts({0: value}), Cost(rounds=0, bytes_sent=dict.fromkeys(PROTOCOLS.get(layout.protocol).roles, 0))
+    return RoleParts({0: value}), _nothing(layout)
+
+
+def _nothing(layout: Layout) -> Priced:
+    return Priced(Cost(rounds=0, bytes_sent=dict.fromkeys(PROTOCOLS.get(layout.protocol).roles, 0)))
 
 
 def _at_once(costs: Sequence[Cost]) -> Cost:
@@ -209,16 +228,16 @@ def _priced(
     operation: Callable[[MpcProtocol], Generator[Round, Any, Any]],
     *,
     guest: Callable[[MpcProtocol], Generator[Round, Any, Any]] | None = None,
-) -> tuple[RoleParts, Cost]:
+) -> tuple[RoleParts, Priced]:
     parts = RoleParts()
 
     def keeping(side: MpcProtocol) -> Generator[Round, Any, None]:
         parts[side.role] = yield from operation(side)
 
-    return parts, estimate(layout.protocol, keeping, guest=guest)
+    return parts, price(layout.protocol, keeping, guest=guest)
 
 
-_HANDLERS: dict[str, Callable[[Node, list[Any]], tuple[Any, Cost | None]]] = {
+_HANDLERS: dict[str, Callable[[Node, list[Any]], tuple[Any, Priced | None]]] = {
     "plain.call": _plain_call,
     "item": _item,
     "mpc.share": _share,
@@ -226,5 +245,6 @@ _HANDLERS: dict[str, Callable[[Node, list[Any]], tuple[Any, Cost | None]]] = {
     "mpc.save": _save,
     "mpc.load": _load,
     "mpc.call": _mpc_call,
+    "mpc.deal": _deal,
     "mpc.reveal": _reveal,
 }

@@ -8,19 +8,24 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from jali.core.threat import Cost, Leak
+from jali.core.threat import Cost, Dealt, Leak
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from jali.graph.node import Node
     from jali.graph.runtime import NodeRecord
+    from jali.mpc.estimate import Priced
 
 __all__ = ["Report", "Row", "StageCost", "merge_rows"]
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """One node. Bytes are payload sent by all hosted parties; None where nothing has run or is not known before."""
+    """One node. Bytes are payload sent by all hosted parties; None where nothing has run or is not known before.
+
+    `dealt_bytes` and `dealing_s` are what a dealer sent ahead of time for the node, and how long it took, whoever runs
+    here; `dealt` lists it, where the node is priced.
+    """
 
     index: int
     stage: str
@@ -34,7 +39,10 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     rounds: int | None = None
     seconds: float | None = None
     started: float | None = None
+    dealt_bytes: int | None = None
+    dealing_s: float | None = None
     predicted: Cost | None = None
+    dealt: tuple[Dealt, ...] = ()
 
 
 class StageCost(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,6 +68,14 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(dict.fromkeys(leak for row in self.rows for leak in row.disclosures))
 
     @property
+    def dealt(self) -> dict[str, int]:
+        """Bytes that a dealer sends ahead of time, by the operation that they are for; of the nodes that are priced."""
+        totals: dict[str, int] = {}
+        for items in (items for row in self.rows for items in row.dealt):
+            totals[items.kind] = totals.get(items.kind, 0) + items.size_bytes
+        return totals
+
+    @property
     def stages(self) -> tuple[StageCost, ...]:
         """Cost of each named stage, in the order of their first nodes; nodes outside stages are under ""."""
         names = dict.fromkeys(row.stage for row in self.rows)
@@ -78,6 +94,9 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         """Aligned text: nodes, disclosures, trust."""
         lines = [self.title, "", *_aligned(_table(self.rows)), "", "Who learns what"]
         lines += [f"  {leak.to} learns {leak.what} ({leak.why})" for leak in self.disclosures] or ["  nobody, anything"]
+        if self.dealt:
+            lines += ["", "What the dealer sends ahead of time, included in the bytes above"]
+            lines += [f"  {kind}: {size:,} bytes" for kind, size in self.dealt.items()]
         if self.trust:
             lines += ["", "What is trusted", *(f"  {line}" for line in self.trust)]
         return "\n".join(lines)
@@ -91,7 +110,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def merge_rows(
-    nodes: Iterable[Node], records: Sequence[dict[int, NodeRecord]], predicted: dict[int, Cost]
+    nodes: Iterable[Node], records: Sequence[dict[int, NodeRecord]], predicted: dict[int, Priced]
 ) -> tuple[Row, ...]:
     """Rows of a program from the records of the parties that run here: bytes add up, rounds and seconds are maxima."""
     rows = []
@@ -103,6 +122,8 @@ def merge_rows(
                 "rounds": max(r.rounds for r in ran),
                 "seconds": max(r.seconds for r in ran),
                 "started": min(r.started for r in ran),
+                "dealt_bytes": max((r.dealt_bytes for r in ran if r.dealt_bytes is not None), default=None),
+                "dealing_s": max((r.dealing_s for r in ran if r.dealing_s is not None), default=None),
             }
             if ran
             else {}
@@ -117,7 +138,8 @@ def merge_rows(
                 participants=node.participants,
                 visibility=str(node.visibility),
                 disclosures=node.leaks,
-                predicted=predicted.get(node.index),
+                predicted=predicted[node.index].cost if node.index in predicted else None,
+                dealt=predicted[node.index].dealt if node.index in predicted else (),
                 **cost,  # type: ignore[arg-type]
             )
         )
@@ -131,8 +153,11 @@ def _table(rows: Sequence[Row]) -> list[tuple[str, ...]]:
     return [tuple(row[i] for i in kept) for row in (_HEADER, *cells)]
 
 
-_NUMBERS = {"#", "bytes", "planned bytes", "rounds", "planned rounds", "seconds"}
-_HEADER = ("#", "node", "on", "seen by", "bytes", "planned bytes", "rounds", "planned rounds", "seconds", "from")
+_HEADER = (
+    *("#", "node", "on", "seen by", "bytes", "planned bytes", "rounds", "planned rounds", "seconds"),
+    *("dealt bytes", "planned dealt", "dealing s", "from"),
+)
+_NUMBERS = {*_HEADER} - {"node", "on", "seen by", "from"}
 
 
 def _cells(row: Row) -> tuple[str, ...]:
@@ -146,13 +171,20 @@ def _cells(row: Row) -> tuple[str, ...]:
         _number(sum(planned.bytes_sent.values()) + planned.offline_bytes if planned else None),
         _number(row.rounds),
         _number(planned.rounds if planned else None),
-        "" if row.seconds is None else f"{row.seconds:.3f}",
+        _seconds(row.seconds),
+        _number(row.dealt_bytes),
+        _number(planned.offline_bytes or None if planned else None),
+        _seconds(row.dealing_s),
         row.source,
     )
 
 
 def _number(value: int | None) -> str:
     return "" if value is None else f"{value:,}"
+
+
+def _seconds(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"
 
 
 def _aligned(table: list[tuple[str, ...]]) -> list[str]:

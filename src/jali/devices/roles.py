@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from jali.crypto.hashing import digest
+from jali.devices.accounting import account
 from jali.mpc.registry import PROTOCOLS
 from jali.mpc.rounds import drive
 from jali.transport.pipe import stream_pair
@@ -17,8 +18,10 @@ from jali.transport.pipe import stream_pair
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
 
+    from jali.crypto.prg import Prg
     from jali.graph.context import Context
     from jali.mpc.contract import MpcProtocol
+    from jali.mpc.dealing_store import Dealing
     from jali.mpc.rounds import Round
     from jali.transport.channel import Stream
 
@@ -36,11 +39,24 @@ class Layout(msgspec.Struct, frozen=True):
     roles: tuple[str, ...]
     evaluators: tuple[str, ...]
     kind: str = "mpc"
+    dealing: str = "stream"
+    store: str = ""
 
     @property
     def fingerprint(self) -> bytes:
-        """What the identity of a node on the device covers."""
-        return digest("devices.layout", self.protocol, "\0".join(self.roles))
+        """What the identity of a node on the device covers; where a party keeps its store is its own affair."""
+        return digest("devices.layout", self.protocol, "\0".join(self.roles), self.dealing)
+
+    @property
+    def absent(self) -> int | None:
+        """The dealer's role, where it dealt ahead of time: it takes no part in what is computed."""
+        dealer: int | None = PROTOCOLS.get(self.protocol).dealer if self.dealing == "ahead" else None
+        return dealer
+
+    @property
+    def present(self) -> tuple[str, ...]:
+        """The parties that take part in what is computed, each once."""
+        return tuple(dict.fromkeys(party for role, party in enumerate(self.roles) if role != self.absent))
 
     @property
     def insecure(self) -> str:
@@ -69,7 +85,7 @@ class Layout(msgspec.Struct, frozen=True):
 
     def played_by(self, party: str) -> tuple[int, ...]:
         """The roles of a party: one, or two where a party deals for itself."""
-        return tuple(role for role, name in enumerate(self.roles) if name == party)
+        return tuple(role for role, name in enumerate(self.roles) if name == party and role != self.absent)
 
 
 class RoleParts(dict[int, Any]):
@@ -84,10 +100,12 @@ def each_role(
     guest: str | None = None,
     label: str = "",
     only: int | None = None,
+    dealing: Dealing | None = None,
 ) -> RoleParts:
     """Run an operation in every role of this party, side by side; or in `only` one, where no dealer takes part.
 
-    `guest` is a party outside the device that takes part; `label` tells several operations of one node apart.
+    `guest` is a party outside the device that takes part; `label` tells several operations of one node apart;
+    `dealing` is what was dealt ahead of time.
     """
     roles = layout.played_by(context.party) if only is None else (only,)
     inner = _inner_streams(layout.played_by(context.party))
@@ -97,7 +115,15 @@ def each_role(
     def play(role: int) -> None:
         try:
             results[role] = _play(
-                context, layout, role, operation, guest=guest, label=label, inner=inner, dealt=only is None
+                context,
+                layout,
+                role,
+                operation,
+                guest=guest,
+                label=label,
+                inner=inner,
+                dealt=only is None,
+                dealing=dealing,
             )
         except BaseException as error:  # noqa: BLE001 - carried to the caller's thread
             errors.append(error)
@@ -129,19 +155,27 @@ def _play(
     label: str,
     inner: Mapping[tuple[int, int], Stream],
     dealt: bool,
+    dealing: Dealing | None = None,
 ) -> Any:
+    dealer = PROTOCOLS.get(layout.protocol).dealer
     streams: dict[int, Stream] = {}
-    prgs = {}
+    prgs: dict[int, Prg] = {}
+    if dealing is not None:
+        streams[dealer], prgs[dealer] = dealing, dealing.prg
     for other, party in enumerate((*layout.roles, guest) if guest else layout.roles):
-        if other == role or (party == context.party and (role, other) not in inner):
+        if other in {role, layout.absent} or (party == context.party and (role, other) not in inner):
             continue  # itself, or a role that it plays in the device but not in this operation
         name = f"{label}:{min(role, other)}-{max(role, other)}"
         streams[other] = inner[role, other] if party == context.party else context.stream(party, name)
         prgs[other] = context.prg(context.party, party, label=name)
-    protocol: MpcProtocol = PROTOCOLS.get(layout.protocol)(role, prgs=prgs, streams=streams)
+    protocol = PROTOCOLS.get(layout.protocol)(role, prgs=prgs, streams=streams)
+    if dealt and layout.dealing == "prefetch" and role != dealer:
+        protocol.prefetch()
+    started = time.perf_counter()
     result = drive(_counted(operation(protocol), context), streams)
     if dealt:
         protocol.finish()
+        account(context, layout, role, dealt=protocol.dealt, seconds=time.perf_counter() - started)
     return result
 
 

@@ -33,6 +33,8 @@ class Context:
         self.outline: Any = None
         self.rounds: int | None = None
         self.note: dict[str, str] = {}  # what the ledger's entry for the node says besides
+        self.dealt_bytes: int | None = None
+        self.dealing_s: float | None = None
         self._session = session
         self._report = report
         self._streams: dict[tuple[str, str], tuple[bytes, Stream]] = {}

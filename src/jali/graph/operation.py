@@ -82,6 +82,7 @@ OPERATIONS: Final[Registry] = Registry(
         "mpc.saved": "jali.devices.saved_shares:AskSaved",
         "mpc.load": "jali.devices.saved_shares:LoadShares",
         "mpc.reveal": "jali.devices.moves:RevealMove",
+        "mpc.deal": "jali.devices.dealing:DealAhead",
         "plain.reveal": "jali.devices.plain:PlainReveal",
         "psi.align": "jali.psi.join:AlignOperation",
     },

@@ -35,7 +35,10 @@ ENDED = "This error ended the run at all parties: nothing more can run in it. Ma
 
 
 class NodeRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """What one node cost one party: payload bytes, rounds (messages it had to wait for in turn), seconds."""
+    """What one node cost one party: payload bytes, rounds (messages it had to wait for in turn), seconds.
+
+    Where a dealer took part: the bytes that it sent ahead of time, and the seconds until it had.
+    """
 
     node: Node
     party: str
@@ -45,6 +48,8 @@ class NodeRecord(msgspec.Struct, frozen=True, kw_only=True):
     started: float
     seconds: float
     outline: Any = None
+    dealt_bytes: int | None = None
+    dealing_s: float | None = None
 
 
 Progress = "Callable[[str, Node, float, str], None]"
@@ -223,6 +228,8 @@ class Runtime:
             started=started,
             seconds=seconds,
             outline=context.outline,
+            dealt_bytes=context.dealt_bytes,
+            dealing_s=context.dealing_s,
         )
         noted = {key: node.attributes[key] for key in ("trust",) if key in node.attributes} | context.note
         if len(node.participants) > 1 or noted:

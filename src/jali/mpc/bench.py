@@ -142,7 +142,7 @@ def _phase(
     }
     prgs = {other: derive_prg(session.shared_key(name), "jali.mpc.bench", number) for other, name in others.items()}
     side = kind(role, prgs=prgs, streams=streams)
-    deals = kind.roles[role] == "dealer"
+    deals = role == kind.dealer
     result: Any = None
     start = time.perf_counter()
     if deals:

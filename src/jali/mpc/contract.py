@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from jali.core.threat import Threat
+    from jali.core.threat import Dealt, Threat
     from jali.crypto.prg import Prg
     from jali.mpc.lookup import Table
     from jali.mpc.rounds import Round
     from jali.transport.channel import Stream
 
-__all__ = ["Arithmetic", "Boolean", "Estimable", "MpcProtocol", "Outline"]
+__all__ = ["Arithmetic", "Boolean", "Dealable", "Estimable", "MpcProtocol", "Outline"]
 
 
 class Outline:
@@ -66,6 +66,10 @@ class MpcProtocol(Protocol):
 
     name: ClassVar[str]
     roles: ClassVar[tuple[str, ...]]
+    owners: ClassVar[tuple[int, ...]]
+    """The roles that own inputs and learn outputs; the others are helpers, who hold no data."""
+    dealer: ClassVar[int | None]
+    """The role that sends ahead of time what the others compute with."""
     threat: ClassVar[Threat]
     holders: ClassVar[tuple[int, ...]]
     role: int
@@ -83,6 +87,11 @@ class MpcProtocol(Protocol):
 
         Raises: ProtocolAbort if corrections are left over: the roles ran different programs.
         """
+        ...
+
+    @property
+    def dealt(self) -> tuple[Dealt, ...]:
+        """What a dealer sends ahead of time for the operations so far, known alike to every role."""
         ...
 
     # -- in and out ---------------------------------------------------------------------------------------------
@@ -219,11 +228,20 @@ class Estimable(Protocol):
         """The side of a role whose arrays have shapes and no content, and whose rounds have the real sizes."""
         ...
 
-    @property
-    def dealt_bytes(self) -> int:
-        """What a dealer, the last role, would have sent ahead of time so far; counted by such a side only."""
-        ...
-
     def prefetch(self) -> None:
         """Wait for all that a dealer sends."""
+        ...
+
+
+class Dealable(MpcProtocol, Estimable, Protocol):
+    """What a protocol with a dealer offers besides, so that the dealer may have dealt before and be gone."""
+
+    def scatter(
+        self, value: NDArray[np.uint64] | None, owner: int, shape: tuple[int, ...], *, bits: bool = False
+    ) -> Generator[Round, Any, Any]:
+        """Share numbers, or packed bits, of an evaluator or the guest without the dealer."""
+        ...
+
+    def detach(self, x: Any) -> Any:
+        """The same secret in a form that no mask of the dealer's has part in."""
         ...

@@ -36,6 +36,7 @@ __all__ = [
     "SecretArray",
     "compile_function",
     "dry_run",
+    "encoded",
     "estimate_program",
     "execute",
     "reveal_outputs",
@@ -179,13 +180,18 @@ def share_inputs(
     return [SecretArray(share, kind) for share, kind in zip(shares, types, strict=True)]
 
 
+def encoded(value: Any, kind: ValueType) -> NDArray[Any] | None:
+    """An array in fixed point, or bits; None for None. Raises: NotTraceable, FixedPointRangeError."""
+    if value is None:
+        return None
+    array = np.asarray(value)
+    if array.shape != kind.shape:
+        raise NotTraceable(f"expected an input of shape {kind.shape}, found {array.shape}")
+    return encode(array, kind=kind.kind, fraction=kind.fraction)
+
+
 def _share(protocol: MpcProtocol, value: Any, kind: ValueType, *, owner: int) -> Generator[Round, Any, Any]:
-    words = None
-    if value is not None:
-        array = np.asarray(value)
-        if array.shape != kind.shape:
-            raise NotTraceable(f"expected an input of shape {kind.shape}, found {array.shape}")
-        words = encode(array, kind=kind.kind, fraction=kind.fraction)
+    words = encoded(value, kind)
     if kind.kind == "bool":
         return (yield from protocol.input_bits(words, owner, kind.shape))
     return (yield from protocol.input(words, owner, kind.shape))

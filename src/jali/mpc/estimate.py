@@ -7,11 +7,11 @@ The roles of a protocol are run in lock-step on arrays that have a shape but nei
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from jali.core.threat import Cost
+from jali.core.threat import Cost, Dealt
 from jali.mpc.registry import PROTOCOLS
 from jali.mpc.rounds import lockstep
 
@@ -23,9 +23,16 @@ if TYPE_CHECKING:
     from jali.mpc.contract import MpcProtocol
     from jali.mpc.rounds import Round
 
-__all__ = ["GUEST", "estimate"]
+__all__ = ["GUEST", "Priced", "estimate", "price"]
 
 GUEST = "guest"
+
+
+class Priced(NamedTuple):
+    """What an operation costs, and what is dealt for it."""
+
+    cost: Cost
+    dealt: tuple[Dealt, ...] = ()
 
 
 def estimate(
@@ -48,9 +55,19 @@ def estimate(
     >>> estimate("m2k", product).rounds
     3
     """
+    return price(protocol, operation, guest=guest).cost
+
+
+def price(
+    protocol: str,
+    operation: Callable[[MpcProtocol], Generator[Round, Any, Any]],
+    *,
+    guest: Callable[[MpcProtocol], Generator[Round, Any, Any]] | None = None,
+) -> Priced:
+    """Like `estimate`, with the list of what is dealt."""
     kind = PROTOCOLS.get(protocol)
     if len(kind.roles) == 1 and guest is None:
-        return Cost(rounds=0, bytes_sent={kind.roles[0]: 0})
+        return Priced(Cost(rounds=0, bytes_sent={kind.roles[0]: 0}))
     sides: dict[int, Any] = {role: kind.sizes(role) for role in range(len(kind.roles))}
     names = dict(enumerate(kind.roles))
     running = {role: operation(side) for role, side in sides.items()}
@@ -60,11 +77,13 @@ def estimate(
         names[role] = GUEST
     tally = _Tally(running)
     lockstep(running, observe=tally.add, join=_outline)
-    return Cost(
+    dealt: tuple[Dealt, ...] = sides[0].dealt
+    cost = Cost(
         rounds=tally.rounds,
         bytes_sent={names[role]: 8 * words for role, words in tally.words.items()},
-        offline_bytes=sides[len(kind.roles) - 1].dealt_bytes,
+        offline_bytes=sum(items.size_bytes for items in dealt),
     )
+    return Priced(cost, dealt)
 
 
 class _Tally:

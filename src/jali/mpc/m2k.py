@@ -12,7 +12,6 @@ ABY2.0 (ePrint 2020/1225). The docs page "explanation/protocols/m2k" has the for
 
 from __future__ import annotations
 
-import itertools
 import math
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -24,6 +23,7 @@ from jali.core.threat import Threat
 from jali.mpc import m2k_trees as trees
 from jali.mpc.contract import Outline
 from jali.mpc.lookup import CHUNK
+from jali.mpc.m2k_scatter import GUEST, Scattering
 from jali.mpc.m2k_shares import Additive, Masked, part_of
 from jali.mpc.m2k_sides import DEALER, EVALUATORS, Dealer, Evaluator, Outsider, Side, Sizes
 from jali.mpc.m2k_wires import Wires
@@ -33,7 +33,6 @@ from jali.mpc.words import (
     as_numbers,
     gathered,
     given,
-    hidden,
     layout,
     minus,
     on_bits,
@@ -44,17 +43,17 @@ from jali.mpc.words import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping, Sequence
+    from typing import Self
 
     from numpy.typing import NDArray
 
+    from jali.core.threat import Dealt
     from jali.crypto.prg import Prg
     from jali.mpc.lookup import Table
     from jali.mpc.m2k_wires import Share
     from jali.transport.channel import Stream
 
 __all__ = ["M2k"]
-
-GUEST = 3
 
 _HEADROOM = np.uint64(1 << 62)
 _TOP = np.uint64(63)
@@ -72,6 +71,8 @@ class M2k:
     name: ClassVar[str] = "m2k"
     roles: ClassVar[tuple[str, ...]] = ("evaluator0", "evaluator1", "dealer")
     holders: ClassVar[tuple[int, ...]] = EVALUATORS
+    owners: ClassVar[tuple[int, ...]] = EVALUATORS
+    dealer: ClassVar[int | None] = DEALER
     threat: ClassVar[Threat] = Threat(
         parties=3,
         corrupt=1,
@@ -86,17 +87,20 @@ class M2k:
     )
 
     def __init__(self, role: int, *, prgs: Mapping[int, Prg], streams: Mapping[int, Stream]) -> None:
-        """The side of `role`; `streams` are used for the dealer's corrections only."""
+        """The side of `role`; `streams` are used for the dealer's corrections only.
+
+        Without a generator shared with the dealer, an evaluator can do what needs none: `scatter`, `detach`, `reveal`.
+        """
         if role == GUEST:
             side: Side = Outsider()
         elif role == DEALER:
             side = Dealer(dealing=(prgs[0], prgs[1]), stream=streams[1])
         else:
-            side = Evaluator(role, dealing=prgs[DEALER], stream=streams[DEALER] if role == 1 else None)
+            side = Evaluator(role, dealing=prgs.get(DEALER), stream=streams.get(DEALER) if role == 1 else None)
         self._set_up(role, side, prgs)
 
     @classmethod
-    def sizes(cls, role: int) -> M2k:
+    def sizes(cls, role: int) -> Self:
         """The same control flow without data, for the estimator."""
         protocol = cls.__new__(cls)
         protocol._set_up(role, Sizes(), {})  # noqa: SLF001 - a second constructor
@@ -107,13 +111,13 @@ class M2k:
         self._side = side
         self._prgs = prgs
         self._leader = role == 0
-        self._guest_nonces = itertools.count()
         self._wires = Wires(role, side)
+        self._scattering = Scattering(role, side, prgs)
 
     @property
-    def dealt_bytes(self) -> int:
-        """What the dealer would have sent so far; known to the estimator only."""
-        return self._side.dealt_bytes if isinstance(self._side, Sizes) else 0
+    def dealt(self) -> tuple[Dealt, ...]:
+        """What the dealer sent so far, or will send."""
+        return self._wires.dealt
 
     def prefetch(self) -> None:
         """Wait for all of the dealer's corrections, so that what follows is online work only."""
@@ -131,10 +135,10 @@ class M2k:
     def input(
         self, value: NDArray[np.uint64] | None, owner: int, shape: tuple[int, ...]
     ) -> Generator[Round, Any, Share]:
-        """Share an array: masked if an evaluator owns it, additive if the guest does.
+        """Share an array: masked if a role owns it, additive if the guest does.
 
-        Security: the other evaluator sees x + lam, uniform, or a uniform share; the dealer nothing.
-        Cost: 1 round, 8 B one way.
+        Security: an evaluator sees x + lam, uniform, or a uniform share; the dealer nothing of what is not its own.
+        Cost: 1 round, 8 B one way; a dealer that owns data sends 8 B to both evaluators.
         Raises: ProtocolUseError if the owner cannot be one, or has no array of that shape.
         """
         return (yield from self._input(value, owner, shape, bits=False))
@@ -148,50 +152,47 @@ class M2k:
     def _input(
         self, value: NDArray[Any] | None, owner: int, shape: tuple[int, ...], *, bits: bool
     ) -> Generator[Round, Any, Share]:
-        if owner not in (*EVALUATORS, GUEST):
-            raise ProtocolUseError(f"m2k takes inputs of evaluators and of the guest, not of role {owner}")
+        if owner not in (*self.owners, GUEST):
+            owners = ", ".join(map(str, self.owners))
+            raise ProtocolUseError(f"{self.name} takes inputs of roles {owners} and of the guest, not of role {owner}")
         mine = owner == self.role and not isinstance(self._side, Sizes)
         array = given(value, shape, bits=bits) if mine else NOTHING
         if owner == GUEST:
-            return (yield from self._input_of_guest(array, shape, bits=bits))
+            return (yield from self.scatter(array, owner, shape, bits=bits))
         words = layout(shape, bits=bits)
         nonce = self._wires.nonce()
-        mask = self._side.mask(words, nonce, bits=bits, owner=owner)
-        peer = 1 - owner
+        mask = self._side.mask(words, nonce, bits=bits, owner=None if owner == DEALER else owner)
+        masked = NOTHING
         if self.role == owner:
-            masked = self._side.evaluate(words, lambda: plus(array, mask, bits=bits))
-            yield Round({peer: [masked]}, {})
-        elif self.role == peer:
+            masked = self._side.track(words, lambda: plus(array, mask, bits=bits))
+            yield Round({peer: [masked] for peer in EVALUATORS if peer != owner}, {})
+        elif self.role in EVALUATORS:
             masked = (yield Round({}, {owner: math.prod(words)}))[owner].reshape(words)
         else:
-            masked = NOTHING
             yield Round({}, {})
         return Masked(shape, masked, mask, bits=bits)
 
-    def _input_of_guest(
-        self, array: NDArray[np.uint64], shape: tuple[int, ...], *, bits: bool
+    def scatter(
+        self, value: NDArray[np.uint64] | None, owner: int, shape: tuple[int, ...], *, bits: bool = False
     ) -> Generator[Round, Any, Additive]:
-        """s_0 is drawn by the guest and evaluator 0 alike, s_1 = x - s_0 is sent to evaluator 1."""
-        words = layout(shape, bits=bits)
-        nonce = next(self._guest_nonces)
-        part = NOTHING
-        if self.role == GUEST:
-            rest = self._side.evaluate(words, lambda: hidden(array, self._prgs[0], nonce, bits=bits))
-            yield Round({1: [rest]}, {})
-        elif self.role == 1:
-            part = (yield Round({}, {GUEST: math.prod(words)}))[GUEST].reshape(words)
-        else:
-            yield Round({}, {})
-        if self._leader:
-            part = self._side.evaluate(words, lambda: self._prgs[GUEST].words(nonce, words))
-        return Additive(shape, part, bits=bits)
+        """Share numbers or packed bits additively, without the dealer.
+
+        Security: each part alone is uniform.
+        Cost: nothing from an evaluator; 1 round, 8 B from the guest (bits: 1/8 B).
+        """
+        return (yield from self._scattering.share(value, owner, shape, bits=bits))
+
+    def detach(self, x: Share) -> Additive:
+        """The additive form, of which the dealer holds nothing; local."""
+        return self._wires.additive(x)
 
     def reveal(self, x: Any, to: Sequence[int]) -> Generator[Round, Any, NDArray[np.uint64] | None]:
-        """Open to evaluators or the guest.
+        """Open to owners of data or the guest.
 
-        Security: an evaluator sees its peer's share, which x and its own determine; the guest sees two shares that are
-        made fresh, so that it learns x and not the sharing's history.
-        Cost: 1 round, 8 B to each receiver (the guest receives it from both evaluators).
+        Security: an evaluator sees its peer's share, which x and its own determine. Whoever has no share sees two that
+        are made fresh, so that it learns x and not the sharing's history. A dealer that owns data knows the mask of a
+        masked x, so x + lam tells it x and nothing else.
+        Cost: 1 round, 8 B to an evaluator; 8 B from both evaluators to anybody else (x + lam: from one).
         """
         return (yield from self._reveal(x, to, bits=False))
 
@@ -205,31 +206,46 @@ class M2k:
     def _reveal(
         self, x: Share | Outline, to: Sequence[int], *, bits: bool
     ) -> Generator[Round, Any, NDArray[np.uint64] | None]:
-        if not set(to) <= {*EVALUATORS, GUEST}:
-            raise ProtocolUseError(f"m2k reveals to evaluators and to the guest, not to the roles {list(to)}")
+        if not set(to) <= {*self.owners, GUEST}:
+            owners = ", ".join(map(str, self.owners))
+            raise ProtocolUseError(f"{self.name} reveals to roles {owners} and the guest, not to the roles {list(to)}")
         words = layout(x.shape, bits=bits)
-        size = math.prod(words)
-        nonce = self._wires.nonce() if GUEST in to else 0
-        if self.role == GUEST:
-            replies = yield Round({}, dict.fromkeys(EVALUATORS, size) if GUEST in to else {})
-            return plus(replies[0], replies[1], bits=bits).reshape(words) if GUEST in to else None
-        if self.role == DEALER or isinstance(x, Outline):
-            yield Round({}, {})
-            return None
+        # The dealer knows the mask of a masked x; whoever else is no evaluator is sent two shares, made fresh.
+        unmasks = DEALER in to and isinstance(x, Masked)
+        outside = [role for role in (DEALER, GUEST) if role in to and not (role == DEALER and unmasks)]
+        nonce = self._scattering.nonce() if outside else 0
+        if self.role not in EVALUATORS or isinstance(x, Outline):
+            return (yield from self._received(x, words, to, bits=bits))
         send = {}
         if 1 - self.role in to:
             send[1 - self.role] = [x.mask if isinstance(x, Masked) else x.part]
-        if GUEST in to:
+        if outside:
             part = self._wires.additive(x).part
             fresh = self._side.evaluate(words, lambda: self._refreshed(part, nonce, bits=bits))
-            send[GUEST] = [fresh]
-        replies = yield Round(send, {1 - self.role: size} if self.role in to else {})
+            send |= {role: [fresh] for role in outside}
+        if isinstance(x, Masked) and unmasks and self._leader:
+            send[DEALER] = [x.masked]
+        replies = yield Round(send, {1 - self.role: math.prod(words)} if self.role in to else {})
         if self.role not in to:
             return None
         theirs = replies[1 - self.role].reshape(words)
         if isinstance(x, Masked):
             return minus(minus(x.masked, x.mask, bits=bits), theirs, bits=bits)
         return plus(x.part, theirs, bits=bits)
+
+    def _received(
+        self, x: Share | Outline, words: tuple[int, ...], to: Sequence[int], *, bits: bool
+    ) -> Generator[Round, Any, NDArray[np.uint64] | None]:
+        """What the dealer or the guest learns: the sum of two shares, or x + lam less lam."""
+        if self.role not in to:
+            yield Round({}, {})
+            return None
+        senders = EVALUATORS[:1] if isinstance(x, Masked) else EVALUATORS
+        with self._side.hurry():
+            replies = yield Round({}, dict.fromkeys(senders, math.prod(words)))
+        if isinstance(x, Masked):
+            return minus(replies[0].reshape(words), x.mask, bits=bits)
+        return plus(replies[0], replies[1], bits=bits).reshape(words)
 
     def _refreshed(self, part: NDArray[np.uint64], nonce: int, *, bits: bool) -> NDArray[np.uint64]:
         """The part plus this evaluator's part of a fresh sharing of 0."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The three ways to stand in m2k: as an evaluator, as the dealer, and as one who only counts.
+"""The three ways to stand in m2k: as an evaluator, as the dealer, and as one who only has shapes.
 
 `jali.mpc.m2k` says once what the operations compute and when they talk; a side does its part of each formula. So all
 roles, and the estimator, follow one control flow.
@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from jali.core.errors import ProtocolAbort
+from jali.core.errors import ProtocolAbort, ProtocolUseError
 from jali.mpc.words import NOTHING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
     from numpy.typing import NDArray
 
@@ -29,6 +31,8 @@ __all__ = ["DEALER", "EVALUATORS", "Dealer", "Evaluator", "Outsider", "Side", "S
 EVALUATORS = (0, 1)
 DEALER = 2
 FRAME_BYTES = 256 * 1024
+PIECE_BYTES = 8 << 20
+"""The most that one message has of an array, so that windows of streams bound what a slow evaluator must hold."""
 _JOIN_PARTS = 16
 
 
@@ -57,6 +61,10 @@ class Side(Protocol):
         """An evaluator's share of what the dealer computes from the masks. Cost: one word offline for each word."""
         ...
 
+    def hurry(self) -> AbstractContextManager[None]:
+        """While this role waits for evaluators, hold back nothing that they need."""
+        ...
+
     def prefetch(self) -> None:
         """Wait until everything that the dealer sends is here."""
         ...
@@ -69,11 +77,17 @@ class Side(Protocol):
 class Evaluator:
     """Evaluator 0 draws its shares of what is dealt; evaluator 1 receives them as corrections, in order of use."""
 
-    def __init__(self, role: int, *, dealing: Prg, stream: Stream | None) -> None:
-        """`dealing` is shared with the dealer; `stream` comes from the dealer, at evaluator 1."""
+    def __init__(self, role: int, *, dealing: Prg | None, stream: Stream | None) -> None:
+        """`dealing` is shared with the dealer, if it deals; `stream` comes from the dealer, at evaluator 1."""
         self._role = role
-        self._dealing = dealing
+        self._shared = dealing
         self._corrections = _CorrectionReader(stream) if stream is not None else None
+
+    @property
+    def _dealing(self) -> Prg:
+        if self._shared is None:
+            raise ProtocolUseError(f"evaluator {self._role} shares no generator with a dealer, so nothing can be dealt")
+        return self._shared
 
     def evaluate(self, layout: tuple[int, ...], formula: Callable[[], NDArray[np.uint64]]) -> NDArray[np.uint64]:
         """The formula."""
@@ -101,6 +115,10 @@ class Evaluator:
             return self._dealing.words(nonce, layout)
         return self._corrections.take(layout)
 
+    def hurry(self) -> AbstractContextManager[None]:
+        """Nothing is held back."""
+        return nullcontext()
+
     def prefetch(self) -> None:
         """Read all corrections."""
         if self._corrections is not None:
@@ -113,7 +131,7 @@ class Evaluator:
 
 
 class Dealer:
-    """Knows all masks and no masked value. Sends corrections to evaluator 1; receives nothing, ever."""
+    """Knows all masks and no masked value. Sends corrections to evaluator 1; receives what is revealed to it."""
 
     def __init__(self, *, dealing: tuple[Prg, Prg], stream: Stream) -> None:
         """`dealing` are shared with evaluators 0 and 1; `stream` leads to evaluator 1."""
@@ -148,6 +166,10 @@ class Dealer:
         self._corrections.put(first.xor(value, nonce) if bits else first.sub(value, nonce))
         return NOTHING
 
+    def hurry(self) -> AbstractContextManager[None]:
+        """Send every correction at once."""
+        return self._corrections.hurry()
+
     def prefetch(self) -> None:
         """Nothing to wait for."""
 
@@ -157,11 +179,7 @@ class Dealer:
 
 
 class Sizes:
-    """Arrays of the right shape without memory or content; counts what would be dealt."""
-
-    def __init__(self) -> None:
-        """Nothing dealt yet."""
-        self.dealt_bytes = 0
+    """Arrays of the right shape without memory or content."""
 
     def evaluate(self, layout: tuple[int, ...], formula: Callable[[], NDArray[np.uint64]]) -> NDArray[np.uint64]:
         """An array of that shape."""
@@ -180,9 +198,12 @@ class Sizes:
     def deal(
         self, layout: tuple[int, ...], nonce: int, correlation: Callable[[], NDArray[np.uint64]], *, bits: bool
     ) -> NDArray[np.uint64]:
-        """An array of that shape, counted."""
-        self.dealt_bytes += 8 * math.prod(layout)
+        """An array of that shape."""
         return np.broadcast_to(np.uint64(0), layout)
+
+    def hurry(self) -> AbstractContextManager[None]:
+        """Nothing is held back."""
+        return nullcontext()
 
     def prefetch(self) -> None:
         """Nothing to wait for."""
@@ -216,6 +237,10 @@ class Outsider:
         """Nothing."""
         return NOTHING
 
+    def hurry(self) -> AbstractContextManager[None]:
+        """Nothing is held back."""
+        return nullcontext()
+
     def prefetch(self) -> None:
         """Nothing to wait for."""
 
@@ -224,20 +249,37 @@ class Outsider:
 
 
 class _CorrectionWriter:
-    """Corrections, gathered into messages of at least 256 KiB; an empty message ends them."""
+    """Corrections, gathered into messages of at least 256 KiB; an empty message ends them.
+
+    An array is in one message, or cut into pieces of `PIECE_BYTES`, each of which is.
+    """
 
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
         self._parts: list[memoryview] = []
         self._waiting_bytes = 0
+        self._hurried = 0
 
     def put(self, correction: NDArray[np.uint64]) -> None:
         if not correction.size:
             return
-        self._parts.append(correction.reshape(-1).data.cast("B"))
-        self._waiting_bytes += correction.nbytes
-        if self._waiting_bytes >= FRAME_BYTES:
+        octets = correction.reshape(-1).data.cast("B")
+        for start in range(0, octets.nbytes, PIECE_BYTES):
+            piece = octets[start : start + PIECE_BYTES]
+            self._parts.append(piece)
+            self._waiting_bytes += piece.nbytes
+            if self._hurried or self._waiting_bytes >= FRAME_BYTES:
+                self._flush()
+
+    @contextmanager
+    def hurry(self) -> Iterator[None]:
+        if self._parts:
             self._flush()
+        self._hurried += 1
+        try:
+            yield
+        finally:
+            self._hurried -= 1
 
     def finish(self) -> None:
         if self._parts:
@@ -252,7 +294,7 @@ class _CorrectionWriter:
 
 
 class _CorrectionReader:
-    """Corrections in their order; an array never straddles two messages."""
+    """Corrections in their order; a piece of an array never straddles two messages."""
 
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
@@ -262,7 +304,19 @@ class _CorrectionReader:
 
     def take(self, layout: tuple[int, ...]) -> NDArray[np.uint64]:
         size = 8 * math.prod(layout)
-        if size and not self._current.nbytes:
+        if size <= PIECE_BYTES:
+            return np.frombuffer(self._piece(size), np.uint64).reshape(layout)
+        whole = np.empty(layout, np.uint64)
+        octets = whole.reshape(-1).data.cast("B")
+        for start in range(0, size, PIECE_BYTES):
+            end = min(start + PIECE_BYTES, size)
+            octets[start:end] = self._piece(end - start)
+        return whole
+
+    def _piece(self, size: int) -> memoryview:
+        if not size:
+            return memoryview(bytearray())
+        if not self._current.nbytes:
             self._current = self._messages.popleft() if self._messages else self._receive()
         if size > self._current.nbytes:
             raise ProtocolAbort(
@@ -270,10 +324,8 @@ class _CorrectionReader:
                 "the dealer runs another program or another version",
                 party=self._stream.peer,
             )
-        if not size:
-            return np.empty(layout, np.uint64)
         taken, self._current = self._current[:size], self._current[size:]
-        return np.frombuffer(taken, np.uint64).reshape(layout)
+        return taken
 
     def prefetch(self) -> None:
         while not self._ended:

@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jali.core.threat import Dealt
 from jali.mpc.m2k_shares import Additive, Masked, part_of
 from jali.mpc.m2k_sides import DEALER
 from jali.mpc.openings import Openings
@@ -36,6 +38,7 @@ class Wires:
         self.leader = role == 0
         self._nonces = itertools.count()
         self._openings = Openings(Additive, Masked, self._open_all)
+        self._dealt: Counter[tuple[str, tuple[int, ...]]] = Counter()
 
     def nonce(self) -> int:
         """A new name for a mask, the same at every role."""
@@ -50,6 +53,11 @@ class Wires:
     def openings(self) -> Openings[Additive, Masked]:
         """What is opened."""
         return self._openings
+
+    @property
+    def dealt(self) -> tuple[Dealt, ...]:
+        """What was dealt so far, the same at every role, in the order of its first use."""
+        return tuple(Dealt(kind=kind, shape=shape, count=count) for (kind, shape), count in self._dealt.items())
 
     def find(self, x: Share) -> Share:
         """The masked form, if x has one already."""
@@ -120,4 +128,11 @@ class Wires:
         self, words: tuple[int, ...], correlation: Callable[[], NDArray[np.uint64]], *, bits: bool = False
     ) -> NDArray[np.uint64]:
         """A share of what the dealer computes; see `Side.deal`."""
+        self._dealt[_purpose(correlation), words] += 1
         return self._side.deal(words, self.nonce(), correlation, bits=bits)
+
+
+def _purpose(correlation: Callable[[], NDArray[np.uint64]]) -> str:
+    """The operation that a correlation was written down in, such as "mul" for `M2k.mul.<locals>.<lambda>`."""
+    name: str = getattr(correlation, "__qualname__", "correlation")
+    return name.partition(".<locals>")[0].rpartition(".")[2].strip("_")

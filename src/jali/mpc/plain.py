@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from jali.core.threat import Dealt
     from jali.crypto.prg import Prg
     from jali.mpc.contract import Outline
     from jali.mpc.lookup import Table
@@ -65,6 +66,8 @@ class PlainProtocol:
     name: ClassVar[str] = "plain"
     roles: ClassVar[tuple[str, ...]] = ("reference",)
     holders: ClassVar[tuple[int, ...]] = (0,)
+    owners: ClassVar[tuple[int, ...]] = (0,)
+    dealer: ClassVar[int | None] = None
     threat: ClassVar[Threat] = Threat(
         parties=1,
         corrupt=0,
@@ -102,6 +105,11 @@ class PlainProtocol:
 
     def finish(self) -> None:
         """Nothing is held back."""
+
+    @property
+    def dealt(self) -> tuple[Dealt, ...]:
+        """Nothing."""
+        return ()
 
     @property
     def unchecked(self) -> PlainProtocol:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from jali.core.threat import Threat
+    from jali.core.threat import Dealt, Threat
     from jali.crypto.prg import Prg
     from jali.mpc.lookup import Table
     from jali.transport.channel import Stream
@@ -73,6 +73,8 @@ class ReplicatedSide:
     circuits: ClassVar[Circuits]
     roles: ClassVar[tuple[str, ...]] = ("party0", "party1", "party2")
     holders: ClassVar[tuple[int, ...]] = (0, 1)
+    owners: ClassVar[tuple[int, ...]] = (0, 1, 2)
+    dealer: ClassVar[int | None] = None
 
     def __init__(self, role: int, *, prgs: Mapping[int, Prg], streams: Mapping[int, Stream]) -> None:
         """The side of `role`; all messages are in rounds, so `streams` are not used here."""
@@ -93,9 +95,9 @@ class ReplicatedSide:
         self._guest_nonces = itertools.count()
 
     @property
-    def dealt_bytes(self) -> int:
+    def dealt(self) -> tuple[Dealt, ...]:
         """Nothing is dealt ahead of time."""
-        return 0
+        return ()
 
     def prefetch(self) -> None:
         """Nothing comes ahead of time."""

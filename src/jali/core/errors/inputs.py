@@ -12,6 +12,11 @@ __all__ = [
     "ColumnTypeError",
     "ConfigInvalid",
     "DealerMissing",
+    "DealingBroken",
+    "DealingCopied",
+    "DealingExhausted",
+    "DealingMismatch",
+    "DealingMissing",
     "DuplicateName",
     "EncodingWrong",
     "ExtraMissing",
@@ -210,3 +215,33 @@ class SavedMismatch(InputError):
     """Saved shares do not fit each other or the program: another run, device, name, type or structure."""
 
     code = "J1092"
+
+
+class DealingMissing(InputError):
+    """Nothing was dealt ahead of time for this program and these shapes."""
+
+    code = "J1100"
+
+
+class DealingBroken(InputError):
+    """A store of dealt material was changed or cut off, or its key is another."""
+
+    code = "J1101"
+
+
+class DealingCopied(InputError):
+    """A store of dealt material is a copy, so that what it holds may have been used elsewhere."""
+
+    code = "J1102"
+
+
+class DealingExhausted(InputError):
+    """All executions that were dealt ahead of time are used."""
+
+    code = "J1103"
+
+
+class DealingMismatch(InputError):
+    """A store of dealt material is for other parties, or the evaluators' stores were not dealt together."""
+
+    code = "J1104"

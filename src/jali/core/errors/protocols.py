@@ -6,6 +6,7 @@ from __future__ import annotations
 from jali.core.errors.tree import ProtocolAbort
 
 __all__ = [
+    "DealingSpent",
     "JoinTooLarge",
     "KeySpent",
     "LowOrderPointError",
@@ -28,6 +29,12 @@ class MaskReuseError(ProtocolAbort):
     """A nonce of a generator was asked for twice: one mask would hide two values."""
 
     code = "J4101"
+
+
+class DealingSpent(ProtocolAbort):
+    """An execution that was dealt ahead of time was to be used a second time."""
+
+    code = "J4106"
 
 
 class LowOrderPointError(ProtocolAbort):
