@@ -27,7 +27,8 @@ from jali.transport.authority import create_federation
 from jali.transport.connect import connect_tls
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+    from concurrent.futures import Executor
     from pathlib import Path
 
     from jali.mpc.contract import MpcProtocol
@@ -51,29 +52,39 @@ class _Run(NamedTuple):
 
 
 def rows(
-    *, cases: Sequence[str] = tuple(CASES), protocols: Sequence[str] = (), repeats: int = 5, scale: float = 1.0
+    *,
+    cases: Sequence[str] = tuple(CASES),
+    protocols: Sequence[str] = (),
+    repeats: int = 5,
+    sizes: Mapping[str, int] | None = None,
 ) -> Iterator[Row]:
     """One row a case and protocol: medians of `repeats` runs after one that is not counted.
 
     Keys: suite, case, n, protocol, parties, seconds (online), offline_seconds, bytes (sent by all roles, online),
-    offline_bytes, rounds. `scale` shrinks the cases, for tests.
+    offline_bytes, rounds. `sizes` are other sizes than the usual ones.
     """
-    for case in cases:
-        for protocol in protocols or tuple(name for name in PROTOCOLS.names() if name != "plain"):
-            n = max(1, round(CASES[case].size * scale))
-            runs = _measure(case, protocol, n, repeats)
-            yield {
-                "suite": "mpc",
-                "case": case,
-                "n": n,
-                "protocol": protocol,
-                "parties": len(PROTOCOLS.get(protocol).roles),
-                "seconds": statistics.median(max(role.seconds for role in run) for run in runs),
-                "offline_seconds": statistics.median(max(role.offline_seconds for role in run) for run in runs),
-                "bytes": sum(role.bytes_sent for role in runs[0]),
-                "offline_bytes": sum(role.offline_bytes for role in runs[0]),
-                "rounds": _rounds(case, protocol, n),
-            }
+    chosen = protocols or tuple(name for name in PROTOCOLS.names() if name != "plain")
+    most = max(len(PROTOCOLS.get(protocol).roles) for protocol in chosen)
+    with ProcessPoolExecutor(most, mp_context=multiprocessing.get_context("spawn")) as pool:
+        for case in cases:
+            n = (sizes or {}).get(case, CASES[case].size)
+            for protocol in chosen:
+                yield _row(case, protocol, n, runs=_measure(pool, case, protocol, n=n, repeats=repeats))
+
+
+def _row(case: str, protocol: str, n: int, *, runs: Sequence[Sequence[_Run]]) -> Row:
+    return {
+        "suite": "mpc",
+        "case": case,
+        "n": n,
+        "protocol": protocol,
+        "parties": len(PROTOCOLS.get(protocol).roles),
+        "seconds": statistics.median(max(role.seconds for role in run) for run in runs),
+        "offline_seconds": statistics.median(max(role.offline_seconds for role in run) for run in runs),
+        "bytes": sum(role.bytes_sent for role in runs[0]),
+        "offline_bytes": sum(role.offline_bytes for role in runs[0]),
+        "rounds": _rounds(case, protocol, n),
+    }
 
 
 def _rounds(case: str, protocol: str, n: int) -> int:
@@ -105,17 +116,16 @@ def _computed(side: MpcProtocol, case: str, operands: Sequence[SecretArray]) -> 
     return run_program(program, side, [operand.share for operand in operands])
 
 
-def _measure(case: str, protocol: str, n: int, repeats: int) -> list[tuple[_Run, ...]]:
-    """The runs, each with one entry for each role."""
+def _measure(pool: Executor, case: str, protocol: str, *, n: int, repeats: int) -> list[tuple[_Run, ...]]:
+    """The runs, each with one entry for each role; a role is a process of the pool."""
     roles = PROTOCOLS.get(protocol).roles
     with tempfile.TemporaryDirectory() as folder:
         path = create_federation(folder, roles, helpers=())
-        with ProcessPoolExecutor(len(roles), mp_context=multiprocessing.get_context("spawn")) as pool:
-            pending = [
-                pool.submit(_role, path, role, case=case, protocol=protocol, n=n, repeats=repeats)
-                for role in range(len(roles))
-            ]
-            sides = [side.result() for side in pending]
+        pending = [
+            pool.submit(_role, path, role, case=case, protocol=protocol, n=n, repeats=repeats)
+            for role in range(len(roles))
+        ]
+        sides = [side.result() for side in pending]
     return list(zip(*sides, strict=True))
 
 
