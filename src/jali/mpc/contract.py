@@ -168,6 +168,23 @@ class MpcProtocol(Protocol):
         """x where b, else 0 (equal shapes)."""
         ...
 
+    # -- order --------------------------------------------------------------------------------------------------
+    def shuffle(self, *columns: Arithmetic) -> Generator[Round, Any, list[Arithmetic]]:
+        """Columns of one shape (b, n), each row permuted in all of them alike, by an order that no role knows.
+
+        The results are fresh, and stay in a form in which `linear` may apply a rearrangement that only those roles
+        know to whom `disclose` opens: others never evaluate it. They must not be opened before.
+        """
+        ...
+
+    def disclose(self, b: Boolean) -> Generator[Round, Any, NDArray[np.bool_] | None]:
+        """Open bits to all roles from whom `shuffle` hides the order; None for the others, and where there are no data.
+
+        Security: whoever calls it shows that the bits are independent of all secrets, as after a shuffle.
+        Cost: 1 round.
+        """
+        ...
+
 
 class Estimable(Protocol):
     """What a protocol that communicates offers besides: its control flow without data, for `jali.mpc.estimate`."""

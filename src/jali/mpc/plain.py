@@ -15,19 +15,21 @@ import numpy as np
 from jali import kernels
 from jali.core.errors import FixedPointRangeError
 from jali.core.threat import Threat
+from jali.crypto.prg import Prg
+from jali.mpc.permutations import KEY_WORDS, Permutation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from jali.crypto.prg import Prg
     from jali.mpc.rounds import Round
     from jali.transport.channel import Stream
 
 __all__ = ["PlainProtocol"]
 
 _HEADROOM = 2.0**62
+_ORDER_KEY = b"jali/plain/order"
 
 Words = "NDArray[np.uint64]"
 
@@ -199,6 +201,18 @@ class PlainProtocol:
         """x where b, else 0."""
         yield from ()
         return _Clear(np.asarray(np.where(b.data, x.data, np.uint64(0))))
+
+    # -- order --------------------------------------------------------------------------------------------------
+    def shuffle(self, *columns: _Clear) -> Generator[Round, Any, list[_Clear]]:
+        """Columns with permuted rows; the order is the same in each run."""
+        yield from ()
+        pi = Permutation(lambda: Prg(_ORDER_KEY).words(0, (KEY_WORDS, *columns[0].shape)))
+        return [_Clear(pi(x.data)) for x in columns]
+
+    def disclose(self, b: _Clear) -> Generator[Round, Any, NDArray[np.bool_] | None]:
+        """The bits themselves."""
+        yield from ()
+        return b.data
 
     def _check(self, magnitude: NDArray[np.float64], what: str) -> None:
         if magnitude.size and float(magnitude.max()) >= _HEADROOM:

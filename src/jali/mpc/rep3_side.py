@@ -20,6 +20,7 @@ import numpy as np
 from jali import kernels
 from jali.core.errors import ProtocolUseError
 from jali.mpc.contract import Outline
+from jali.mpc.rep3_shuffle import shuffle
 from jali.mpc.rep3_wires import Halves, Replicated, Share, Wires
 from jali.mpc.rounds import Round
 from jali.mpc.words import NOTHING, layout, on_bits, plus, unpacked, whole
@@ -333,3 +334,16 @@ class ReplicatedSide:
         if b.shape != x.shape:
             raise ProtocolUseError(f"select: the shapes {b.shape} and {x.shape} must be equal")
         return self.circuits.select(self._wires, b, x)
+
+    # -- order --------------------------------------------------------------------------------------------------
+    def shuffle(self, *columns: Share) -> Generator[Round, Any, list[Replicated]]:
+        """Permute the rows of columns by an order that no role knows.
+
+        Cost: 3 rounds, 16 B from role 0 and 8 B from the others.
+        """
+        return shuffle(self._wires, columns)
+
+    def disclose(self, b: Replicated) -> Generator[Round, Any, NDArray[np.bool_] | None]:
+        """Open bits that depend on no secret to all."""
+        bits = yield from self.reveal_bits(b, (0, 1, 2))
+        return None if self._wires.empty else bits

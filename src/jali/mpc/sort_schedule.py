@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How many elements are compared when: fixed by the number of elements, so that it shows nothing and can be dealt for.
+
+The first s of n shuffled rows are a random sample, which is sorted first. Each other row finds its place among them by
+a search with L levels of R - 1 comparisons, s = R^L - 1; and all pairs of rows in one place are compared. Only the
+number of those pairs is random. It stays within a budget but for a probability of 2^-40.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+
+__all__ = ["Step", "pair_budget", "schedule"]
+
+_LEVEL = 20_000
+"""A level of comparisons side by side is worth as much as so many comparisons: about 5 rounds against 30 bytes each."""
+
+_RADICES = (2, 4, 8)
+_FAILURE_BITS = 40
+
+
+class Step(NamedTuple):
+    """How to sort n rows: a sample of the first `sample`, then `levels` comparisons with radix - 1 pivots, then `pairs`.
+
+    With `sample` 0 all pairs are compared at once.
+    """
+
+    sample: int
+    radix: int
+    levels: int
+    pairs: int
+
+
+def schedule(count: int, batch: int) -> Step:
+    """The cheapest step for `count` rows in each of `batch` arrays."""
+    return _best(count, batch)[1]
+
+
+@cache
+def _best(count: int, batch: int) -> tuple[int, Step]:
+    """The cost in comparisons, and the step."""
+    at_once = batch * count * (count - 1) // 2
+    best = (at_once + _LEVEL, Step(0, 0, 0, at_once))
+    steps = [(radix, levels) for radix in _RADICES for levels in range(1, 64) if radix**levels - 1 < count / 2]
+    for radix, levels in sorted(steps, key=lambda step: -(step[0] ** step[1])):
+        sample = radix**levels - 1
+        rest = count - sample
+        cost = batch * rest * (radix - 1) * levels + (levels + 1) * _LEVEL
+        if cost + batch * rest * (rest - 1) // (sample + 2) < best[0]:  # with the pairs to expect
+            pairs = pair_budget(rest, sample, batch=batch)
+            best = min(best, (cost + pairs + _best(sample, batch)[0], Step(sample, radix, levels, pairs)))
+    return best
+
+
+@cache
+def pair_budget(rest: int, sample: int, *, batch: int = 1) -> int:
+    """A number of pairs that rows in one place make up, exceeded with a probability below 2^-40.
+
+    In a random order of m = `rest` and s = `sample` rows the numbers b_j of rows between neighbours of the sample are
+    uniform among those that add up to m: geometric with p = (s + 1) / (m + s + 1), given their sum. Leave out that some
+    b_j reaches t, with probability at most (s + 1) (m / (m + s))^t. Then by Chernoff's bound, for every x > 0,
+
+        P[sum f(b_j) > B] <= exp(-x B) E[exp(x f(b)), b < t]^(s + 1) / P[sum b_j = m],    f(b) = b (b - 1) / 2.
+
+    Rounded up to two digits, so that machines whose exp differs in the last bit agree.
+    """
+    m, s = rest, sample
+    places = batch * (s + 1)
+    half = (_FAILURE_BITS + 1) * math.log(2)
+    most = min(m, math.ceil((half + math.log(places)) / math.log((m + s) / m)) - 1)
+    p = (s + 1) / (m + s + 1)
+    log_sum = math.lgamma(m + s + 1) - math.lgamma(s + 1) - math.lgamma(m + 1)
+    log_sum += (s + 1) * math.log(p) + m * math.log1p(-p)
+    b = np.arange(most + 1, dtype=np.float64)
+    log_density = math.log(p) + b * math.log1p(-p)
+    x = 2.0 ** -(np.arange(80) / 4)[:, np.newaxis]
+    exponents = log_density + x * (b * (b - 1) / 2)
+    top = exponents.max(axis=1, keepdims=True)
+    log_moment = top[:, 0] + np.log(np.exp(exponents - top).sum(axis=1))
+    bound = float(np.min((half - batch * log_sum + places * log_moment) / x[:, 0]))
+    digit = 10 ** max(0, len(str(int(bound))) - 2)
+    return min(batch * m * (m - 1) // 2, (int(bound) // digit + 1) * digit)
