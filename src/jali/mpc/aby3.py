@@ -47,6 +47,7 @@ class Aby3(ReplicatedSide):
         truncate=truncate,
         sign=compare.sign,
         is_zero=compare.is_zero,
+        compare_with_zero=compare.compare_with_zero,
         to_arithmetic=inject.to_arithmetic,
         select=inject.select,
     )

@@ -160,6 +160,13 @@ class MpcProtocol(Protocol):
         """Whether x = 0. Exact."""
         ...
 
+    def compare_with_zero(self, x: Arithmetic) -> Generator[Round, Any, tuple[Boolean, Boolean]]:
+        """The most significant bit, and whether all others are 0: x < 0 and x = 0, for x other than -2^63.
+
+        Cost: hardly more than `sign`.
+        """
+        ...
+
     def to_arithmetic(self, b: Boolean) -> Generator[Round, Any, Arithmetic]:
         """The bits as ring elements 0 and 1."""
         ...

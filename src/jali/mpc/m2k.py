@@ -354,6 +354,11 @@ class M2k:
 
         Cost: 2 rounds, 5 B, 43.9 offline B.
         """
+        below, _ = yield from self.compare_with_zero(x)
+        return below
+
+    def compare_with_zero(self, x: Share) -> Generator[Round, Any, tuple[Additive, Additive]]:
+        """The top bit, and whether all digits of c mod 2^63 equal those of r: that x mod 2^63 = 0. Cost: as `sign`."""
         (mx,) = yield from self._wires.open(x)
         # Comparing the low 63 bits is comparing all 64 after a shift to the left.
         r = self._side.track((64, _width(x)), lambda: kernels.bit_planes((mx.mask << np.uint64(1)).reshape(-1)))
@@ -365,10 +370,12 @@ class M2k:
             return compare.in_blocks(lambda *a: compare.leaf_borrow(*a, leader=self._leader), 32, c, leaves)
 
         borrow = yield from self._tree(self._side.evaluate((32, _width(x)), start), _width(x), borrow=True)
-        part = self._side.evaluate(
-            (_width(x),), lambda: borrow[0] ^ top ^ compare.top_bits(mx.masked) if self._leader else borrow[0] ^ top
+        words = (_width(x),)
+        below = self._side.evaluate(
+            words, lambda: borrow[0] ^ top ^ compare.top_bits(mx.masked) if self._leader else borrow[0] ^ top
         )
-        return Additive(x.shape, part, bits=True)
+        equal = self._side.evaluate(words, lambda: borrow[1])
+        return Additive(x.shape, below, bits=True), Additive(x.shape, equal, bits=True)
 
     def is_zero(self, x: Share) -> Generator[Round, Any, Additive]:
         """Whether c = x + r equals r, bit by bit. Cost: 2 rounds, 2.5 B, 36.9 offline B."""

@@ -192,6 +192,11 @@ class PlainProtocol:
         yield from ()
         return _Clear(np.asarray(x.data == 0))
 
+    def compare_with_zero(self, x: _Clear) -> Generator[Round, Any, tuple[_Clear, _Clear]]:
+        """The most significant bits, and whether all others are 0."""
+        yield from ()
+        return _Clear(np.asarray(x.data >> np.uint64(63), np.bool_)), _Clear(np.asarray(x.data << np.uint64(1) == 0))
+
     def to_arithmetic(self, b: _Clear) -> Generator[Round, Any, _Clear]:
         """The bits as 0 and 1."""
         yield from ()

@@ -45,6 +45,7 @@ class Rep3(ReplicatedSide):
         truncate=truncate,
         sign=compare.sign,
         is_zero=compare.is_zero,
+        compare_with_zero=compare.compare_with_zero,
         to_arithmetic=convert.to_arithmetic,
         select=convert.select,
         truncate_product=truncate_product,

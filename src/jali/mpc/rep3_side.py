@@ -53,6 +53,7 @@ class Circuits(NamedTuple):
     truncate: Callable[[Wires, Replicated, int], Generator[Round, Any, Share]]
     sign: Callable[[Wires, Share], Generator[Round, Any, Replicated]]
     is_zero: Callable[[Wires, Share], Generator[Round, Any, Replicated]]
+    compare_with_zero: Callable[[Wires, Share], Generator[Round, Any, tuple[Replicated, Replicated]]]
     to_arithmetic: Callable[[Wires, Replicated], Generator[Round, Any, Share]]
     select: Callable[[Wires, Replicated, Share], Generator[Round, Any, Share]]
     truncate_product: (
@@ -324,6 +325,10 @@ class ReplicatedSide:
     def is_zero(self, x: Share) -> Generator[Round, Any, Replicated]:
         """Whether x = 0. Cost: that of the circuit."""
         return self.circuits.is_zero(self._wires, x)
+
+    def compare_with_zero(self, x: Share) -> Generator[Round, Any, tuple[Replicated, Replicated]]:
+        """The top bit, and whether x mod 2^63 = 0. Cost: that of the circuit."""
+        return self.circuits.compare_with_zero(self._wires, x)
 
     def to_arithmetic(self, b: Replicated) -> Generator[Round, Any, Share]:
         """The bits as numbers. Cost: that of the circuit."""

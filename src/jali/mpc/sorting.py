@@ -93,8 +93,8 @@ class _Comparison:
             return _taken(a, first) - _taken(a, second)
 
         gaps = [protocol.linear(gap, x, shape=(size,)) for x in self._columns]
-        found = yield from parallel(*map(protocol.sign, gaps), *map(protocol.is_zero, gaps[:-1]))
-        parts = list(zip(found[: len(gaps)], [*found[len(gaps) :], None], strict=True))
+        *parts, last = yield from parallel(*map(protocol.compare_with_zero, gaps[:-1]), protocol.sign(gaps[-1]))
+        parts.append((last, None))
         while len(parts) > 1:
             odd = parts[-1:] if len(parts) % 2 else []
             joined = (_joined(protocol, *two) for two in zip(parts[::2], parts[1::2], strict=False))
