@@ -108,10 +108,11 @@ def registered() -> dict[str, Rule]:
         lower_functions,
         lower_linear,
         lower_order,
+        lower_sort,
         lower_views,
     )
 
-    _ = lower_arithmetic, lower_bits, lower_control, lower_functions, lower_linear, lower_order, lower_views
+    _ = lower_arithmetic, lower_bits, lower_control, lower_functions, lower_linear, lower_order, lower_sort, lower_views
     return _RULES
 
 

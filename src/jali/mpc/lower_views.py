@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from jali.mpc.ir import ValueType
 
-__all__ = ["broadcast", "moved", "reshape", "transpose"]
+__all__ = ["broadcast", "joined", "moved", "reshape", "sliced", "taken", "transpose"]
 
 
 def reshape(build: Builder, x: Secret, shape: tuple[int, ...]) -> Secret:
@@ -77,10 +77,11 @@ def _slice(build: Builder, params: Any, x: Secret) -> Operand:
     start, stop = tuple(params["start_indices"]), tuple(params["limit_indices"])
     step = tuple(params["strides"] or (1,) * len(start))
     shape = tuple(params["__shapes__"][0])
-    return x if shape == x.shape else _sliced(build, x, (start, stop, step), shape=shape)
+    return x if shape == x.shape else sliced(build, x, (start, stop, step), shape=shape)
 
 
-def _sliced(build: Builder, x: Secret, bounds: Sequence[tuple[int, ...]], *, shape: tuple[int, ...]) -> Secret:
+def sliced(build: Builder, x: Secret, bounds: Sequence[tuple[int, ...]], *, shape: tuple[int, ...]) -> Secret:
+    """The part of x within `bounds`: where it starts, where it stops and its steps, for each axis."""
     start, stop, step = bounds
     return build.emit("view", [x], _shaped(x, shape), how="slice", start=start, stop=stop, step=step)
 
@@ -101,10 +102,11 @@ def _pad(build: Builder, params: Any, x: Operand, value: Operand) -> Operand | S
 
 @rule("concatenate")
 def _concatenate(build: Builder, params: Any, *parts: Operand) -> Operand:
-    return _joined(build, parts, axis=int(params["dimension"]))
+    return joined(build, parts, axis=int(params["dimension"]))
 
 
-def _joined(build: Builder, parts: Sequence[Operand], *, axis: int) -> Operand:
+def joined(build: Builder, parts: Sequence[Operand], *, axis: int) -> Secret:
+    """Arrays in a row along an axis, in the finest scale of any; at least one must be secret."""
     secrets = [part for part in parts if isinstance(part, Secret)]
     fraction = max(part.type.fraction for part in secrets)
     kind = msgspec.structs.replace(secrets[0].type, fraction=fraction)
@@ -125,7 +127,7 @@ def _stack(build: Builder, params: Any, *parts: Operand) -> Operand:
         else Public(part.array.reshape((*part.array.shape[: part.depth], *single)), part.depth)
         for part in parts
     ]
-    return _joined(build, wide, axis=axis)
+    return joined(build, wide, axis=axis)
 
 
 @rule("dynamic_slice")
@@ -141,7 +143,7 @@ def _dynamic_slice(build: Builder, params: Any, x: Operand, *starts: Operand) ->
             int(np.clip(index.array.flat[0], 0, n - m)) for index, n, m in zip(indices, x.shape, sizes, strict=True)
         ]
         stop = tuple(low + size for low, size in zip(first, sizes, strict=True))
-        return _sliced(build, x, (tuple(first), stop, (1,) * len(sizes)), shape=sizes)
+        return sliced(build, x, (tuple(first), stop, (1,) * len(sizes)), shape=sizes)
     lead = np.broadcast_shapes(*(index.array.shape for index in indices))
     together = np.stack([np.broadcast_to(index.array, lead) for index in indices], axis=-1)
     words = np.ascontiguousarray(together, np.int64).view(np.uint64)
@@ -188,11 +190,11 @@ def _move(build: Builder, equation: Any, operands: Sequence[Operand]) -> Operand
     params = {**equation.params, "fill_value": 0} if "fill_value" in equation.params else equation.params
     places = by_jax(build, equation.primitive, params, operands=numbered)
     shapes = [tuple(v.aval.shape) for v in equation.outvars]
-    results = [_taken(build, data, place, shape=shape) for place, shape in zip(places, shapes, strict=True)]
+    results = [taken(build, data, place, shape=shape) for place, shape in zip(places, shapes, strict=True)]
     return results if len(results) > 1 else results[0]
 
 
-def _taken(build: Builder, data: Sequence[Operand], places: Public, *, shape: tuple[int, ...]) -> Operand:
+def taken(build: Builder, data: Sequence[Operand], places: Public, *, shape: tuple[int, ...]) -> Operand:
     """Elements of the flattened and joined data at the numbered places."""
     index = places.array.reshape((*places.array.shape[: build.depth], -1))
     if index.size and int(index.min()) < 1:
@@ -202,8 +204,7 @@ def _taken(build: Builder, data: Sequence[Operand], places: Public, *, shape: tu
         flat, row = secrets[0], _row_length(index, secrets[0].shape, shape)
     else:
         parts = [_flat(build, part) for part in data]
-        joined = _joined(build, parts, axis=0)
-        flat, row = joined, 1  # type: ignore[assignment]
+        flat, row = joined(build, parts, axis=0), 1
     rows = (index[..., ::row] - 1) // row
     words = np.ascontiguousarray(rows, np.int64).view(np.uint64)
     result = _shaped(flat, shape)

@@ -16,6 +16,7 @@ from jali import kernels
 from jali.core.errors import InternalError
 from jali.mpc.functions import call, settled
 from jali.mpc.schedule import Plan, Step, run_steps
+from jali.mpc.sorting import sort_columns
 from jali.mpc.views import rows_of, view_function, window_of
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def _plan(program: Program) -> Plan:
         if builder is None:
             raise InternalError(f"no step for an operation of kind {op.kind!r}")
         start, interactive = builder(node)
-        step = Step(start, op.inputs, outputs=op.outputs, interactive=interactive, many=op.kind == "loop")
+        step = Step(start, op.inputs, outputs=op.outputs, interactive=interactive, many=op.kind in _MANY)
         steps.append(step)
     return Plan(steps, size=len(program.types), given=program.inputs, outputs=program.outputs, initial=initial)
 
@@ -352,6 +353,11 @@ def _maximum(node: _Node) -> tuple[Start, bool]:
     return start, True
 
 
+def _sort(node: _Node) -> tuple[Start, bool]:
+    keys = _integer(node.op, "keys")
+    return lambda p, v: sort_columns(p, v, keys=keys), True
+
+
 def _loop(node: _Node) -> tuple[Start, bool]:
     if node.op.body is None:
         raise InternalError("a loop without a body")
@@ -406,6 +412,7 @@ def _integer(op: Op, key: str) -> int:
     return value
 
 
+_MANY = {"loop", "sort"}  # kinds with several results
 _BUILDERS: dict[str, Callable[[_Node], tuple[Start, bool]]] = {
     "add": _add,
     "and": _and,
@@ -425,6 +432,7 @@ _BUILDERS: dict[str, Callable[[_Node], tuple[Start, bool]]] = {
     "rows": _rows,
     "select": _select,
     "share": _share,
+    "sort": _sort,
     "sub": _sub,
     "sum": _sum,
     "truncate": _truncate,
