@@ -45,6 +45,11 @@ GOLDEN: dict[str, dict[str, tuple[int, tuple[int, int, int], int]]] = {
         "conjunction": (5, (6560, 6560, 0), 56240),
         "to_arithmetic": (3, (3280, 3280, 0), 33200),
         "select": (3, (8400, 8400, 0), 43440),
+        "compare_with_zero": (2, (3200, 3200, 0), 28080),
+        "shuffle": (1, (10240, 0, 0), 20480),
+        "shuffle of a product": (2, (10240, 10240, 0), 25600),
+        # Two columns shuffled; 1280 differences of both, two trees, two bits opened and one revealed.
+        "sort": (6, (44000, 33760, 0), 132960),
     },
     "rep3": {
         "mul": (1, (5120, 5120, 5120), 0),
@@ -62,6 +67,10 @@ GOLDEN: dict[str, dict[str, tuple[int, tuple[int, int, int], int]]] = {
         "conjunction": (9, (6640, 6640, 76720), 0),
         "to_arithmetic": (6, (13520, 8400, 43440), 0),
         "select": (7, (23760, 18640, 53680), 0),
+        "compare_with_zero": (4, (3360, 3360, 38320), 0),
+        "shuffle": (3, (20480, 10240, 10240), 0),
+        "shuffle of a product": (4, (25600, 15360, 15360), 0),
+        "sort": (9, (34080, 23840, 163840), 0),
     },
     "aby3": {
         "mul": (1, (5120, 5120, 5120), 0),
@@ -82,6 +91,11 @@ GOLDEN: dict[str, dict[str, tuple[int, tuple[int, int, int], int]]] = {
         "conjunction": (17, (39600, 29360, 29360), 0),
         "to_arithmetic": (9, (40240, 19760, 19760), 0),
         "select": (10, (50480, 45360, 30000), 0),
+        # As "sign", with the pair of the lowest digit at each of six levels.
+        "compare_with_zero": (8, (20240, 15120, 15120), 0),
+        "shuffle": (3, (20480, 10240, 10240), 0),
+        "shuffle of a product": (4, (25600, 15360, 15360), 0),
+        "sort": (13, (100800, 70080, 70080), 0),
     },
 }
 

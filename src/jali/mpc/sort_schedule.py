@@ -96,27 +96,29 @@ def _best(count: int, batch: int) -> tuple[int, Step]:
 def pair_budget(rest: int, sample: int, *, batch: int = 1) -> int:
     """A number of pairs that rows in one place make up, exceeded with a probability below 2^-40.
 
-    In a random order of m = `rest` and s = `sample` rows the numbers b_j of rows between neighbours of the sample are
-    uniform among those that add up to m: geometric with p = (s + 1) / (m + s + 1), given their sum. Leave out that some
-    b_j reaches t, with probability at most (s + 1) (m / (m + s))^t. Then by Chernoff's bound, for every x > 0,
+    In a random order of m = `rest` and s = `sample` rows, the numbers b_j of rows between neighbours of the sample are
+    uniform among those that add up to m, so P[b_j = k] = C(m - k + s - 1, s - 1) / C(m + s, s). Some b_j exceeds t with
+    probability at most (s + 1) (m / (m + s))^(t + 1). Independent geometric numbers given their sum, they are negatively
+    associated, so that Chernoff's bound holds as if they were independent, for f(b) = b (b - 1) / 2 and every x > 0:
 
-        P[sum f(b_j) > B] <= exp(-x B) E[exp(x f(b)), b < t]^(s + 1) / P[sum b_j = m],    f(b) = b (b - 1) / 2.
+        P[sum f(min(b_j, t)) > B] <= exp(-x B) E[exp(x f(min(b, t)))]^(s + 1)
 
     Rounded up to two digits, so that machines whose exp differs in the last bit agree.
+    References: Joag-Dev, Proschan 1983, Negative association of random variables, theorem 2.8.
     """
-    m, s = rest, sample
-    places = batch * (s + 1)
-    half = (_FAILURE_BITS + 1) * math.log(2)
-    most = min(m, math.ceil((half + math.log(places)) / math.log((m + s) / m)) - 1)
-    p = (s + 1) / (m + s + 1)
-    log_sum = math.lgamma(m + s + 1) - math.lgamma(s + 1) - math.lgamma(m + 1)
-    log_sum += (s + 1) * math.log(p) + m * math.log1p(-p)
-    b = np.arange(most + 1, dtype=np.float64)
-    log_density = math.log(p) + b * math.log1p(-p)
-    x = 2.0 ** -(np.arange(80) / 4)[:, np.newaxis]
-    exponents = log_density + x * (b * (b - 1) / 2)
-    top = exponents.max(axis=1, keepdims=True)
-    log_moment = top[:, 0] + np.log(np.exp(exponents - top).sum(axis=1))
-    bound = float(np.min((half - batch * log_sum + places * log_moment) / x[:, 0]))
-    digit = 10 ** max(0, len(str(int(bound))) - 2)
-    return min(batch * m * (m - 1) // 2, (int(bound) // digit + 1) * digit)
+    m, s, places = rest, sample, batch * (sample + 1)
+    half = (_FAILURE_BITS + 1) * math.log(2)  # for either of two ways to fail
+    rare = half + math.log(places)
+    t = min(m, math.ceil(rare / math.log((m + s) / m)) - 1)
+    k = np.arange(t + 1, dtype=np.float64)
+    ratios = np.log((m - k[:-1]) / (m - k[:-1] + s - 1))
+    log_chance = math.log(s / (m + s)) + np.concatenate([[0.0], np.cumsum(ratios)])
+    pairs = k * (k - 1) / 2
+    x = 2.0 ** -(np.arange(100) / 4)[:, np.newaxis]
+    # The last term stands for all b above t.
+    exponents = np.concatenate([log_chance + x * pairs, x * pairs[-1] - rare], axis=1)
+    top = exponents.max(axis=1)
+    log_moment = top + np.log(np.exp(exponents - top[:, np.newaxis]).sum(axis=1))
+    bound = int(np.min((half + places * log_moment) / x[:, 0]))
+    digit = 10 ** max(0, len(str(bound)) - 2)
+    return min(batch * m * (m - 1) // 2, (bound // digit + 1) * digit)

@@ -118,6 +118,8 @@ def _joined(protocol: MpcProtocol, upper: Part, lower: Part) -> Generator[Round,
 def _ordered(compare: _Comparison, rows: Rows, shape: tuple[int, int]) -> Generator[Round, Any, Rows]:
     """Numbers of rows, (b, n), in the order of what they hold, for each of b arrays."""
     batch, count = shape
+    if count < 2:
+        return rows
     step = schedule(count, batch)
     if not step.sample:
         return (yield from _all_pairs(compare, rows, shape))
