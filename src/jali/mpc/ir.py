@@ -15,6 +15,7 @@ rescale        the same ring elements, read with another number of fraction bits
 view           a rearrangement of x: `how` is reshape, transpose, broadcast, slice, pad or reverse
 window         the part of x at public start indices
 rows           rows of x (as a matrix of `row` columns) at public indices
+scatter        rows of x added up at public indices of zeros (as a matrix of `row` columns); below 0 they are dropped
 concatenate    arrays joined along `axis`
 sum, cumsum    additions along `axes` / `axis`
 less, equal    comparison, a bit

@@ -22,6 +22,7 @@ __all__ = ["walk"]
 
 _MOST_ITERATIONS = 100_000
 _CONTROL = {"scan", "while", "cond"}
+_REDUCING = {"reduce", "reduce_window"}  # what they contain takes two elements, not their operands
 _INNER = ("jaxpr", "call_jaxpr", "fun_jaxpr")
 
 
@@ -84,8 +85,8 @@ def _rule(build: Builder, equation: Any, inputs: list[Operand]) -> list[Operand]
 
 
 def _inner(equation: Any) -> Any:
-    """The equations inside a call: whatever has exactly one jaxpr and is no control flow is unwrapped."""
-    if equation.primitive.name in _CONTROL:
+    """The equations inside a call: whatever has exactly one jaxpr is unwrapped, if that is for its operands."""
+    if equation.primitive.name in _CONTROL | _REDUCING:
         return None
     found = [equation.params[key] for key in _INNER if hasattr(equation.params.get(key), "eqns")]
     return found[0] if len(found) == 1 else None

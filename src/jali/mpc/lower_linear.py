@@ -24,7 +24,7 @@ __all__: list[str] = []
 _LARGEST_MATRIX = 1 << 22
 
 
-@rule("scatter-add", "reduce_window_sum", "conv_general_dilated")
+@rule("scatter-add", "conv_general_dilated")
 def _linear(build: Builder, params: Any, *operands: Operand) -> Operand:
     """What is linear in its one secret operand, as a product with the public matrix of that map."""
     secrets = [k for k, x in enumerate(operands) if isinstance(x, Secret)]

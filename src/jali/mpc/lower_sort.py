@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import numpy as np
 
 from jali.mpc.ir import Op, ValueType
@@ -13,7 +12,7 @@ from jali.mpc.lower import Builder, Operand, Public, Secret, kind_of, rule
 from jali.mpc.lower_arithmetic import add, neg, sub
 from jali.mpc.lower_bits import choose, less, not_equal
 from jali.mpc.lower_public import by_jax
-from jali.mpc.lower_views import joined, reshape, sliced, taken, transpose
+from jali.mpc.lower_views import chosen_rows, joined, reshape, sliced, taken, transpose
 from jali.mpc.sort_schedule import network, network_is_cheaper
 
 if TYPE_CHECKING:
@@ -114,19 +113,12 @@ def _by_network(build: Builder, pile: Secret, wide: tuple[int, ...]) -> Secret:
 
 def _exchanged(build: Builder, pile: Secret, pairs: list[tuple[int, int]]) -> Secret:
     """The lesser of each pair first."""
-    low, high = (_rows(build, pile, [pair[side] for pair in pairs]) for side in (0, 1))
+    low, high = (chosen_rows(build, pile, [pair[side] for pair in pairs]) for side in (0, 1))
     least = choose(build, less(build, high, low), high, low)
     greatest = sub(build, add(build, low, high), least)
     touched = [i for pair in pairs for i in pair]
     rest = [i for i in range(pile.shape[0]) if i not in touched]
-    parts = [least, greatest, *([_rows(build, pile, rest)] if rest else [])]
+    parts = [least, greatest, *([chosen_rows(build, pile, rest)] if rest else [])]
     order = [pair[0] for pair in pairs] + [pair[1] for pair in pairs] + rest
-    return _rows(build, joined(build, parts, axis=0), [order.index(i) for i in range(pile.shape[0])])
+    return chosen_rows(build, joined(build, parts, axis=0), [order.index(i) for i in range(pile.shape[0])])
 
-
-def _rows(build: Builder, x: Secret, indices: list[int]) -> Secret:
-    """Chosen rows of x, in that order."""
-    words = np.array(indices, np.int64).view(np.uint64).reshape((1,) * build.depth + (len(indices),))
-    result = msgspec.structs.replace(x.type, shape=(len(indices), *x.shape[1:]))
-    row = int(np.prod(x.shape[1:], dtype=np.int64))
-    return build.emit("rows", [x, build.place(words, kind="int", whole=True)], result, row=row)

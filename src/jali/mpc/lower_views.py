@@ -20,9 +20,11 @@ from jali.mpc.lower_public import by_jax
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy.typing import NDArray
+
     from jali.mpc.ir import ValueType
 
-__all__ = ["broadcast", "joined", "moved", "reshape", "sliced", "taken", "transpose"]
+__all__ = ["broadcast", "chosen_rows", "joined", "moved", "reshape", "sliced", "spread", "taken", "transpose"]
 
 
 def reshape(build: Builder, x: Secret, shape: tuple[int, ...]) -> Secret:
@@ -84,6 +86,26 @@ def sliced(build: Builder, x: Secret, bounds: Sequence[tuple[int, ...]], *, shap
     """The part of x within `bounds`: where it starts, where it stops and its steps, for each axis."""
     start, stop, step = bounds
     return build.emit("view", [x], _shaped(x, shape), how="slice", start=start, stop=stop, step=step)
+
+
+def chosen_rows(build: Builder, x: Secret, indices: Sequence[int] | NDArray[np.int64]) -> Secret:
+    """Rows of x (along its first axis), in that order."""
+    result = msgspec.structs.replace(x.type, shape=(len(indices), *x.shape[1:]))
+    row = int(np.prod(x.shape[1:], dtype=np.int64))
+    return build.emit("rows", [x, _placed_indices(build, indices)], result, row=row)
+
+
+def spread(
+    build: Builder, x: Secret, indices: Sequence[int] | NDArray[np.int64], *, shape: tuple[int, ...]
+) -> Secret:
+    """Rows of x added up at places in a result of that shape; a place below 0 drops the row."""
+    row = int(np.prod(shape[1:], dtype=np.int64))
+    return build.emit("scatter", [x, _placed_indices(build, indices)], _shaped(x, shape), row=row)
+
+
+def _placed_indices(build: Builder, indices: Sequence[int] | NDArray[np.int64]) -> int:
+    words = np.array(indices, np.int64).view(np.uint64).reshape((1,) * build.depth + (len(indices),))
+    return build.place(words, kind="int", whole=True)
 
 
 @rule("rev")

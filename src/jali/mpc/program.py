@@ -17,7 +17,7 @@ from jali.core.errors import InternalError
 from jali.mpc.functions import call, settled
 from jali.mpc.schedule import Plan, Step, run_steps
 from jali.mpc.sorting import sort_columns
-from jali.mpc.views import rows_of, view_function, window_of
+from jali.mpc.views import rows_of, scatter_of, view_function, window_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
@@ -200,6 +200,10 @@ def _window(node: _Node) -> tuple[Start, bool]:
 
 def _rows(node: _Node) -> tuple[Start, bool]:
     return _rearranged(rows_of(_integer(node.op, "row"), node.result.shape), node.types, node.result), False
+
+
+def _scatter(node: _Node) -> tuple[Start, bool]:
+    return _rearranged(scatter_of(_integer(node.op, "row"), node.result.shape), node.types, node.result), False
 
 
 def _concatenate(node: _Node) -> tuple[Start, bool]:
@@ -430,6 +434,7 @@ _BUILDERS: dict[str, Callable[[_Node], tuple[Start, bool]]] = {
     "not": _not,
     "rescale": _rescale,
     "rows": _rows,
+    "scatter": _scatter,
     "select": _select,
     "share": _share,
     "sort": _sort,
