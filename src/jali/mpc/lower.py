@@ -106,6 +106,7 @@ def registered() -> dict[str, Rule]:
         lower_bits,
         lower_control,
         lower_functions,
+        lower_index,
         lower_linear,
         lower_order,
         lower_scans,
@@ -115,7 +116,7 @@ def registered() -> dict[str, Rule]:
     )
 
     _ = lower_arithmetic, lower_bits, lower_control, lower_functions, lower_linear, lower_order, lower_views
-    _ = lower_scans, lower_sort, lower_windows
+    _ = lower_index, lower_scans, lower_sort, lower_windows
     return _RULES
 
 

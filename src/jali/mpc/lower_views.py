@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
-from jali.core.errors import SecretIndex, UnsupportedOperation
+from jali.core.errors import UnsupportedOperation
 from jali.mpc.lower import Builder, Operand, Public, Secret, rule
 from jali.mpc.lower_public import by_jax
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from jali.mpc.ir import ValueType
 
-__all__ = ["broadcast", "chosen_rows", "joined", "moved", "reshape", "sliced", "spread", "taken", "transpose"]
+__all__ = ["broadcast", "chosen_rows", "joined", "moved", "reshape", "sliced", "sliced_at", "spread", "taken", "transpose"]
 
 
 def reshape(build: Builder, x: Secret, shape: tuple[int, ...]) -> Secret:
@@ -152,10 +152,10 @@ def _stack(build: Builder, params: Any, *parts: Operand) -> Operand:
     return joined(build, wide, axis=axis)
 
 
-@rule("dynamic_slice")
-def _dynamic_slice(build: Builder, params: Any, x: Operand, *starts: Operand) -> Operand:
-    if not isinstance(x, Secret) or not all(isinstance(start, Public) for start in starts):
-        raise SecretIndex(_INDEX_MESSAGE)
+def sliced_at(build: Builder, params: Any, x: Operand, *starts: Operand) -> Operand:
+    """The part of x that begins at public starts."""
+    if not isinstance(x, Secret):
+        raise UnsupportedOperation("a slice of what turned out to be public")
     indices = [start for start in starts if isinstance(start, Public)]
     sizes = tuple(params["slice_sizes"])
     if sizes == x.shape:
@@ -172,23 +172,12 @@ def _dynamic_slice(build: Builder, params: Any, x: Operand, *starts: Operand) ->
     return build.emit("window", [x, build.place(words, kind="int", whole=True)], _shaped(x, sizes))
 
 
-@rule("gather", "scatter", "dynamic_update_slice", "tile", "unstack", "split")
+@rule("tile", "unstack", "split")
 def moved(build: Builder, params: Any, *operands: Operand) -> Operand | Sequence[Operand]:
-    """A rearrangement found by moving element numbers; public indices stay as they are.
-
-    Raises: SecretIndex if an index is secret.
-    """
-    equation = params["__equation__"]
-    for position, operand in enumerate(operands):
-        if _is_index(equation.primitive.name, position) and isinstance(operand, Secret):
-            raise SecretIndex(_INDEX_MESSAGE)
-    return _move(build, equation, operands)
+    """A rearrangement found by moving element numbers; indices are public and stay as they are."""
+    return _move(build, params["__equation__"], operands)
 
 
-_INDEX_MESSAGE = (
-    "a secret is used as an index, which would show it in the pattern of memory access: compare with all positions "
-    "instead, for instance jnp.sum(jnp.where(jnp.arange(n) == index, x, 0))"
-)
 _FIRST_INDEX = {"gather": 1, "scatter": 1, "dynamic_update_slice": 2}
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from jali import kernels
 from jali.core.errors import InternalError
 from jali.mpc.functions import call, settled
+from jali.mpc.indexing import one_hot
 from jali.mpc.schedule import Plan, Step, run_steps
 from jali.mpc.sorting import sort_columns
 from jali.mpc.views import rows_of, scatter_of, view_function, window_of
@@ -357,6 +358,11 @@ def _maximum(node: _Node) -> tuple[Start, bool]:
     return start, True
 
 
+def _one_hot(node: _Node) -> tuple[Start, bool]:
+    count = node.result.shape[-1]
+    return lambda p, v: one_hot(p, v[0], count), True
+
+
 def _sort(node: _Node) -> tuple[Start, bool]:
     keys = _integer(node.op, "keys")
     return lambda p, v: sort_columns(p, v, keys=keys), True
@@ -432,6 +438,7 @@ _BUILDERS: dict[str, Callable[[_Node], tuple[Start, bool]]] = {
     "mul": _mul,
     "neg": _neg,
     "not": _not,
+    "one_hot": _one_hot,
     "rescale": _rescale,
     "rows": _rows,
     "scatter": _scatter,
