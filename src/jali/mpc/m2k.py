@@ -226,11 +226,11 @@ class M2k:
         """x + value: to what is public of x, or to evaluator 0's part. No communication."""
         known = self._wires.find(x)
         if isinstance(known, Masked):
-            masked = self._side.evaluate(x.shape, lambda: whole(known.masked + value, x.shape))
+            masked = self._side.evaluate(x.shape, lambda: whole(np.add(known.masked, value), x.shape))
             return Masked(x.shape, masked, known.mask)
         part = known.part
         if self._leader:
-            part = self._side.evaluate(x.shape, lambda: whole(known.part + value, x.shape))
+            part = self._side.evaluate(x.shape, lambda: whole(np.add(known.part, value), x.shape))
         return Additive(x.shape, part)
 
     # -- products -----------------------------------------------------------------------------------------------

@@ -231,10 +231,10 @@ class ReplicatedSide:
         """Add to the part x_0, or to role 0's half. No communication."""
         known = self._wires.openings.find(x)
         if isinstance(known, Replicated):
-            return self._wires.with_part_0(known, lambda part: whole(part + value, x.shape))
+            return self._wires.with_part_0(known, lambda part: whole(np.add(part, value), x.shape))
         if self.role > 0:
             return Halves(x.shape, known.part)
-        return Halves(x.shape, self._wires.compute(x.shape, lambda: whole(known.part + value, x.shape)))
+        return Halves(x.shape, self._wires.compute(x.shape, lambda: whole(np.add(known.part, value), x.shape)))
 
     # -- products -----------------------------------------------------------------------------------------------
     def mul(self, x: Share, y: Share, *, shift: int = 0) -> Generator[Round, Any, Share]:
