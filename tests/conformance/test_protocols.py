@@ -209,7 +209,9 @@ def test_shuffling_moves_whole_rows_and_loses_none(protocol: str, shape: tuple[i
         np.testing.assert_array_equal(place, known)
         np.testing.assert_array_equal(np.sort(place, axis=1), y)
         factor = np.uint64(1 if opened else 3)
-        np.testing.assert_array_equal(shuffled, (x * factor).reshape(-1)[place.view(np.int64).reshape(-1)].reshape(shape))
+        np.testing.assert_array_equal(
+            shuffled, (x * factor).reshape(-1)[place.view(np.int64).reshape(-1)].reshape(shape)
+        )
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -19,6 +19,7 @@ from jali.crypto.prg import Prg
 from jali.mpc import sorting
 from jali.mpc.permutations import KEY_WORDS, Permutation
 from jali.mpc.registry import PROTOCOLS
+from jali.mpc.rounds import lockstep, parallel
 from jali.mpc.sort_schedule import Step, network, network_is_cheaper, pair_budget, schedule
 from jali.mpc.sorting import sort_columns
 from tests.mpc.roles import SECURE, make_sides, run_lockstep
@@ -44,10 +45,7 @@ def sorted_under(protocol: str, *columns: NDArray[np.int64], keys: int, seed: in
             words = column.view(np.uint64) if side.role == 0 else None
             shares.append((yield from side.input(words, 0, column.shape)))
         results = yield from sort_columns(side, shares, keys=keys)
-        opened = []
-        for result in results:
-            opened.append((yield from side.reveal(result, [0])))
-        return opened
+        return (yield from parallel(*(side.reveal(result, [0]) for result in results)))
 
     return [words.view(np.int64) for words in run_lockstep(protocol, operation, seed=seed)[0]]
 
@@ -110,8 +108,6 @@ def opened_bits(protocol: str, x: NDArray[np.int64], *, seed: int) -> tuple[bool
     def operation(side: Any) -> Part:
         a = yield from side.input(x.view(np.uint64) if side.role == 0 else None, 0, x.shape)
         return (yield from sort_columns(watched(side), [a], keys=1))
-
-    from jali.mpc.rounds import lockstep
 
     if protocol == "m2k":
         lockstep({2: operation(sides[2])})

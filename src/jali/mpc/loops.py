@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Loops that stop when secrets say so: everybody runs them to their bound, and what is there stays once they stopped."""
+"""Loops that stop when secrets say so: all run them to their bound, and a value stays once its loop stopped."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ def bounded_while(condition: Callable[[T], Any], body: Callable[[T], T], init: T
     >>> halve(jnp.array([5.0, 3.0])).tolist()
     [0.625, 0.375]
     """
-    if not isinstance(most, int) or most < 1:
+    bound: object = most
+    if not isinstance(bound, int) or bound < 1:
         raise NotTraceable(f"bounded_while: expected a positive whole number as most, found {most!r}")
     jax = need("jax", extra="jax")
 
@@ -46,6 +47,6 @@ def bounded_while(condition: Callable[[T], Any], body: Callable[[T], T], init: T
         return (running, following), None
 
     arrays = jax.tree_util.tree_map(jax.numpy.asarray, init)
-    (_, result), _ = jax.lax.scan(step, (jax.numpy.asarray(True), arrays), None, length=most)  # noqa: FBT003
+    (_, result), _ = jax.lax.scan(step, (jax.numpy.asarray(True), arrays), None, length=most)
     value: T = result
     return value

@@ -256,8 +256,8 @@ class _Loop:
             if goes_on is None:
                 raise SecretControl(
                     "a while loop runs until a condition on secret data holds, so the number of its iterations would "
-                    "show them: use jali.mpc.bounded_while(condition, body, init, most=...), which runs to a bound that "
-                    "everybody knows, or lax.fori_loop with a fixed number of iterations"
+                    "show them: use jali.mpc.bounded_while(condition, body, init, most=...), which runs to a bound "
+                    "that everybody knows, or lax.fori_loop with a fixed number of iterations"
                 )
             if goes_on.only is None:
                 raise UnsupportedOperation("a while loop whose number of iterations depends on the loop around it")

@@ -115,9 +115,7 @@ def _fill(params: Any) -> float:
 
 
 @rule("scatter", "scatter-add", "scatter-mul", "scatter-min", "scatter-max")
-def _scatter(
-    build: Builder, params: Any, x: Operand, index: Operand, updates: Operand
-) -> Operand | Sequence[Operand]:
+def _scatter(build: Builder, params: Any, x: Operand, index: Operand, updates: Operand) -> Operand | Sequence[Operand]:
     how = params["__equation__"].primitive.name.partition("-")[2]
     if isinstance(index, Public):
         if not how:
@@ -162,7 +160,9 @@ def _written(
         spots = layout.parts.reshape(-1)
         result = add(build, flat, spread(build, reshape(build, added, (-1,)), spots, shape=flat.shape))
     else:
-        result = _replaced(build, flat, *_placed(build, layout, hot, given, size=flat.type.size), how=how, unique=unique)
+        result = _replaced(
+            build, flat, *_placed(build, layout, hot, given, size=flat.type.size), how=how, unique=unique
+        )
     return _as_kind(build, reshape(build, build.shared(result, flat.type), x.shape), x)
 
 

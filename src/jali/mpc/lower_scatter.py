@@ -14,7 +14,7 @@ from jali.mpc.lower import Builder, Operand, Public, Secret, kind_of
 from jali.mpc.lower_arithmetic import add, mul
 from jali.mpc.lower_bits import choose, less
 from jali.mpc.lower_public import by_jax
-from jali.mpc.lower_views import chosen_rows, joined, reshape, spread
+from jali.mpc.lower_views import chosen_rows, joined, reshape
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -52,7 +52,9 @@ def _added(build: Builder, equation: Any, operands: Sequence[Operand]) -> Operan
     target, index, updates = operands
     if isinstance(updates, Public) and isinstance(index, Public):
         zero = build.public(np.zeros(target.shape, updates.array.dtype))
-        return add(build, target, by_jax(build, equation.primitive, equation.params, operands=[zero, index, updates])[0])
+        return add(
+            build, target, by_jax(build, equation.primitive, equation.params, operands=[zero, index, updates])[0]
+        )
     places = _places(build, equation, operands)
     numbers = reshape(build, _secret(build, updates), (-1,))
     size = int(np.prod(target.shape, dtype=np.int64))

@@ -121,4 +121,3 @@ def _exchanged(build: Builder, pile: Secret, pairs: list[tuple[int, int]]) -> Se
     parts = [least, greatest, *([chosen_rows(build, pile, rest)] if rest else [])]
     order = [pair[0] for pair in pairs] + [pair[1] for pair in pairs] + rest
     return chosen_rows(build, joined(build, parts, axis=0), [order.index(i) for i in range(pile.shape[0])])
-

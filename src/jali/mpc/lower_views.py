@@ -24,7 +24,18 @@ if TYPE_CHECKING:
 
     from jali.mpc.ir import ValueType
 
-__all__ = ["broadcast", "chosen_rows", "joined", "moved", "reshape", "sliced", "sliced_at", "spread", "taken", "transpose"]
+__all__ = [
+    "broadcast",
+    "chosen_rows",
+    "joined",
+    "moved",
+    "reshape",
+    "sliced",
+    "sliced_at",
+    "spread",
+    "taken",
+    "transpose",
+]
 
 
 def reshape(build: Builder, x: Secret, shape: tuple[int, ...]) -> Secret:
@@ -95,9 +106,7 @@ def chosen_rows(build: Builder, x: Secret, indices: Sequence[int] | NDArray[np.i
     return build.emit("rows", [x, _placed_indices(build, indices)], result, row=row)
 
 
-def spread(
-    build: Builder, x: Secret, indices: Sequence[int] | NDArray[np.int64], *, shape: tuple[int, ...]
-) -> Secret:
+def spread(build: Builder, x: Secret, indices: Sequence[int] | NDArray[np.int64], *, shape: tuple[int, ...]) -> Secret:
     """Rows of x added up at places in a result of that shape; a place below 0 drops the row."""
     row = int(np.prod(shape[1:], dtype=np.int64))
     return build.emit("scatter", [x, _placed_indices(build, indices)], _shaped(x, shape), row=row)

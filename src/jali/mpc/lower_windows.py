@@ -33,6 +33,10 @@ __all__: list[str] = []
 
 @rule("reduce_window_sum")
 def _sum(build: Builder, params: Any, x: Secret) -> Operand:
+    return _summed(build, params, x)
+
+
+def _summed(build: Builder, params: Any, x: Secret) -> Secret:
     if x.type.kind == "bool":
         x = build.emit("convert", [x], ValueType(shape=x.shape, kind="int"))
     return _axis_by_axis(build, params, x, _sums)
@@ -45,6 +49,10 @@ def _max(build: Builder, params: Any, x: Secret) -> Operand:
 
 @rule("reduce_window_min")
 def _min(build: Builder, params: Any, x: Secret) -> Operand:
+    return _least(build, params, x)
+
+
+def _least(build: Builder, params: Any, x: Secret) -> Secret:
     return neg(build, _axis_by_axis(build, params, neg(build, x), _greatest))
 
 
@@ -52,23 +60,25 @@ def _min(build: Builder, params: Any, x: Secret) -> Operand:
 def _reduce(build: Builder, params: Any, *operands: Operand) -> Operand:
     """With a first value and a function of two numbers, which must be a sum or an extreme."""
     names = [equation.primitive.name for equation in getattr(params["jaxpr"], "jaxpr", params["jaxpr"]).eqns]
-    x, first = operands if len(operands) == 2 else (None, None)
-    if not isinstance(x, Secret) or first is None or names not in (["add"], ["max"], ["min"]):
+    x, first = operands[0], operands[-1]
+    if not isinstance(x, Secret) or len(operands) != 2 or names not in (["add"], ["max"], ["min"]):
         raise UnsupportedOperation(
             "a window of secret numbers reduced by another function than add, max or min: write it with those, or take "
             "the windows apart (jnp.stack of shifted slices)"
         )
     if names == ["add"]:
-        return add(build, _sum(build, params, x), first)
+        return add(build, _summed(build, params, x), first)
     smaller = names == ["min"]
-    found = _min(build, params, x) if smaller else _max(build, params, x)
+    found = _least(build, params, x) if smaller else _axis_by_axis(build, params, x, _greatest)
     below = less(build, found, first)
     if isinstance(below, Public):  # against infinity, which is no number to choose
         return found
     return choose(build, below, found, first) if smaller else choose(build, below, first, found)
 
 
-def _axis_by_axis(build: Builder, params: Any, x: Secret, reduce: Callable[[Builder, Secret, Places], Secret]) -> Secret:
+def _axis_by_axis(
+    build: Builder, params: Any, x: Secret, reduce: Callable[[Builder, Secret, Places], Secret]
+) -> Secret:
     """Windows are boxes, so that they can be reduced along one axis after the other."""
     for axis, places in enumerate(_places_of(params, x.shape)):
         if places.shape[0] == 1 and np.array_equal(places[0], np.arange(x.shape[axis])):
@@ -81,7 +91,9 @@ def _axis_by_axis(build: Builder, params: Any, x: Secret, reduce: Callable[[Buil
 def _sums(build: Builder, pile: Secret, places: Places) -> Secret:
     target = np.broadcast_to(np.arange(places.shape[1]), places.shape)
     inside = places >= 0
-    return spread(build, chosen_rows(build, pile, places[inside]), target[inside], shape=(places.shape[1], *pile.shape[1:]))
+    return spread(
+        build, chosen_rows(build, pile, places[inside]), target[inside], shape=(places.shape[1], *pile.shape[1:])
+    )
 
 
 def _greatest(build: Builder, pile: Secret, places: Places) -> Secret:
@@ -129,7 +141,9 @@ def _champions(build: Builder, params: Any, x: Secret) -> tuple[Places, Secret]:
     places = np.zeros((1,) * 2 * rank, np.int64)
     outside = np.zeros((1,) * 2 * rank, np.bool_)
     for axis, part in enumerate(parts):
-        wide = part.reshape(tuple(part.shape[0] if k == axis else part.shape[1] if k == rank + axis else 1 for k in range(2 * rank)))
+        wide = part.reshape(
+            tuple(part.shape[0] if k == axis else part.shape[1] if k == rank + axis else 1 for k in range(2 * rank))
+        )
         places = places * x.shape[axis] + wide
         outside = outside | (wide < 0)
     windows = tuple(part.shape[1] for part in parts)

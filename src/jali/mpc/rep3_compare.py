@@ -51,9 +51,7 @@ def compare_with_zero(wires: Wires, x: Share) -> Generator[Round, Any, tuple[Rep
     return below, equal
 
 
-def _compared(
-    wires: Wires, x: Share
-) -> Generator[Round, Any, tuple[Dealing, NDArray[np.uint64], NDArray[np.uint64]]]:
+def _compared(wires: Wires, x: Share) -> Generator[Round, Any, tuple[Dealing, NDArray[np.uint64], NDArray[np.uint64]]]:
     """Parts of the top bit, and of whether all digits of c mod 2^63 equal those of r."""
     (replicated,) = yield from wires.openings.open(x)
     width = layout(x.shape, bits=True)[0]

@@ -14,8 +14,6 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from jali.mpc.permutations import KEY_WORDS, Permutation
 from jali.mpc.rep3_wires import Replicated
 from jali.mpc.rounds import Round
@@ -24,6 +22,7 @@ from jali.mpc.words import NOTHING, gathered
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from jali.mpc.rep3_wires import Share, Wires
@@ -85,7 +84,7 @@ def _handed(
 def _replicated(
     wires: Wires, parts: Sequence[Words], shape: tuple[int, ...]
 ) -> Generator[Round, Any, list[Replicated]]:
-    """From u + v of roles 2 and 0: x_2 and x_1 are drawn with role 1, and x_0 = (u - x_2) + (v - x_1) is opened to both."""
+    """From u + v of roles 2 and 0: both draw a part with role 1, and open x_0 = (u - x_2) + (v - x_1) to each other."""
     names = [wires.nonce() for _ in parts]
     if wires.role == 1:
         yield Round({}, {})

@@ -25,7 +25,7 @@ _LARGEST_NETWORK = 64
 
 
 class Step(NamedTuple):
-    """How to sort n rows: a sample of the first `sample`, then `levels` comparisons with radix - 1 pivots, then `pairs`.
+    """How to sort n rows: the first `sample` of them, then `levels` comparisons with radix - 1 pivots, then `pairs`.
 
     With `sample` 0 all pairs are compared at once.
     """
@@ -98,8 +98,8 @@ def pair_budget(rest: int, sample: int, *, batch: int = 1) -> int:
 
     In a random order of m = `rest` and s = `sample` rows, the numbers b_j of rows between neighbours of the sample are
     uniform among those that add up to m, so P[b_j = k] = C(m - k + s - 1, s - 1) / C(m + s, s). Some b_j exceeds t with
-    probability at most (s + 1) (m / (m + s))^(t + 1). Independent geometric numbers given their sum, they are negatively
-    associated, so that Chernoff's bound holds as if they were independent, for f(b) = b (b - 1) / 2 and every x > 0:
+    probability at most (s + 1) (m / (m + s))^(t + 1). They are independent geometric numbers given their sum, hence
+    negatively associated, and Chernoff's bound holds as if they were independent. For f(b) = b (b - 1) / 2 and x > 0
 
         P[sum f(min(b_j, t)) > B] <= exp(-x B) E[exp(x f(min(b, t)))]^(s + 1)
 
@@ -120,5 +120,5 @@ def pair_budget(rest: int, sample: int, *, batch: int = 1) -> int:
     top = exponents.max(axis=1)
     log_moment = top + np.log(np.exp(exponents - top[:, np.newaxis]).sum(axis=1))
     bound = int(np.min((half + places * log_moment) / x[:, 0]))
-    digit = 10 ** max(0, len(str(bound)) - 2)
-    return min(batch * m * (m - 1) // 2, (bound // digit + 1) * digit)
+    digit: int = 10 ** max(0, len(str(bound)) - 2)
+    return min(batch * m * (m - 1) // 2, int(bound // digit + 1) * digit)
