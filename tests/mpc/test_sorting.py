@@ -7,6 +7,7 @@ import itertools
 import math
 from collections import Counter
 from fractions import Fraction
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,9 +15,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jali.core.errors import InternalError, ProtocolAbort
+from jali.core.errors import FixedPointRangeError, InternalError, ProtocolAbort
 from jali.crypto.prg import Prg
 from jali.mpc import sorting
+from jali.mpc.estimate import estimate
 from jali.mpc.permutations import KEY_WORDS, Permutation
 from jali.mpc.registry import PROTOCOLS
 from jali.mpc.rounds import lockstep, parallel
@@ -76,6 +78,11 @@ def test_several_keys_decide_one_after_the_other(protocol: str, keys: int) -> No
 def test_keys_may_take_62_bits(protocol: str) -> None:
     x = np.array([[2**62 - 1, -(2**62), 0, -1, 1, 2**62 - 1, -(2**62)]])
     np.testing.assert_array_equal(sorted_under(protocol, x, keys=1)[0], np.sort(x))
+
+
+def test_keys_that_are_too_large_are_loud_in_plain() -> None:
+    with pytest.raises(FixedPointRangeError, match="a sort: 1 of 2 arguments"):
+        sorted_under("plain", np.array([[2**62, 0]]), keys=1)
 
 
 @settings(max_examples=25, deadline=None)
@@ -187,6 +194,28 @@ def test_a_schedule_compares_little_more_than_is_needed(count: int, batch: int, 
         count = step.sample
     assert step.pairs == batch * count * (count - 1) // 2
     assert compared + step.pairs <= most
+
+
+@pytest.mark.parametrize("count", [100, 10_000, 100_000])
+def test_the_page_has_what_a_sort_costs(count: int) -> None:
+    page = Path(__file__).resolve().parents[2] / "docs/explanation/order-and-places.md"
+    rows = [line.strip("| ").replace(",", "").split(" | ") for line in page.read_text("utf-8").splitlines()]
+    (row,) = [[int(cell) for cell in row] for row in rows if row[0] == str(count)]
+    found: list[int] = []
+    for protocol in SECURE:
+        given: dict[int, Any] = {}
+
+        def sharing(side: Any, given: dict[int, Any] = given) -> Part:
+            given[side.role] = yield from side.input(None, 0, (1, count))
+
+        def sorting_it(side: Any, given: dict[int, Any] = given) -> Part:
+            return (yield from sort_columns(side, [given[side.role]], keys=1))
+
+        estimate(protocol, sharing)
+        cost = estimate(protocol, sorting_it)
+        dealt = [round(cost.offline_bytes / count)] if protocol == "m2k" else []
+        found += [cost.rounds, round(sum(cost.bytes_sent.values()) / count), *dealt]
+    assert row[1:] == found
 
 
 def test_too_many_pairs_end_the_program(monkeypatch: pytest.MonkeyPatch) -> None:

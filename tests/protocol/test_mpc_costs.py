@@ -27,6 +27,8 @@ N = 640  # ten words of bits
 PARTIES = ("party0", "party1", "party2")
 ROLES = {"m2k": ("evaluator0", "evaluator1", "dealer"), "rep3": PARTIES, "aby3": PARTIES}
 
+OF_PAGES = ["truncate", "sign", "is_zero", "compare_with_zero", "conjunction", "to_arithmetic", "select"]
+
 # Without the inputs: rounds, bytes that each role sends, bytes dealt.
 GOLDEN: dict[str, dict[str, tuple[int, tuple[int, int, int], int]]] = {
     "m2k": {
@@ -136,7 +138,7 @@ def test_measured_predicted_and_documented_costs_are_equal(protocol: str, name: 
 
 
 @pytest.mark.parametrize("protocol", ["rep3", "aby3"])
-@pytest.mark.parametrize("name", ["truncate", "sign", "is_zero", "conjunction", "to_arithmetic", "select"])
+@pytest.mark.parametrize("name", OF_PAGES)
 def test_the_page_of_a_protocol_has_its_costs(protocol: str, name: str) -> None:
     """Bytes for one element, to the digit that the page gives."""
     row = _row(protocol, name)
@@ -146,7 +148,7 @@ def test_the_page_of_a_protocol_has_its_costs(protocol: str, name: str) -> None:
         assert float(Fraction(cell.split()[0])) == pytest.approx(cost.bytes_sent[role] / N, abs=0.051)
 
 
-@pytest.mark.parametrize("name", ["truncate", "sign", "is_zero", "conjunction", "to_arithmetic", "select"])
+@pytest.mark.parametrize("name", OF_PAGES)
 def test_the_page_of_aby3_compares_it_with_rep3(name: str) -> None:
     rounds, size = _row("aby3", name)[5:7]
     cost = _alone("rep3", name)

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from jali.core.errors import InternalError, ProtocolAbort
+from jali.mpc.functions import check_domain
 from jali.mpc.rounds import parallel
 from jali.mpc.sort_schedule import schedule
 
@@ -51,7 +52,7 @@ def sort_columns(
 ) -> Generator[Round, Any, list[Arithmetic]]:
     """Columns of one shape (b, n), each row sorted upwards in all of them alike by the first `keys` columns; stable.
 
-    Keys are signed numbers whose differences fit 63 bits.
+    Keys are signed numbers of 62 bits, so that differences fit; `plain` refuses others.
 
     Security: what a role sees beside masked values is the order of the shuffled rows, uniformly random.
     Cost: a shuffle, then some 20 comparisons of all keys for each row in 40 levels for 1e5 rows, of 7 rounds at most.
@@ -61,6 +62,8 @@ def sort_columns(
     if shape[-1] < 2 or not shape[0]:
         return list(columns)
     places = np.ascontiguousarray(np.broadcast_to(np.arange(shape[-1], dtype=np.uint64), shape))
+    for x in columns[:keys]:
+        check_domain(protocol, x, low=-(2**62), high=2**62, what="a sort")
     *shuffled, place = yield from protocol.shuffle(*columns, protocol.public(places))
     compare = _Comparison(protocol, [*shuffled[:keys], place])
     rows: Integers = np.arange(math.prod(shape)).reshape(shape)
