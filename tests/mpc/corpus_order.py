@@ -234,6 +234,29 @@ PROGRAMS: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
         ),
         (X, U, LEDGER),
     ),
+    "searches": (
+        lambda x, q, many: (
+            jnp.searchsorted(jnp.array([-1.0, 0.0, 0.5, 1.0]), x),
+            jnp.searchsorted(jnp.sort(jnp.round(x)), jnp.round(q), side="right"),
+            jnp.searchsorted(jnp.sort(jnp.round(x)), jnp.round(q)),
+            jnp.searchsorted(jnp.sort(jnp.round(many)), jnp.round(many[:90]), side="right"),
+            jnp.searchsorted(jnp.sort(jnp.round(many)), jnp.round(many[:90])),
+            jnp.digitize(x, jnp.array([1.0, 0.0, -1.0]), right=True),
+        ),
+        (X[:, 0], U[:, 0], LONG),
+    ),
+    "different elements": (
+        lambda i, x: (
+            jnp.unique(i, size=9, return_counts=True, return_inverse=True, return_index=True, fill_value=0),
+            jnp.unique(jnp.round(x), size=8),
+            jnp.nonzero(i > 0, size=4, fill_value=0),
+        ),
+        (WHOLE, A),
+    ),
+    "whole numbers divided": (
+        lambda i: (i // 7, i % 7, i // 2, i % 2, i // 1000003, i // 1),
+        (np.array([0, 1, -1, 6, 7, -7, -8, 2**29, -(2**29), 123456789, 1000003, -1000004]),),
+    ),
     "loops until secrets say so": (
         lambda x, n: (
             bounded_while(lambda c: c[0].sum() < 9, lambda c: (c[0] * 1.5 + 0.1, c[1] + 1), (jnp.abs(x), 0), most=12),

@@ -110,13 +110,14 @@ def registered() -> dict[str, Rule]:
         lower_linear,
         lower_order,
         lower_scans,
+        lower_search,
         lower_sort,
         lower_views,
         lower_windows,
     )
 
     _ = lower_arithmetic, lower_bits, lower_control, lower_functions, lower_linear, lower_order, lower_views
-    _ = lower_index, lower_scans, lower_sort, lower_windows
+    _ = lower_index, lower_scans, lower_search, lower_sort, lower_windows
     return _RULES
 
 

@@ -93,11 +93,16 @@ def _inner(equation: Any) -> Any:
 
 
 def _call(build: Builder, equation: Any, inner: Any, inputs: list[Operand]) -> list[Operand]:
-    hook = HOOKS.get(_called(equation, inner))
-    if hook is not None and any(isinstance(x, Secret) for x in inputs):
-        result = hook(build, *inputs)
+    name = _called(equation, inner)
+    if any(isinstance(x, Secret) for x in inputs):
+        hook, found = HOOKS.get(name), registered().get(f"jit {name}")
+        result = hook(build, *inputs) if hook is not None else None
         if result is not None:
             return [result]
+        # a rule for a call sees the equations inside; if it gives nothing, they are taken
+        results = found(build, {**equation.params, "__inner__": inner}, *inputs) if found is not None else []
+        if results:
+            return [results] if isinstance(results, Public | Secret) else [*results]
     return walk(build, _closed(inner), inputs)
 
 
