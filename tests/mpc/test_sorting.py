@@ -7,6 +7,7 @@ import itertools
 import math
 from collections import Counter
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,7 @@ from jali.mpc.sorting import sort_columns
 from tests.mpc.roles import SECURE, make_sides, run_lockstep
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Mapping
 
     from numpy.typing import NDArray
 
@@ -131,6 +132,26 @@ def test_what_is_opened_is_a_uniform_order_whatever_the_numbers_are(protocol: st
     assert len(counts) == 6  # of 8 outcomes of three comparisons two are no order
     statistic = sum((count - runs / 6) ** 2 / (runs / 6) for count in counts.values())
     assert statistic < 35.9  # exceeded with probability 1e-6 at 5 degrees of freedom
+
+
+@pytest.mark.parametrize("protocol", SECURE)
+def test_messages_have_the_same_sizes_whatever_the_numbers_are(protocol: str) -> None:
+    """Also where rows are searched and paired by what was opened; and they are those of the estimate."""
+    shape = (1, 600)
+    seen: list[list[tuple[int, int, int]]] = []
+
+    def operation(side: Any, x: NDArray[np.uint64] | None = None) -> Part:
+        a = yield from side.input(x if side.role == 0 else None, 0, shape)
+        return (yield from sort_columns(side, [a], keys=1))
+
+    def observe(rounds: Mapping[int, Round]) -> None:
+        seen[-1] += [(i, j, a.size) for i, r in rounds.items() for j, arrays in r.send.items() for a in arrays]
+
+    for x in (np.zeros(shape, np.uint64), np.random.default_rng(0).integers(0, 2**60, shape, np.uint64)):
+        seen.append([])
+        run_lockstep(protocol, partial(operation, x=x), observe=observe)
+    assert seen[0] == seen[1]
+    assert 8 * sum(size for _, _, size in seen[0]) == sum(estimate(protocol, operation).bytes_sent.values())
 
 
 @pytest.mark.parametrize("protocol", SECURE)

@@ -76,6 +76,11 @@ def test_places_that_are_said_to_differ_are_written_at_once() -> None:
     assert [op.kind for op in program.ops].count("mul") == 1
 
 
+def test_an_array_is_sorted_once() -> None:
+    program = trace(lambda x: (jnp.median(x), jnp.quantile(x, 0.3), jnp.sort(x)), [X])
+    assert [op.kind for op in program.ops].count("sort") == 1
+
+
 @pytest.mark.parametrize(
     ("function", "advice"),
     [

@@ -19,7 +19,7 @@ from jali.mpc.lower import Builder, Operand, Public, Secret, kind_of, rule
 from jali.mpc.lower_arithmetic import add, mul, neg, sub, sum_over
 from jali.mpc.lower_bits import choose, less, not_equal
 from jali.mpc.lower_places import Layout, arranged
-from jali.mpc.lower_scatter import at_public_places
+from jali.mpc.lower_scatter import at_public_places, finite
 from jali.mpc.lower_views import broadcast, chosen_rows, joined, moved, reshape, sliced_at, spread, transpose
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ def _written(
     build: Builder, layout: Layout, x: Operand, hot: Secret, *, given: Operand, how: str, unique: bool
 ) -> Operand:
     """x with what is given put where the bits point. Shapes: hot (b, m, k); given (b, m, s)."""
-    flat = reshape(build, _number(build, x), (-1,))
+    flat = reshape(build, _number(build, finite(x) if how in {"min", "max"} else x), (-1,))
     given = _number(build, given) if isinstance(given, Secret) else given
     if how == "add":
         added = _weighed(build, transpose(build, hot, (0, 2, 1)), given)

@@ -73,7 +73,8 @@ def _argmax(build: Builder, params: Any, x: Secret) -> Operand:
 
 @rule("argmin")
 def _argmin(build: Builder, params: Any, x: Secret) -> Operand:
-    return _place_of_greatest(build, neg(build, x), axis=int(params["axes"][0]))
+    upside_down = neg(build, x) if x.type.kind != "bool" else build.emit("not", [x], x.type)
+    return _place_of_greatest(build, upside_down, axis=int(params["axes"][0]))
 
 
 def _place_of_greatest(build: Builder, x: Secret, *, axis: int) -> Operand:
@@ -81,6 +82,8 @@ def _place_of_greatest(build: Builder, x: Secret, *, axis: int) -> Operand:
 
     Cost: log2(n) times a comparison and a choice.
     """
+    if x.type.kind == "bool":
+        x = build.emit("convert", [x], ValueType(shape=x.shape, kind="int"))
     kept = tuple(k for k in range(len(x.shape)) if k != axis)
     pile = transpose(build, x, (axis, *kept))
     count = pile.shape[0]

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
     Combine = Callable[[Builder, Secret, Secret], Operand]
 
-__all__ = ["at_public_places"]
+__all__ = ["at_public_places", "finite"]
+
+_LARGE = 2.0**42  # as in comparisons
 
 
 def at_public_places(build: Builder, equation: Any, operands: Sequence[Operand], *, how: str) -> Operand:
@@ -38,7 +40,7 @@ def at_public_places(build: Builder, equation: Any, operands: Sequence[Operand],
         raise UnsupportedOperation(f"scatter-{how} at places that depend on the loop around it")
     spots = places.array.reshape(-1).astype(np.int64) - 1
     kept = np.flatnonzero(spots >= 0)
-    flat, given = (reshape(build, _secret(build, o), (-1,)) for o in (x, updates))
+    flat, given = (reshape(build, _secret(build, finite(o)), (-1,)) for o in (x, updates))
     if not kept.size:
         return reshape(build, flat, x.shape)
     combined, targets = _without_duplicates(build, chosen_rows(build, given, kept), spots[kept], combine=_COMBINE[how])
@@ -107,6 +109,13 @@ def _without_duplicates(
         order = np.argsort(targets, kind="stable")
         given, targets = chosen_rows(build, given, order), targets[order]
     return given, targets
+
+
+def finite(x: Operand) -> Operand:
+    """x without infinities: what stands for "nothing yet" in an extreme becomes a number that is beyond all others."""
+    if isinstance(x, Public) and x.array.dtype.kind == "f":
+        return Public(np.clip(x.array, -_LARGE, _LARGE), x.depth)
+    return x
 
 
 def _secret(build: Builder, x: Operand) -> Secret:
