@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jali.mpc.sort_bits import sort_by_bits
 from jali.mpc.sorting import sort_columns
 
 if TYPE_CHECKING:
@@ -82,6 +83,14 @@ def _sort(side: Any, a: Any, b: Any) -> Part:
     return (yield from sort_columns(side, [rows], keys=1))[0]
 
 
+def _sort_by_bits(side: Any, a: Any, b: Any) -> Part:
+    """Rows of 5, by the sign of the first input."""
+    shape = (a.shape[0] // 5, 5)
+    bit = yield from side.to_arithmetic((yield from side.sign(a)))
+    columns = [side.linear(lambda x: x.reshape(shape), x, shape=shape) for x in (bit, b)]
+    return (yield from sort_by_bits(side, columns, keys=1))[0]
+
+
 OPERATIONS: dict[str, Callable[[Any, Any, Any], Part]] = {
     "mul": lambda side, a, b: side.mul(a, b),
     "mul of sums": _sum_of_two,
@@ -102,6 +111,7 @@ OPERATIONS: dict[str, Callable[[Any, Any, Any], Part]] = {
     "shuffle": _shuffle,
     "shuffle of a product": _product_first,
     "sort": _sort,
+    "sort by bits": _sort_by_bits,
 }
 
 

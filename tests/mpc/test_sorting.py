@@ -23,12 +23,13 @@ from jali.mpc.estimate import estimate
 from jali.mpc.permutations import KEY_WORDS, Permutation
 from jali.mpc.registry import PROTOCOLS
 from jali.mpc.rounds import lockstep, parallel
+from jali.mpc.sort_bits import sort_by_bits
 from jali.mpc.sort_schedule import Step, network, network_is_cheaper, pair_budget, schedule
 from jali.mpc.sorting import sort_columns
 from tests.mpc.roles import SECURE, make_sides, run_lockstep
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping
+    from collections.abc import Callable, Generator, Mapping
 
     from numpy.typing import NDArray
 
@@ -39,7 +40,9 @@ if TYPE_CHECKING:
 NAMES = PROTOCOLS.names()
 
 
-def sorted_under(protocol: str, *columns: NDArray[np.int64], keys: int, seed: int = 0) -> list[NDArray[np.int64]]:
+def sorted_under(
+    protocol: str, *columns: NDArray[np.int64], keys: int, seed: int = 0, by: Callable[..., Part] = sort_columns
+) -> list[NDArray[np.int64]]:
     """What role 0 sees of sorted columns of its own."""
 
     def operation(side: Any) -> Part:
@@ -47,7 +50,7 @@ def sorted_under(protocol: str, *columns: NDArray[np.int64], keys: int, seed: in
         for column in columns:
             words = column.view(np.uint64) if side.role == 0 else None
             shares.append((yield from side.input(words, 0, column.shape)))
-        results = yield from sort_columns(side, shares, keys=keys)
+        results = yield from by(side, shares, keys=keys)
         return (yield from parallel(*(side.reveal(result, [0]) for result in results)))
 
     return [words.view(np.int64) for words in run_lockstep(protocol, operation, seed=seed)[0]]
@@ -76,6 +79,18 @@ def test_several_keys_decide_one_after_the_other(protocol: str, keys: int) -> No
 
 
 @pytest.mark.parametrize("protocol", NAMES)
+@pytest.mark.parametrize("shape", [(1, 0), (0, 3), (2, 1), (1, 2), (3, 7), (1, 2000)])
+def test_keys_of_one_bit_take_a_pass_each(protocol: str, shape: tuple[int, int]) -> None:
+    columns = [np.random.default_rng(k).integers(0, 2, shape) for k in range(2)]
+    places = np.ascontiguousarray(np.broadcast_to(np.arange(shape[1]), shape))
+    found = sorted_under(protocol, *columns, places, keys=2, by=sort_by_bits)
+    for row in range(shape[0]):
+        order = np.lexsort([columns[1][row], columns[0][row]])
+        for column, result in zip([*columns, places], found, strict=True):
+            np.testing.assert_array_equal(result[row], column[row][order])
+
+
+@pytest.mark.parametrize("protocol", NAMES)
 def test_keys_may_take_62_bits(protocol: str) -> None:
     x = np.array([[2**62 - 1, -(2**62), 0, -1, 1, 2**62 - 1, -(2**62)]])
     np.testing.assert_array_equal(sorted_under(protocol, x, keys=1)[0], np.sort(x))
@@ -96,16 +111,18 @@ def test_any_list_is_sorted(numbers: list[int], seed: int) -> None:
 # -- what is opened -------------------------------------------------------------------------------------------------
 
 
-def opened_bits(protocol: str, x: NDArray[np.int64], *, seed: int) -> tuple[bool, ...]:
+def opened_while_sorting(
+    protocol: str, x: NDArray[np.int64], *, seed: int, by: Callable[..., Part] = sort_columns
+) -> tuple[int, ...]:
     """Everything that is opened while three numbers are sorted."""
     sides, _ = make_sides(protocol, seed=seed)
-    seen: list[NDArray[np.bool_]] = []
+    seen: list[NDArray[Any]] = []
 
     def watched(side: Any) -> Any:
         disclose = side.disclose
 
-        def observed(bits: Any) -> Part:
-            opened = yield from disclose(bits)
+        def observed(x: Any) -> Part:
+            opened = yield from disclose(x)
             if side.role == 0:
                 seen.append(opened)
             return opened
@@ -115,21 +132,32 @@ def opened_bits(protocol: str, x: NDArray[np.int64], *, seed: int) -> tuple[bool
 
     def operation(side: Any) -> Part:
         a = yield from side.input(x.view(np.uint64) if side.role == 0 else None, 0, x.shape)
-        return (yield from sort_columns(watched(side), [a], keys=1))
+        return (yield from by(watched(side), [a], keys=1))
 
     if protocol == "m2k":
         lockstep({2: operation(sides[2])})
         sides[2].finish()
     lockstep({role: operation(side) for role, side in sides.items() if role < 2 or protocol != "m2k"})
-    return tuple(bool(bit) for bits in seen for bit in bits.reshape(-1))
+    return tuple(int(item) for opened in seen for item in opened.reshape(-1))
 
 
 @pytest.mark.parametrize("protocol", SECURE)
-@pytest.mark.parametrize("numbers", [(7, 7, 7), (-1, 5, 2), (0, 0, 1)])
-def test_what_is_opened_is_a_uniform_order_whatever_the_numbers_are(protocol: str, numbers: tuple[int, ...]) -> None:
+@pytest.mark.parametrize(
+    ("numbers", "by"),
+    [
+        ((7, 7, 7), sort_columns),
+        ((-1, 5, 2), sort_columns),
+        ((0, 0, 1), sort_columns),
+        ((1, 1, 1), sort_by_bits),
+        ((1, 0, 1), sort_by_bits),
+    ],
+)
+def test_what_is_opened_is_a_uniform_order_whatever_the_numbers_are(
+    protocol: str, numbers: tuple[int, ...], by: Callable[..., Part]
+) -> None:
     runs = 360
-    counts = Counter(opened_bits(protocol, np.array([numbers]), seed=seed) for seed in range(runs))
-    assert len(counts) == 6  # of 8 outcomes of three comparisons two are no order
+    counts = Counter(opened_while_sorting(protocol, np.array([numbers]), seed=seed, by=by) for seed in range(runs))
+    assert len(counts) == 6  # two of the 8 outcomes of three comparisons are no order
     statistic = sum((count - runs / 6) ** 2 / (runs / 6) for count in counts.values())
     assert statistic < 35.9  # exceeded with probability 1e-6 at 5 degrees of freedom
 
@@ -157,7 +185,7 @@ def test_messages_have_the_same_sizes_whatever_the_numbers_are(protocol: str) ->
 @pytest.mark.parametrize("protocol", SECURE)
 def test_a_role_that_lacks_the_order_never_asks_for_it(protocol: str) -> None:
     with pytest.raises(InternalError, match="must not know the order"):
-        sorting._known(None)
+        sorting.known(None)
     lacking = {"m2k": [2], "rep3": [], "aby3": []}[protocol]
 
     def operation(side: Any) -> Part:

@@ -52,6 +52,8 @@ GOLDEN: dict[str, dict[str, tuple[int, tuple[int, int, int], int]]] = {
         "shuffle of a product": (2, (10240, 10240, 0), 25600),
         # Two columns shuffled; 1280 differences of both, two trees, two bits opened and one revealed.
         "sort": (6, (44000, 33760, 0), 132960),
+        # A sign as a number; it is opened, multiplied, three columns shuffled (one not masked yet), places revealed.
+        "sort by bits": (7, (28880, 18640, 0), 69040),
     },
     "rep3": {
         "mul": (1, (5120, 5120, 5120), 0),
@@ -73,6 +75,7 @@ GOLDEN: dict[str, dict[str, tuple[int, tuple[int, int, int], int]]] = {
         "shuffle": (3, (20480, 10240, 10240), 0),
         "shuffle of a product": (4, (25600, 15360, 15360), 0),
         "sort": (9, (34080, 23840, 163840), 0),
+        "sort by bits": (11, (54480, 34000, 69040), 0),
     },
     "aby3": {
         "mul": (1, (5120, 5120, 5120), 0),
@@ -98,6 +101,7 @@ GOLDEN: dict[str, dict[str, tuple[int, tuple[int, int, int], int]]] = {
         "shuffle": (3, (20480, 10240, 10240), 0),
         "shuffle of a product": (4, (25600, 15360, 15360), 0),
         "sort": (13, (100800, 70080, 70080), 0),
+        "sort by bits": (14, (81200, 45360, 45360), 0),
     },
 }
 

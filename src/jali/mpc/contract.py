@@ -184,10 +184,10 @@ class MpcProtocol(Protocol):
         """
         ...
 
-    def disclose(self, b: Boolean) -> Generator[Round, Any, NDArray[np.bool_] | None]:
-        """Open bits to all roles from whom `shuffle` hides the order; None for the others, and where there are no data.
+    def disclose(self, x: Arithmetic | Boolean) -> Generator[Round, Any, NDArray[Any] | None]:
+        """Open numbers or bits to all roles from whom `shuffle` hides the order; None for others, and without data.
 
-        Security: whoever calls it shows that the bits are independent of all secrets, as after a shuffle.
+        Security: whoever calls it shows that x is independent of all secrets, as an order is after a shuffle.
         Cost: 1 round.
         """
         ...

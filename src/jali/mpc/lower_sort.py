@@ -52,7 +52,8 @@ def _first(build: Builder, x: Secret, count: int, *, axis: int) -> Secret:
 def sorted_by(build: Builder, operands: Sequence[Operand], *, keys: int, axis: int) -> list[Secret]:
     """Arrays of one shape, sorted along an axis by the first `keys` of them; at least one is secret.
 
-    Cost: that of `jali.mpc.sorting`, or of a sorting network for very few elements.
+    Cost: that of `jali.mpc.sorting`, of `jali.mpc.sort_bits` if all keys are bits, or of a network for very few
+    elements.
     """
     shape = operands[0].shape
     axes = (*(k for k in range(len(shape)) if k != axis), axis)
@@ -64,7 +65,11 @@ def sorted_by(build: Builder, operands: Sequence[Operand], *, keys: int, axis: i
         results = [_by_network(build, transpose(build, numbers[0], (axis, *axes[:-1])), wide)]
     else:
         columns = [reshape(build, transpose(build, x, axes), (batch, count)) for x in numbers]
-        op = Op(kind="sort", inputs=tuple(x.value for x in columns), attributes={"keys": keys})
+        op = Op(
+            kind="sort",
+            inputs=tuple(x.value for x in columns),
+            attributes={"keys": keys, "bits": int(all(bits[:keys]))},
+        )
         results = build.emit_many(op, [x.type for x in columns])
     back = tuple(int(k) for k in np.argsort(axes))
     placed = [transpose(build, reshape(build, x, wide), back) for x in results]

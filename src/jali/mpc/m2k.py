@@ -447,10 +447,10 @@ class M2k:
         """
         return (yield from shuffle(self._wires, self._side, columns, role=self.role))
 
-    def disclose(self, b: Share) -> Generator[Round, Any, NDArray[np.bool_] | None]:
-        """Open bits that depend on no secret to both evaluators; the dealer, who knows the order, hears nothing."""
-        bits = yield from self.reveal_bits(b, EVALUATORS)
-        return None if isinstance(self._side, Sizes) else bits
+    def disclose(self, x: Share) -> Generator[Round, Any, NDArray[Any] | None]:
+        """Open what depends on no secret to both evaluators; the dealer, who knows the order, hears nothing."""
+        opened = yield from (self.reveal_bits if x.bits else self.reveal)(x, EVALUATORS)
+        return None if isinstance(self._side, Sizes) else opened
 
 
 def _width(x: Share) -> int:

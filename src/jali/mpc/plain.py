@@ -214,10 +214,10 @@ class PlainProtocol:
         pi = Permutation(lambda: Prg(_ORDER_KEY).words(0, (KEY_WORDS, *columns[0].shape)))
         return [_Clear(pi(x.data)) for x in columns]
 
-    def disclose(self, b: _Clear) -> Generator[Round, Any, NDArray[np.bool_] | None]:
-        """The bits themselves."""
+    def disclose(self, x: _Clear) -> Generator[Round, Any, NDArray[Any] | None]:
+        """The array itself."""
         yield from ()
-        return b.data
+        return x.data
 
     def _check(self, magnitude: NDArray[np.float64], what: str) -> None:
         if magnitude.size and float(magnitude.max()) >= _HEADROOM:

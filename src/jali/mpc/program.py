@@ -17,6 +17,7 @@ from jali.core.errors import InternalError
 from jali.mpc.functions import call, settled
 from jali.mpc.indexing import one_hot
 from jali.mpc.schedule import Plan, Step, run_steps
+from jali.mpc.sort_bits import sort_by_bits
 from jali.mpc.sorting import sort_columns
 from jali.mpc.views import rows_of, scatter_of, view_function, window_of
 
@@ -364,8 +365,8 @@ def _one_hot(node: _Node) -> tuple[Start, bool]:
 
 
 def _sort(node: _Node) -> tuple[Start, bool]:
-    keys = _integer(node.op, "keys")
-    return lambda p, v: sort_columns(p, v, keys=keys), True
+    keys, sort = _integer(node.op, "keys"), sort_by_bits if _integer(node.op, "bits") else sort_columns
+    return lambda p, v: sort(p, v, keys=keys), True
 
 
 def _loop(node: _Node) -> tuple[Start, bool]:

@@ -348,7 +348,8 @@ class ReplicatedSide:
         """
         return shuffle(self._wires, columns)
 
-    def disclose(self, b: Replicated) -> Generator[Round, Any, NDArray[np.bool_] | None]:
-        """Open bits that depend on no secret to all."""
-        bits = yield from self.reveal_bits(b, (0, 1, 2))
-        return None if self._wires.empty else bits
+    def disclose(self, x: Share) -> Generator[Round, Any, NDArray[Any] | None]:
+        """Open what depends on no secret to all."""
+        bits = isinstance(x, Replicated) and x.bits
+        opened = yield from (self.reveal_bits if bits else self.reveal)(x, (0, 1, 2))
+        return None if self._wires.empty else opened

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     Rows = Integers | None
     Part = tuple[Boolean, Boolean | None]
 
-__all__ = ["sort_columns"]
+__all__ = ["known", "sort_columns"]
 
 T = TypeVar("T")
 
@@ -68,7 +68,7 @@ def sort_columns(
     compare = _Comparison(protocol, [*shuffled[:keys], place])
     rows: Integers = np.arange(math.prod(shape)).reshape(shape)
     order = yield from _ordered(compare, rows, (shape[0], shape[1]))
-    return [protocol.linear(lambda a: _taken(a, _known(order)), x, shape=shape) for x in shuffled]
+    return [protocol.linear(lambda a: _taken(a, known(order)), x, shape=shape) for x in shuffled]
 
 
 class _Comparison:
@@ -92,7 +92,7 @@ class _Comparison:
         protocol = self._protocol
 
         def gap(a: NDArray[np.uint64]) -> NDArray[np.uint64]:
-            first, second = _known(pair)
+            first, second = known(pair)
             return _taken(a, first) - _taken(a, second)
 
         gaps = [protocol.linear(gap, x, shape=(size,)) for x in self._columns]
@@ -227,7 +227,7 @@ def _where(function: Callable[..., T], *known: Any) -> T | None:
     return None if any(x is None for x in known) else function(*known)
 
 
-def _known(x: T | None) -> T:
+def known(x: T | None) -> T:
     """What only roles ask for who know it.
 
     Raises: InternalError at others: `linear` evaluated a rearrangement where it must not.
