@@ -17,10 +17,10 @@ from jali.mpc.fixed import encode
 from jali.mpc.ir import ValueType
 from jali.mpc.lower import Builder, Operand, Public, Secret, kind_of, rule
 from jali.mpc.lower_arithmetic import add, mul, neg, sub, sum_over
-from jali.mpc.lower_bits import choose, less, not_equal
+from jali.mpc.lower_bits import less, not_equal
 from jali.mpc.lower_places import Layout, arranged
 from jali.mpc.lower_scatter import at_public_places, finite
-from jali.mpc.lower_views import broadcast, chosen_rows, joined, moved, reshape, sliced_at, spread, transpose
+from jali.mpc.lower_views import broadcast, chosen_rows, joined, moved, reshape, sliced, sliced_at, spread, transpose
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -246,8 +246,8 @@ def _one_hot(build: Builder, layout: Layout, indices: Sequence[Secret], *, clipp
         )
     hot = None
     for index, count in zip(indices, layout.counts, strict=True):
-        inside = _clipped(build, index, count - 1) if clipped else index
-        row = build.emit("one_hot", [inside], ValueType(shape=(*index.shape, count), kind="bool"))
+        row = build.emit("one_hot", [index], ValueType(shape=(*index.shape, count), kind="bool"))
+        row = _with_ends(build, row, index) if clipped else row
         hot = row if hot is None else _outer(build, hot, row)
     if hot is None:
         raise UnsupportedOperation("a secret index without components")
@@ -263,15 +263,29 @@ def _outer(build: Builder, x: Secret, y: Secret) -> Secret:
     return reshape(build, build.emit("and", [left, right], pairs), (b, m, -1))
 
 
-def _clipped(build: Builder, index: Secret, last: int) -> Secret:
-    """The index moved inside, as jax does."""
-    if last == 0:
-        return build.shared(build.public(np.zeros(index.shape, np.int64)), index.type)
-    for bound, lower in ((0, True), (last, False)):
-        limit = build.public(np.int64(bound))
-        outside = less(build, index, limit) if lower else less(build, limit, index)
-        index = build.shared(choose(build, outside, limit, index), index.type)
-    return index
+def _with_ends(build: Builder, row: Secret, index: Secret) -> Secret:
+    """The bits of an index that is moved inside, as jax does: what is outside counts for the first or last place.
+
+    Cost: two comparisons beside those of the places, and no round more.
+    """
+    b, m, count = row.shape
+    if count == 1:
+        ones = Public(np.ones((1,) * build.depth + row.shape, np.bool_), build.depth)
+        return build.shared(ones, row.type)
+    outside = [less(build, index, build.public(np.int64(0))), less(build, build.public(np.int64(count - 1)), index)]
+    end = ValueType(shape=(b, m, 1), kind="bool")
+    parts = []
+    for start, bit in zip((0, count - 1), outside, strict=True):
+        place = _between(build, row, start, start + 1)
+        beyond = reshape(build, build.shared(bit, ValueType(shape=(b, m), kind="bool")), end.shape)
+        parts.append(build.emit("xor", [place, beyond], end))
+    middle = [_between(build, row, 1, count - 1)] if count > 2 else []
+    return joined(build, [parts[0], *middle, parts[1]], axis=2)
+
+
+def _between(build: Builder, row: Secret, start: int, stop: int) -> Secret:
+    b, m, _ = row.shape
+    return sliced(build, row, ((0, 0, start), (b, m, stop), (1, 1, 1)), shape=(b, m, stop - start))
 
 
 def _from_starts(
