@@ -96,6 +96,26 @@ def test_keys_may_take_62_bits(protocol: str) -> None:
     np.testing.assert_array_equal(sorted_under(protocol, x, keys=1)[0], np.sort(x))
 
 
+@pytest.mark.parametrize("protocol", NAMES)
+def test_small_keys_are_compared_together_with_their_places(protocol: str) -> None:
+    x = np.random.default_rng(1).integers(-4, 4, (2, 100)) * 2**52 - 2**54
+    places = np.ascontiguousarray(np.broadcast_to(np.arange(100), x.shape))
+    order = np.argsort(x, axis=1, kind="stable")
+    for bits in (55, 56):  # 7 bits of places fit below 55 bits
+        found = sorted_under(protocol, x, places, keys=1, by=partial(sort_columns, bits=bits))
+        np.testing.assert_array_equal(found[1], order)
+
+
+def test_small_keys_cost_half() -> None:
+    def operation(side: Any, *, bits: int) -> Part:
+        x = yield from side.input(None, 0, (1, 1000))
+        return (yield from sort_columns(side, [x], keys=1, bits=bits))
+
+    small, large = (estimate("m2k", partial(operation, bits=bits)) for bits in (52, 53))
+    assert small.offline_bytes < 0.52 * large.offline_bytes
+    assert small.rounds < large.rounds
+
+
 def test_keys_that_are_too_large_are_loud_in_plain() -> None:
     with pytest.raises(FixedPointRangeError, match="a sort: 1 of 2 arguments"):
         sorted_under("plain", np.array([[2**62, 0]]), keys=1)

@@ -76,6 +76,23 @@ def test_places_that_are_said_to_differ_are_written_at_once() -> None:
     assert [op.kind for op in program.ops].count("mul") == 1
 
 
+@pytest.mark.parametrize(
+    ("function", "bits"),
+    [
+        (jnp.sort, 62),
+        (lambda x: jnp.sort(jax.nn.sigmoid(x)), 19),
+        (lambda x: jnp.sort(-jnp.where(x > 0, jax.nn.sigmoid(x), 0.25)), 19),
+        (lambda x: jnp.sort((x > 0).astype(float)), 19),
+        (lambda x: lax.sort((x > 0, x > 1), num_keys=2)[0], 1),
+        (lambda x: lax.sort((x > 0, x), num_keys=2)[0], 62),
+        (lambda x: jnp.argsort(jnp.argsort(x)), 2),
+    ],
+)
+def test_what_is_known_of_keys_makes_sorts_cheaper(function: Callable[..., Any], bits: int) -> None:
+    ops = [op for op in trace(function, [X]).ops if op.kind == "sort"]
+    assert ops[-1].attributes["bits"] == bits
+
+
 def test_an_array_is_sorted_once() -> None:
     program = trace(lambda x: (jnp.median(x), jnp.quantile(x, 0.3), jnp.sort(x)), [X])
     assert [op.kind for op in program.ops].count("sort") == 1

@@ -26,8 +26,8 @@ share          a public value as a secret one
 function       a named approximation of `jali.mpc.functions`
 maximum        greatest along `axis`, by a tournament
 one_hot        a bit for each place that an index can point at, along a new last axis; none outside
-sort           arrays of shape (b, n), the rows of all rearranged so that the first `keys` of them, which are 0 or 1
-               if `bits` is set, ascend; stable
+sort           arrays of shape (b, n), the rows of all rearranged so that the first `keys` of them ascend; stable.
+               Keys are "bits", 0 and 1, or "numbers", between -2^`bits` and 2^`bits`: `of` says which
 loop           `body` run `count` times: constants, carries, and arrays of which iteration i takes the i-th part
 =============  ===========================================================================================
 

@@ -11,6 +11,7 @@ from jali.mpc.ir import Op, ValueType
 from jali.mpc.lower import Builder, Operand, Public, Secret, kind_of, rule
 from jali.mpc.lower_arithmetic import add, neg, sub
 from jali.mpc.lower_bits import choose, less, not_equal
+from jali.mpc.lower_bounds import bits_of
 from jali.mpc.lower_public import by_jax
 from jali.mpc.lower_views import chosen_rows, joined, reshape, sliced, taken, transpose
 from jali.mpc.sort_schedule import network, network_is_cheaper
@@ -65,11 +66,10 @@ def sorted_by(build: Builder, operands: Sequence[Operand], *, keys: int, axis: i
         results = [_by_network(build, transpose(build, numbers[0], (axis, *axes[:-1])), wide)]
     else:
         columns = [reshape(build, transpose(build, x, axes), (batch, count)) for x in numbers]
-        op = Op(
-            kind="sort",
-            inputs=tuple(x.value for x in columns),
-            attributes={"keys": keys, "bits": int(all(bits[:keys]))},
-        )
+        how = "bits" if all(bits[:keys]) else "numbers"
+        most = max(bits_of(build, x.value) for x in columns[:keys])
+        attributes: dict[str, Any] = {"keys": keys, "of": how, "bits": most}
+        op = Op(kind="sort", inputs=tuple(x.value for x in columns), attributes=attributes)
         results = build.emit_many(op, [x.type for x in columns])
     back = tuple(int(k) for k in np.argsort(axes))
     placed = [transpose(build, reshape(build, x, wide), back) for x in results]

@@ -365,8 +365,10 @@ def _one_hot(node: _Node) -> tuple[Start, bool]:
 
 
 def _sort(node: _Node) -> tuple[Start, bool]:
-    keys, sort = _integer(node.op, "keys"), sort_by_bits if _integer(node.op, "bits") else sort_columns
-    return lambda p, v: sort(p, v, keys=keys), True
+    keys, bits = _integer(node.op, "keys"), _integer(node.op, "bits")
+    if node.op.attributes["of"] == "bits":
+        return lambda p, v: sort_by_bits(p, v, keys=keys), True
+    return lambda p, v: sort_columns(p, v, keys=keys, bits=bits), True
 
 
 def _loop(node: _Node) -> tuple[Start, bool]:

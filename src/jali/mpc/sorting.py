@@ -43,16 +43,19 @@ __all__ = ["known", "sort_columns"]
 
 T = TypeVar("T")
 
+_MOST_BITS = 62
+
 _MOST_AT_ONCE = 1 << 21
 """Comparisons side by side: what they need of memory is some 300 B each."""
 
 
 def sort_columns(
-    protocol: MpcProtocol, columns: Sequence[Arithmetic], *, keys: int
+    protocol: MpcProtocol, columns: Sequence[Arithmetic], *, keys: int, bits: int = 62
 ) -> Generator[Round, Any, list[Arithmetic]]:
     """Columns of one shape (b, n), each row sorted upwards in all of them alike by the first `keys` columns; stable.
 
-    Keys are signed numbers of 62 bits, so that differences fit; `plain` refuses others.
+    Keys lie between -2^bits and 2^bits, at most 2^62, so that differences fit; `plain` refuses others. One key that
+    leaves room for a place below it is compared together with it, which takes half.
 
     Security: what a role sees beside masked values is the order of the shuffled rows, uniformly random.
     Cost: a shuffle, then some 20 comparisons of all keys for each row in 40 levels for 1e5 rows, of 7 rounds at most.
@@ -63,9 +66,13 @@ def sort_columns(
         return list(columns)
     places = np.ascontiguousarray(np.broadcast_to(np.arange(shape[-1], dtype=np.uint64), shape))
     for x in columns[:keys]:
-        check_domain(protocol, x, low=-(2**62), high=2**62, what="a sort")
+        check_domain(protocol, x, low=-(2**bits), high=2**bits, what="a sort")
     *shuffled, place = yield from protocol.shuffle(*columns, protocol.public(places))
-    compare = _Comparison(protocol, [*shuffled[:keys], place])
+    room = shape[-1].bit_length()
+    decisive = [*shuffled[:keys], place]
+    if keys == 1 and bits + room <= _MOST_BITS:
+        decisive = [protocol.linear(lambda a, p: (a << np.uint64(room)) + p, *decisive, shape=shape)]
+    compare = _Comparison(protocol, decisive)
     rows: Integers = np.arange(math.prod(shape)).reshape(shape)
     order = yield from _ordered(compare, rows, (shape[0], shape[1]))
     return [protocol.linear(lambda a: _taken(a, known(order)), x, shape=shape) for x in shuffled]
