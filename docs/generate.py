@@ -42,6 +42,11 @@ LEARNING = """# Learning and evaluation
 What `jali.ml` offers: functions in `jax.numpy` that run on an `mpc` device, and on plain arrays alike.
 """
 
+FUNCTIONS = """# Inside functions on an mpc device
+
+What `jali.mpc` offers to functions that run on an `mpc` device, beside `jax.numpy`, which they are written in.
+"""
+
 CLI = """# Command line
 
 `jali COMMAND --help` says the same. Results go to standard output, everything else to standard error;
@@ -75,6 +80,7 @@ def pages() -> dict[Path, str]:
     return {
         REFERENCE / "api.md": NOTE + API + "\n" + entries(jali),
         REFERENCE / "preparation.md": NOTE + PREPARATION + "\n" + entries(importlib.import_module("jali.prep")),
+        REFERENCE / "inside-mpc.md": NOTE + FUNCTIONS + "\n" + entries(importlib.import_module("jali.mpc")),
         REFERENCE / "learning.md": NOTE + LEARNING + "\n" + entries(importlib.import_module("jali.ml")),
         REFERENCE / "cli.md": cli_page(),
         REFERENCE / "exit-status.md": exit_page(),

@@ -146,7 +146,7 @@ def test_a_program_agrees_with_jax(protocol: str, name: str) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 8, 13])
-def test_sorting_networks_of_any_size(size: int) -> None:
+def test_columns_of_any_size_are_sorted(size: int) -> None:
     import jax.numpy as jnp
 
     from jali.mpc.engine import dry_run

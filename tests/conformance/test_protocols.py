@@ -278,6 +278,39 @@ def test_tables(protocol: str, size: int) -> None:
 
 
 @pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("which", [0, 1])
+def test_comparison_with_zero(protocol: str, size: int, which: int) -> None:
+    x = values(size, seed=12)
+    x[::2] >>= np.uint64(60)  # many zeros
+    x[x == np.uint64(1 << 63)] = 0  # the one number for which it is not defined
+
+    def body(side: Any, a: Any, b: Any) -> Generator[Round, Any, Any]:
+        return (yield from side.compare_with_zero(a))[which]
+
+    agree(run(protocol, body, x, x, bits=True), x == 0 if which else x >> np.uint64(63) != 0)
+
+
+@pytest.mark.parametrize("shape", [(1, 2), (1, 300), (7, 9), (64, 1), (2, 0)])
+@pytest.mark.parametrize("opened", [True, False])
+def test_shuffling_moves_whole_rows_and_loses_none(protocol: str, shape: tuple[int, int], *, opened: bool) -> None:
+    size = shape[0] * shape[1]
+    x, y = values(size, seed=15, bits=30).reshape(shape), np.arange(size, dtype=np.uint64).reshape(shape)
+
+    def body(side: Any, a: Any, b: Any) -> Generator[Round, Any, Any]:
+        first = a if opened else (yield from side.mul(a, side.public(np.full(shape, 3, np.uint64))))
+        columns = yield from side.shuffle(first, b, side.public(y))
+        return side.linear(lambda *c: np.stack(c), *columns, shape=(3, *shape))
+
+    for shuffled, place, known in run(protocol, body, x, y):
+        np.testing.assert_array_equal(place, known)
+        np.testing.assert_array_equal(np.sort(place, axis=1), y)
+        factor = np.uint64(1 if opened else 3)
+        np.testing.assert_array_equal(
+            shuffled, (x * factor).reshape(-1)[place.view(np.int64).reshape(-1)].reshape(shape)
+        )
+
+
+@pytest.mark.parametrize("size", SIZES)
 def test_equality(protocol: str, size: int) -> None:
     x, y = values(size, seed=12), values(size, seed=12)
     y[::3] ^= np.uint64(1) << (np.arange(y[::3].size, dtype=np.uint64) % np.uint64(64))

@@ -15,6 +15,7 @@ from jali.core.tree import flatten
 from jali.mpc.engine import compile_function, reveal_outputs, share_inputs, type_of
 from jali.mpc.program import run_program
 from jali.mpc.trace import numpy_as_jax
+from tests.mpc import corpus_order
 from tests.mpc.roles import run_lockstep
 
 if TYPE_CHECKING:
@@ -220,6 +221,7 @@ PROGRAMS: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     "logistic regression": (logistic_regression, (ROWS, LABELS)),
     "cross entropy": (cross_entropy_gradient, (V, A)),
     "network": (network_gradient, (A, B)),
+    **corpus_order.PROGRAMS,
 }
 
 

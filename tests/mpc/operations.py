@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jali.mpc.lookup import octaves, pieces
+from jali.mpc.sort_bits import sort_by_bits
+from jali.mpc.sorting import sort_columns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -70,6 +72,34 @@ def _all_of(side: Any, a: Any, b: Any) -> Part:
     return (yield from side.all_of((yield from side.at_least(a, range(5)))))
 
 
+def _compare(side: Any, a: Any, b: Any) -> Part:
+    return (yield from side.compare_with_zero(a))[0]
+
+
+def _shuffle(side: Any, a: Any, b: Any) -> Part:
+    columns = [side.linear(lambda x: x.reshape(5, -1), x, shape=(5, a.shape[0] // 5)) for x in (a, b)]
+    return (yield from side.shuffle(*columns))[0]
+
+
+def _product_first(side: Any, a: Any, b: Any) -> Part:
+    product = yield from side.mul(a, b)
+    return (yield from _shuffle(side, product, product))
+
+
+def _sort(side: Any, a: Any, b: Any) -> Part:
+    """Rows of 5, by all pairs, whose bits fill words if there are 64 rows."""
+    rows = side.linear(lambda x: x.reshape(-1, 5), a, shape=(a.shape[0] // 5, 5))
+    return (yield from sort_columns(side, [rows], keys=1))[0]
+
+
+def _sort_by_bits(side: Any, a: Any, b: Any) -> Part:
+    """Rows of 5, by the sign of the first input."""
+    shape = (a.shape[0] // 5, 5)
+    bit = yield from side.to_arithmetic((yield from side.sign(a)))
+    columns = [side.linear(lambda x: x.reshape(shape), x, shape=shape) for x in (bit, b)]
+    return (yield from sort_by_bits(side, columns, keys=1))[0]
+
+
 OPERATIONS: dict[str, Callable[[Any, Any, Any], Part]] = {
     "mul": lambda side, a, b: side.mul(a, b),
     "mul of sums": _sum_of_two,
@@ -91,6 +121,11 @@ OPERATIONS: dict[str, Callable[[Any, Any, Any], Part]] = {
     "conjunction": _conjunction,
     "to_arithmetic": _to_arithmetic,
     "select": _select,
+    "compare_with_zero": _compare,
+    "shuffle": _shuffle,
+    "shuffle of a product": _product_first,
+    "sort": _sort,
+    "sort by bits": _sort_by_bits,
 }
 
 

@@ -14,6 +14,7 @@ from jax import lax
 
 from jali.core.errors import ExtraMissing, NotTraceable, SecretControl, SecretIndex, UnsupportedOperation
 from jali.core.tree import flatten
+from jali.mpc import bounded_while
 from jali.mpc.engine import compile_function, dry_run
 from jali.mpc.ir import ValueType
 from jali.mpc.trace import trace
@@ -30,11 +31,10 @@ WHOLE = ValueType(shape=(3,), kind="int")
     [
         (lambda x: 1 if x.sum() > 0 else 0, SecretControl, "jnp.where"),
         (lambda x: x[x > 0], SecretControl, "jnp.where"),
-        (lambda x: lax.while_loop(lambda a: a.sum() < 10, lambda a: a * 2, x), SecretControl, "fori_loop"),
+        (lambda x: lax.while_loop(lambda a: a.sum() < 10, lambda a: a * 2, x), SecretControl, "bounded_while"),
         (lambda x: np.sort(x + 1), NotTraceable, "jnp instead of np"),
         (lambda x: [0] * int(x[0]), NotTraceable, "must be public"),
         (lambda x: x @ jnp.ones((7, 7)), NotTraceable, "contracting dimensions"),
-        (lambda x: jnp.argsort(x + 1), UnsupportedOperation, "argsort"),
         (lambda x: jnp.sin(x + 1), UnsupportedOperation, "'sin'"),
         (lambda x: x / 0.0, UnsupportedOperation, "public zero"),
         (lambda x: x * jnp.inf, UnsupportedOperation, "not finite"),
@@ -50,14 +50,71 @@ def test_a_mistake_is_named_with_its_line_and_a_way_out(
     assert getattr(caught.value, "source", "").startswith("test_trace.py:")
 
 
-def test_a_secret_index_is_refused() -> None:
-    with pytest.raises(SecretIndex, match=r"jnp\.arange\(n\) == index.*test_trace\.py"):
-        trace(lambda x, i: x[i], [X, ValueType(shape=(), kind="int")])
+@pytest.mark.parametrize(
+    ("function", "advice"),
+    [
+        (lambda x, i: jnp.tile(x, 10_000_000)[i], "in all, and at most"),
+        (lambda x, i: jnp.zeros(99).at[jnp.stack([i] * 65)].set(1.0), "unique_indices=True"),
+    ],
+)
+def test_a_secret_index_that_costs_too_much_is_refused_with_a_cheaper_way(
+    function: Callable[..., Any], advice: str
+) -> None:
+    with pytest.raises(SecretIndex, match=r"jax\.lax\.sort.*test_trace\.py") as caught:
+        trace(function, [X, ValueType(shape=(), kind="int")])
+    assert advice in str(caught.value)
 
 
-def test_division_of_whole_numbers_is_refused() -> None:
+def test_places_that_are_said_to_differ_are_written_at_once() -> None:
+    def write(x: Any, i: Any) -> Any:
+        return x.at[jnp.stack([i, i + 1])].set(1.0, unique_indices=True)
+
+    index = ValueType(shape=(), kind="int")
+    program = trace(write, [ValueType(shape=(9,), kind="fixed", fraction=18), index])
+    (deviation,) = dry_run(write, np.arange(9.0), np.int64(3))
+    assert deviation.absolute == 0
+    assert [op.kind for op in program.ops].count("mul") == 1
+
+
+@pytest.mark.parametrize(
+    ("function", "bits"),
+    [
+        (jnp.sort, 62),
+        (lambda x: jnp.sort(jax.nn.sigmoid(x)), 19),
+        (lambda x: jnp.sort(-jnp.where(x > 0, jax.nn.sigmoid(x), 0.25)), 19),
+        (lambda x: jnp.sort((x > 0).astype(float)), 19),
+        (lambda x: lax.sort((x > 0, x > 1), num_keys=2)[0], 1),
+        (lambda x: lax.sort((x > 0, x), num_keys=2)[0], 62),
+        (lambda x: jnp.argsort(jnp.argsort(x)), 2),
+    ],
+)
+def test_what_is_known_of_keys_makes_sorts_cheaper(function: Callable[..., Any], bits: int) -> None:
+    ops = [op for op in trace(function, [X]).ops if op.kind == "sort"]
+    assert ops[-1].attributes["bits"] == bits
+
+
+def test_an_array_is_sorted_once() -> None:
+    program = trace(lambda x: (jnp.median(x), jnp.quantile(x, 0.3), jnp.sort(x)), [X])
+    assert [op.kind for op in program.ops].count("sort") == 1
+
+
+@pytest.mark.parametrize(
+    ("function", "advice"),
+    [
+        (lambda x: lax.reduce_window(x, 1.0, lambda a, b: a * b + a, (2,), (1,), "VALID"), "add, max or min"),
+        (lambda x: lax.reduce_window(x, -jnp.inf, lax.max, (1,), (1,), ((0, 1),)), "padding"),
+        (lambda x: lax.reduce(x, 1.0, lambda a, b: a * b + a, (0,)), "'reduce'"),
+        (lambda x: bounded_while(lambda y: y[0] > 0, lambda y: y - 1, x, most=0), "positive whole number"),
+    ],
+)
+def test_what_windows_and_loops_cannot_do_is_said(function: Callable[..., Any], advice: str) -> None:
+    with pytest.raises((UnsupportedOperation, NotTraceable), match=advice):
+        trace(function, [X])
+
+
+def test_division_by_secret_whole_numbers_is_refused() -> None:
     with pytest.raises(UnsupportedOperation, match=r"J2101"):
-        trace(lambda i: i // 2, [WHOLE])
+        trace(lambda i: 7 // i, [WHOLE])
 
 
 def test_an_attribute_error_of_the_user_stays_what_it_is() -> None:

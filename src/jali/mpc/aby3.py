@@ -48,6 +48,7 @@ class Aby3(ReplicatedSide):
         sign=compare.sign,
         at_least=compare.at_least,
         is_zero=compare.is_zero,
+        compare_with_zero=compare.compare_with_zero,
         to_arithmetic=inject.to_arithmetic,
         select=inject.select,
     )

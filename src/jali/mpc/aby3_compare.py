@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     Words = NDArray[np.uint64]
 
-__all__ = ["at_least", "is_zero", "sign"]
+__all__ = ["at_least", "compare_with_zero", "is_zero", "sign"]
 
 
 def sign(wires: Wires, x: Share) -> Generator[Round, Any, Replicated]:
@@ -55,6 +55,27 @@ def at_least(wires: Wires, x: Share, thresholds: Sequence[int]) -> Generator[Rou
     table = np.array([-t for t in thresholds], np.int64).view(np.uint64).reshape(count, *(1,) * len(x.shape))
     below = yield from sign(wires, wires.with_part_0(stacked, lambda part: part + table))
     return wires.with_part_0(below, np.bitwise_not)
+
+
+def compare_with_zero(wires: Wires, x: Share) -> Generator[Round, Any, tuple[Replicated, Replicated]]:
+    """The top bit of x, and whether x mod 2^63 = 0, from u + v = x - 1.
+
+    All of the low 63 bits of a sum hand a carry on if it ends in ones only; x - 1 does if x ends in zeros. Then the top
+    bits of x - 1 and of x differ; else they are the same.
+    Security: as `sign`.
+    Cost: 8 rounds, 23.6 B from each role and 8 B more from role 0.
+    """
+    (replicated,) = yield from wires.openings.open(x)
+    one_less = wires.with_part_0(replicated, lambda part: part - np.uint64(1))
+    u, v = yield from _planes(wires, one_less, of_v=np.positive)
+    p = _on_rows(wires, np.bitwise_xor, u, v)
+    g = yield from wires.conjunction(_on_rows(wires, _below_top, u), _on_rows(wires, _below_top, v))
+    # The lowest digit comes twice, to make 64: once it makes no carry, and all hand on if they do without it.
+    handing = _on_rows(wires, lambda rows: np.concatenate([rows[:1], rows[:63]]), p)
+    carry, equal = yield from _carry_and_all(wires, g=_on_rows(wires, _after_a_zero, g), p=handing)
+    top = _on_rows(wires, lambda sums, carries, same: sums[63:] ^ carries ^ same, p, carry, equal)
+    below, zero = (wires.mapped(np.positive, (bits,), x.shape, bits=True) for bits in (top, equal))
+    return below, zero
 
 
 def is_zero(wires: Wires, x: Share) -> Generator[Round, Any, Replicated]:
@@ -105,6 +126,20 @@ def _carry(wires: Wires, *, g: Replicated, p: Replicated) -> Generator[Round, An
         g = _on_rows(wires, lambda made, handed, end=half: made[1::2] ^ handed[:end], g, both)
         p = _on_rows(wires, lambda pairs, start=half: pairs[start:], both)
     return g
+
+
+def _carry_and_all(
+    wires: Wires, *, g: Replicated, p: Replicated
+) -> Generator[Round, Any, tuple[Replicated, Replicated]]:
+    """The carry out of n digits, and whether all hand one on: g and p have a row for each. Cost: log2(n) rounds."""
+    while g.shape[0] > 1:
+        half = g.shape[0] // 2
+        upper = _on_rows(wires, lambda own: np.concatenate([own[1::2], own[1::2]]), p)
+        lower = _on_rows(wires, lambda made, own: np.concatenate([made[0::2], own[0::2]]), g, p)
+        both = yield from wires.conjunction(upper, lower)
+        g = _on_rows(wires, lambda made, handed, end=half: made[1::2] ^ handed[:end], g, both)
+        p = _on_rows(wires, lambda pairs, start=half: pairs[start:], both)
+    return g, p
 
 
 def _below_top(rows: Words) -> Words:

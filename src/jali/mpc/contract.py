@@ -203,6 +203,13 @@ class MpcProtocol(Protocol):
         """And along the first axis."""
         ...
 
+    def compare_with_zero(self, x: Arithmetic) -> Generator[Round, Any, tuple[Boolean, Boolean]]:
+        """The most significant bit, and whether all others are 0: x < 0 and x = 0, for x other than -2^63.
+
+        Cost: hardly more than `sign`.
+        """
+        ...
+
     def to_arithmetic(self, b: Boolean) -> Generator[Round, Any, Arithmetic]:
         """The bits as ring elements 0 and 1."""
         ...
@@ -216,6 +223,23 @@ class MpcProtocol(Protocol):
         """The function of each element; anything outside the table's domain.
 
         Shapes: (table.outputs, *x.shape).
+        """
+        ...
+
+    # -- order --------------------------------------------------------------------------------------------------
+    def shuffle(self, *columns: Arithmetic) -> Generator[Round, Any, list[Arithmetic]]:
+        """Columns of one shape (b, n), each row permuted in all of them alike, by an order that no role knows.
+
+        The results are fresh, and stay in a form in which `linear` may apply a rearrangement that only those roles
+        know to whom `disclose` opens: others never evaluate it. They must not be opened before.
+        """
+        ...
+
+    def disclose(self, x: Arithmetic | Boolean) -> Generator[Round, Any, NDArray[Any] | None]:
+        """Open numbers or bits to all roles from whom `shuffle` hides the order; None for others, and without data.
+
+        Security: whoever calls it shows that x is independent of all secrets, as an order is after a shuffle.
+        Cost: 1 round.
         """
         ...
 

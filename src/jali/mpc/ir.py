@@ -15,6 +15,7 @@ rescale        the same ring elements, read with another number of fraction bits
 view           a rearrangement of x: `how` is reshape, transpose, broadcast, slice, pad or reverse
 window         the part of x at public start indices
 rows           rows of x (as a matrix of `row` columns) at public indices
+scatter        rows of x added up at public indices of zeros (as a matrix of `row` columns); below 0 they are dropped
 concatenate    arrays joined along `axis`
 sum, cumsum    additions along `axes` / `axis`
 less, equal    comparison, a bit
@@ -24,6 +25,9 @@ convert        a bit as a number; a number as one of another scale
 share          a public value as a secret one
 function       a named approximation of `jali.mpc.functions`
 maximum        greatest along `axis`, by a tournament
+one_hot        a bit for each place that an index can point at, along a new last axis; none outside
+sort           arrays of shape (b, n), the rows of all rearranged so that the first `keys` of them ascend; stable.
+               Keys are "bits", 0 and 1, or "numbers", between -2^`bits` and 2^`bits`: `of` says which
 loop           `body` run `count` times: constants, carries, and arrays of which iteration i takes the i-th part
 =============  ===========================================================================================
 

@@ -106,12 +106,18 @@ def registered() -> dict[str, Rule]:
         lower_bits,
         lower_control,
         lower_functions,
+        lower_index,
         lower_linear,
         lower_order,
+        lower_scans,
+        lower_search,
+        lower_sort,
         lower_views,
+        lower_windows,
     )
 
     _ = lower_arithmetic, lower_bits, lower_control, lower_functions, lower_linear, lower_order, lower_views
+    _ = lower_index, lower_scans, lower_search, lower_sort, lower_windows
     return _RULES
 
 
@@ -148,6 +154,7 @@ class Builder:
         self.stacks: list[tuple[int, int]] = []  # (value of the parent, value here): one part an iteration
         self.factors: dict[int, tuple[Secret, Public]] = {}  # products with a public number, to merge with the next
         self._known: dict[Any, int] = {}
+        self._known_together: dict[Any, tuple[int, ...]] = {}
 
     # -- values -------------------------------------------------------------------------------------------------
 
@@ -195,9 +202,14 @@ class Builder:
         return self.emit("view", [x], msgspec.structs.replace(x.type, shape=(1,)), how="reshape")
 
     def emit_many(self, op: Op, results: Sequence[ValueType]) -> list[Secret]:
-        """An operation with several results; its `outputs` are filled in."""
-        outputs = tuple(self._new(kind) for kind in results)
-        self.append(msgspec.structs.replace(op, outputs=outputs, source=self.source))
+        """An operation with several results; its `outputs` are filled in. The same one without a body comes once."""
+        key = (op.kind, op.inputs, tuple(sorted(op.attributes.items())))
+        outputs = self._known_together.get(key) if op.body is None else None
+        if outputs is None:
+            outputs = tuple(self._new(kind) for kind in results)
+            self.append(msgspec.structs.replace(op, outputs=outputs, source=self.source))
+            if op.body is None:
+                self._known_together[key] = outputs
         return [Secret(value, kind) for value, kind in zip(outputs, results, strict=True)]
 
     def append(self, op: Op) -> None:

@@ -294,7 +294,7 @@ def _div(build: Builder, params: Any, x: Operand, y: Operand) -> Operand:
 def divide(build: Builder, x: Operand, y: Operand) -> Operand:
     """x / y: by a public number a product with its inverse, by a secret one a product with `reciprocal`."""
     if (x.type.kind if isinstance(x, Secret) else y.type.kind if isinstance(y, Secret) else "") == "int":
-        raise UnsupportedOperation("whole numbers that are secret cannot be divided with //: use / on floats")
+        raise UnsupportedOperation("a whole number cannot be divided by a secret one with //: use / on floats")
     if isinstance(y, Public):
         values = np.asarray(y.array, np.float64)
         if np.any(values == 0):

@@ -183,7 +183,9 @@ def _select_n(build: Builder, params: Any, which: Operand, *cases: Operand) -> O
     if len(cases) == 1:
         return cases[0]
     if len(cases) != 2:
-        raise UnsupportedOperation(f"a choice between {len(cases)} arrays by a secret: nest jnp.where")
+        from jali.mpc.lower_control import among
+
+        return among(build, which, 0, cases)
     return choose(build, which, cases[1], cases[0])
 
 

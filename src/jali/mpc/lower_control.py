@@ -11,17 +11,18 @@ import numpy as np
 from jali.core.errors import ProgramError, SecretControl, UnsupportedOperation
 from jali.mpc.ir import Op, ValueType
 from jali.mpc.lower import Builder, Operand, Public, Secret, kind_of, library, registered, rule
-from jali.mpc.lower_bits import choose, not_equal
+from jali.mpc.lower_bits import choose, less, not_equal
 from jali.mpc.lower_functions import HOOKS
 from jali.mpc.lower_public import fold
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["walk"]
+__all__ = ["among", "walk"]
 
 _MOST_ITERATIONS = 100_000
 _CONTROL = {"scan", "while", "cond"}
+_REDUCING = {"reduce", "reduce_window"}  # what they contain takes two elements, not their operands
 _INNER = ("jaxpr", "call_jaxpr", "fun_jaxpr")
 
 
@@ -84,19 +85,24 @@ def _rule(build: Builder, equation: Any, inputs: list[Operand]) -> list[Operand]
 
 
 def _inner(equation: Any) -> Any:
-    """The equations inside a call: whatever has exactly one jaxpr and is no control flow is unwrapped."""
-    if equation.primitive.name in _CONTROL:
+    """The equations inside a call: whatever has exactly one jaxpr is unwrapped, if that is for its operands."""
+    if equation.primitive.name in _CONTROL | _REDUCING:
         return None
     found = [equation.params[key] for key in _INNER if hasattr(equation.params.get(key), "eqns")]
     return found[0] if len(found) == 1 else None
 
 
 def _call(build: Builder, equation: Any, inner: Any, inputs: list[Operand]) -> list[Operand]:
-    hook = HOOKS.get(_called(equation, inner))
-    if hook is not None and any(isinstance(x, Secret) for x in inputs):
-        result = hook(build, *inputs)
+    name = _called(equation, inner)
+    if any(isinstance(x, Secret) for x in inputs):
+        hook, found = HOOKS.get(name), registered().get(f"jit {name}")
+        result = hook(build, *inputs) if hook is not None else None
         if result is not None:
             return [result]
+        # a rule for a call sees the equations inside; if it gives nothing, they are taken
+        results = found(build, {**equation.params, "__inner__": inner}, *inputs) if found is not None else []
+        if results:
+            return [results] if isinstance(results, Public | Secret) else [*results]
     return walk(build, _closed(inner), inputs)
 
 
@@ -118,15 +124,32 @@ def _closed(jaxpr: Any) -> Any:
 
 @rule("cond")
 def _cond(build: Builder, params: Any, index: Operand, *operands: Operand) -> Sequence[Operand]:
-    """A public predicate takes its branch; a secret one (or one that varies in a loop) runs both and chooses."""
+    """A public predicate takes its branch; a secret one (or one that varies in a loop) runs all and chooses."""
     branches = params["branches"]
     if isinstance(index, Public) and index.only is not None:
         return walk(build, branches[int(np.clip(index.only, 0, len(branches) - 1))], operands)
-    if len(branches) != 2:
-        raise UnsupportedOperation(f"a switch between {len(branches)} branches by a secret: use jnp.where")
     results = [walk(build, branch, operands) for branch in branches]
+    if len(branches) != 2:
+        return [among(build, index, 0, cases) for cases in zip(*results, strict=True)]
     bit = _as_bit(build, index)
     return [_either(build, bit, first, second) for second, first in zip(*results, strict=True)]
+
+
+def among(build: Builder, index: Operand, start: int, cases: Sequence[Operand]) -> Operand:
+    """The case that the index names, of those that are numbered from `start`; the first or last one beyond them.
+
+    Cost: a comparison for each case but one, all at once; log2 of the number of cases choices in a row.
+    """
+    if len(cases) == 1:
+        return cases[0]
+    half = len(cases) // 2
+    middle = build.public(np.int64(start + half))
+    if isinstance(index, Public):
+        below: Operand = Public(index.array < middle.array, index.depth)
+    else:
+        below = less(build, index, middle)
+    first, second = among(build, index, start, cases[:half]), among(build, index, start + half, cases[half:])
+    return _either(build, below, first, second)
 
 
 def _either(build: Builder, bit: Operand, x: Operand, y: Operand) -> Operand:
@@ -238,7 +261,8 @@ class _Loop:
             if goes_on is None:
                 raise SecretControl(
                     "a while loop runs until a condition on secret data holds, so the number of its iterations would "
-                    "show them: use lax.fori_loop with a fixed number, and jnp.where to stop changing the result"
+                    "show them: use jali.mpc.bounded_while(condition, body, init, most=...), which runs to a bound "
+                    "that everybody knows, or lax.fori_loop with a fixed number of iterations"
                 )
             if goes_on.only is None:
                 raise UnsupportedOperation("a while loop whose number of iterations depends on the loop around it")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jali.core.errors import UnsupportedOperation
+from jali.mpc import lower_division
 from jali.mpc.lower import Builder, Operand, Public, Secret, rule
 from jali.mpc.lower_arithmetic import add, function, mul, power, sub
 
@@ -118,4 +119,4 @@ def _softplus(build: Builder, x: Operand) -> Secret:
 
 
 # By the name of a jitted or custom-gradient function of jax; a result of None means that its parts are taken.
-HOOKS: dict[str, Callable[..., Operand | None]] = {"logaddexp": _logaddexp}
+HOOKS: dict[str, Callable[..., Operand | None]] = {"logaddexp": _logaddexp, **lower_division.HOOKS}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rules: primitives that are linear in one secret array (scatter-add, window sums, convolution with a public kernel).
+"""Rules: primitives that are linear in one secret array (convolution with a public kernel, or of a public array).
 
 The matrix of the map is found by applying it to unit vectors, in clear; the rest is a product with a public matrix.
 """
@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jali.core.errors import SecretIndex, UnsupportedOperation
+from jali.core.errors import UnsupportedOperation
 from jali.mpc.lower import Builder, Operand, Public, Secret, rule
-from jali.mpc.lower_arithmetic import add, matrix_product
+from jali.mpc.lower_arithmetic import matrix_product
 from jali.mpc.lower_public import by_jax
 from jali.mpc.lower_views import reshape
 
@@ -24,31 +24,16 @@ __all__: list[str] = []
 _LARGEST_MATRIX = 1 << 22
 
 
-@rule("scatter-add", "reduce_window_sum", "conv_general_dilated")
+@rule("conv_general_dilated")
 def _linear(build: Builder, params: Any, *operands: Operand) -> Operand:
     """What is linear in its one secret operand, as a product with the public matrix of that map."""
     secrets = [k for k, x in enumerate(operands) if isinstance(x, Secret)]
     equation = params["__equation__"]
     name = equation.primitive.name
-    if name == "scatter-add":
-        return _scattered(build, equation, operands)
     if len(secrets) != 1:
         raise UnsupportedOperation(f"{name} of two secret arrays: write it as a matrix product")
     (place,) = secrets
     return _by_matrix(build, equation, operands, place=place)
-
-
-def _scattered(build: Builder, equation: Any, operands: Sequence[Operand]) -> Operand:
-    target, index, updates = operands
-    if isinstance(index, Secret):
-        raise SecretIndex("a secret is used as an index: compare with all positions instead, jnp.arange(n) == index")
-    added: Operand = build.public(np.zeros(target.shape))
-    if isinstance(updates, Secret):
-        added = _by_matrix(build, equation, (build.public(np.zeros(target.shape)), index, updates), place=2)
-    else:
-        zero = build.public(np.zeros(target.shape, updates.array.dtype))
-        (added,) = by_jax(build, equation.primitive, equation.params, operands=[zero, index, updates])
-    return add(build, target, added)
 
 
 def _by_matrix(build: Builder, equation: Any, operands: Sequence[Operand], *, place: int) -> Operand:

@@ -73,7 +73,8 @@ def _argmax(build: Builder, params: Any, x: Secret) -> Operand:
 
 @rule("argmin")
 def _argmin(build: Builder, params: Any, x: Secret) -> Operand:
-    return _place_of_greatest(build, neg(build, x), axis=int(params["axes"][0]))
+    upside_down = neg(build, x) if x.type.kind != "bool" else build.emit("not", [x], x.type)
+    return _place_of_greatest(build, upside_down, axis=int(params["axes"][0]))
 
 
 def _place_of_greatest(build: Builder, x: Secret, *, axis: int) -> Operand:
@@ -81,6 +82,8 @@ def _place_of_greatest(build: Builder, x: Secret, *, axis: int) -> Operand:
 
     Cost: log2(n) times a comparison and a choice.
     """
+    if x.type.kind == "bool":
+        x = build.emit("convert", [x], ValueType(shape=x.shape, kind="int"))
     kept = tuple(k for k in range(len(x.shape)) if k != axis)
     pile = transpose(build, x, (axis, *kept))
     count = pile.shape[0]
@@ -96,63 +99,6 @@ def _place_of_greatest(build: Builder, x: Secret, *, axis: int) -> Operand:
             where = _joined(build, where, _every_other(build, places, count - 1, count))
         pile, places = _secret(winners), where
     return reshape(build, places, pile.shape[1:]) if isinstance(places, Secret) else build.public(np.int64(0))
-
-
-@rule("sort")
-def _sort(build: Builder, params: Any, *operands: Operand) -> Operand:
-    """Ascending along an axis, by Batcher's network: about log2(n)^2 / 2 comparisons in a row.
-
-    References: K. E. Batcher, Sorting networks and their applications, 1968.
-    """
-    if len(operands) != 1 or not isinstance(operands[0], Secret):
-        raise UnsupportedOperation("sorting of several secret arrays by one of them (argsort, lexsort)")
-    axis, x = int(params["dimension"]), operands[0]
-    axes = (axis, *(k for k in range(len(x.shape)) if k != axis))
-    pile = transpose(build, x, axes)
-    for level in _network(pile.shape[0]):
-        pile = _exchanged(build, pile, level)
-    return transpose(build, pile, tuple(int(k) for k in np.argsort(axes)))
-
-
-def _network(count: int) -> list[list[tuple[int, int]]]:
-    """Pairs that are compared side by side, level by level (merge exchange)."""
-    levels = []
-    top = 1 << max((count - 1).bit_length() - 1, 0)
-    p = top
-    while p > 0:
-        q, r, d = top, 0, p
-        while d > 0:
-            level = [(i, i + d) for i in range(count - d) if i & p == r]
-            if level:
-                levels.append(level)
-            d, q, r = q - p, q >> 1, p
-            if q < p:
-                break
-        p >>= 1
-    return levels
-
-
-def _exchanged(build: Builder, pile: Secret, pairs: list[tuple[int, int]]) -> Secret:
-    """The lesser of each pair first."""
-    low, high = (_rows(build, pile, [pair[side] for pair in pairs]) for side in (0, 1))
-    least = choose(build, less(build, high, low), high, low)
-    greatest = sub(build, add(build, low, high), least)
-    touched = [i for pair in pairs for i in pair]
-    rest = [i for i in range(pile.shape[0]) if i not in touched]
-    parts = [least, greatest, *([_rows(build, pile, rest)] if rest else [])]
-    joined = parts[0]
-    for part in parts[1:]:
-        joined = _joined(build, joined, part)
-    order = [pair[0] for pair in pairs] + [pair[1] for pair in pairs] + rest
-    return _rows(build, _secret(joined), [order.index(i) for i in range(pile.shape[0])])
-
-
-def _rows(build: Builder, x: Secret, indices: list[int]) -> Secret:
-    """Chosen rows of x, in that order."""
-    words = np.array(indices, np.int64).view(np.uint64).reshape((1,) * build.depth + (len(indices),))
-    result = msgspec.structs.replace(x.type, shape=(len(indices), *x.shape[1:]))
-    row = int(np.prod(x.shape[1:], dtype=np.int64))
-    return build.emit("rows", [x, build.place(words, kind="int", whole=True)], result, row=row)
 
 
 def _every_other(build: Builder, x: Operand, start: int, stop: int) -> Operand:

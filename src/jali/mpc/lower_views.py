@@ -13,16 +13,29 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
-from jali.core.errors import SecretIndex, UnsupportedOperation
+from jali.core.errors import UnsupportedOperation
 from jali.mpc.lower import Builder, Operand, Public, Secret, rule
 from jali.mpc.lower_public import by_jax
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy.typing import NDArray
+
     from jali.mpc.ir import ValueType
 
-__all__ = ["broadcast", "moved", "reshape", "transpose"]
+__all__ = [
+    "broadcast",
+    "chosen_rows",
+    "joined",
+    "moved",
+    "reshape",
+    "sliced",
+    "sliced_at",
+    "spread",
+    "taken",
+    "transpose",
+]
 
 
 def reshape(build: Builder, x: Secret, shape: tuple[int, ...]) -> Secret:
@@ -77,12 +90,31 @@ def _slice(build: Builder, params: Any, x: Secret) -> Operand:
     start, stop = tuple(params["start_indices"]), tuple(params["limit_indices"])
     step = tuple(params["strides"] or (1,) * len(start))
     shape = tuple(params["__shapes__"][0])
-    return x if shape == x.shape else _sliced(build, x, (start, stop, step), shape=shape)
+    return x if shape == x.shape else sliced(build, x, (start, stop, step), shape=shape)
 
 
-def _sliced(build: Builder, x: Secret, bounds: Sequence[tuple[int, ...]], *, shape: tuple[int, ...]) -> Secret:
+def sliced(build: Builder, x: Secret, bounds: Sequence[tuple[int, ...]], *, shape: tuple[int, ...]) -> Secret:
+    """The part of x within `bounds`: where it starts, where it stops and its steps, for each axis."""
     start, stop, step = bounds
     return build.emit("view", [x], _shaped(x, shape), how="slice", start=start, stop=stop, step=step)
+
+
+def chosen_rows(build: Builder, x: Secret, indices: Sequence[int] | NDArray[np.int64]) -> Secret:
+    """Rows of x (along its first axis), in that order."""
+    result = msgspec.structs.replace(x.type, shape=(len(indices), *x.shape[1:]))
+    row = int(np.prod(x.shape[1:], dtype=np.int64))
+    return build.emit("rows", [x, _placed_indices(build, indices)], result, row=row)
+
+
+def spread(build: Builder, x: Secret, indices: Sequence[int] | NDArray[np.int64], *, shape: tuple[int, ...]) -> Secret:
+    """Rows of x added up at places in a result of that shape; a place below 0 drops the row."""
+    row = int(np.prod(shape[1:], dtype=np.int64))
+    return build.emit("scatter", [x, _placed_indices(build, indices)], _shaped(x, shape), row=row)
+
+
+def _placed_indices(build: Builder, indices: Sequence[int] | NDArray[np.int64]) -> int:
+    words = np.array(indices, np.int64).view(np.uint64).reshape((1,) * build.depth + (len(indices),))
+    return build.place(words, kind="int", whole=True)
 
 
 @rule("rev")
@@ -101,10 +133,11 @@ def _pad(build: Builder, params: Any, x: Operand, value: Operand) -> Operand | S
 
 @rule("concatenate")
 def _concatenate(build: Builder, params: Any, *parts: Operand) -> Operand:
-    return _joined(build, parts, axis=int(params["dimension"]))
+    return joined(build, parts, axis=int(params["dimension"]))
 
 
-def _joined(build: Builder, parts: Sequence[Operand], *, axis: int) -> Operand:
+def joined(build: Builder, parts: Sequence[Operand], *, axis: int) -> Secret:
+    """Arrays in a row along an axis, in the finest scale of any; at least one must be secret."""
     secrets = [part for part in parts if isinstance(part, Secret)]
     fraction = max(part.type.fraction for part in secrets)
     kind = msgspec.structs.replace(secrets[0].type, fraction=fraction)
@@ -125,13 +158,13 @@ def _stack(build: Builder, params: Any, *parts: Operand) -> Operand:
         else Public(part.array.reshape((*part.array.shape[: part.depth], *single)), part.depth)
         for part in parts
     ]
-    return _joined(build, wide, axis=axis)
+    return joined(build, wide, axis=axis)
 
 
-@rule("dynamic_slice")
-def _dynamic_slice(build: Builder, params: Any, x: Operand, *starts: Operand) -> Operand:
-    if not isinstance(x, Secret) or not all(isinstance(start, Public) for start in starts):
-        raise SecretIndex(_INDEX_MESSAGE)
+def sliced_at(build: Builder, params: Any, x: Operand, *starts: Operand) -> Operand:
+    """The part of x that begins at public starts."""
+    if not isinstance(x, Secret):
+        raise UnsupportedOperation("a slice of what turned out to be public")
     indices = [start for start in starts if isinstance(start, Public)]
     sizes = tuple(params["slice_sizes"])
     if sizes == x.shape:
@@ -141,30 +174,19 @@ def _dynamic_slice(build: Builder, params: Any, x: Operand, *starts: Operand) ->
             int(np.clip(index.array.flat[0], 0, n - m)) for index, n, m in zip(indices, x.shape, sizes, strict=True)
         ]
         stop = tuple(low + size for low, size in zip(first, sizes, strict=True))
-        return _sliced(build, x, (tuple(first), stop, (1,) * len(sizes)), shape=sizes)
+        return sliced(build, x, (tuple(first), stop, (1,) * len(sizes)), shape=sizes)
     lead = np.broadcast_shapes(*(index.array.shape for index in indices))
     together = np.stack([np.broadcast_to(index.array, lead) for index in indices], axis=-1)
     words = np.ascontiguousarray(together, np.int64).view(np.uint64)
     return build.emit("window", [x, build.place(words, kind="int", whole=True)], _shaped(x, sizes))
 
 
-@rule("gather", "scatter", "dynamic_update_slice", "tile", "unstack", "split")
+@rule("tile", "unstack", "split")
 def moved(build: Builder, params: Any, *operands: Operand) -> Operand | Sequence[Operand]:
-    """A rearrangement found by moving element numbers; public indices stay as they are.
-
-    Raises: SecretIndex if an index is secret.
-    """
-    equation = params["__equation__"]
-    for position, operand in enumerate(operands):
-        if _is_index(equation.primitive.name, position) and isinstance(operand, Secret):
-            raise SecretIndex(_INDEX_MESSAGE)
-    return _move(build, equation, operands)
+    """A rearrangement found by moving element numbers; indices are public and stay as they are."""
+    return _move(build, params["__equation__"], operands)
 
 
-_INDEX_MESSAGE = (
-    "a secret is used as an index, which would show it in the pattern of memory access: compare with all positions "
-    "instead, for instance jnp.sum(jnp.where(jnp.arange(n) == index, x, 0))"
-)
 _FIRST_INDEX = {"gather": 1, "scatter": 1, "dynamic_update_slice": 2}
 
 
@@ -188,11 +210,11 @@ def _move(build: Builder, equation: Any, operands: Sequence[Operand]) -> Operand
     params = {**equation.params, "fill_value": 0} if "fill_value" in equation.params else equation.params
     places = by_jax(build, equation.primitive, params, operands=numbered)
     shapes = [tuple(v.aval.shape) for v in equation.outvars]
-    results = [_taken(build, data, place, shape=shape) for place, shape in zip(places, shapes, strict=True)]
+    results = [taken(build, data, place, shape=shape) for place, shape in zip(places, shapes, strict=True)]
     return results if len(results) > 1 else results[0]
 
 
-def _taken(build: Builder, data: Sequence[Operand], places: Public, *, shape: tuple[int, ...]) -> Operand:
+def taken(build: Builder, data: Sequence[Operand], places: Public, *, shape: tuple[int, ...]) -> Operand:
     """Elements of the flattened and joined data at the numbered places."""
     index = places.array.reshape((*places.array.shape[: build.depth], -1))
     if index.size and int(index.min()) < 1:
@@ -202,8 +224,7 @@ def _taken(build: Builder, data: Sequence[Operand], places: Public, *, shape: tu
         flat, row = secrets[0], _row_length(index, secrets[0].shape, shape)
     else:
         parts = [_flat(build, part) for part in data]
-        joined = _joined(build, parts, axis=0)
-        flat, row = joined, 1  # type: ignore[assignment]
+        flat, row = joined(build, parts, axis=0), 1
     rows = (index[..., ::row] - 1) // row
     words = np.ascontiguousarray(rows, np.int64).view(np.uint64)
     result = _shaped(flat, shape)

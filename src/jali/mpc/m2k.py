@@ -25,6 +25,7 @@ from jali.mpc.contract import Outline
 from jali.mpc.lookup import CHUNK
 from jali.mpc.m2k_scatter import GUEST, Scattering
 from jali.mpc.m2k_shares import Additive, Masked, part_of
+from jali.mpc.m2k_shuffle import shuffle
 from jali.mpc.m2k_sides import DEALER, EVALUATORS, Dealer, Evaluator, Outsider, Side, Sizes
 from jali.mpc.m2k_wires import Wires
 from jali.mpc.rounds import Round
@@ -281,11 +282,11 @@ class M2k:
         """x + value: to what is public of x, or to evaluator 0's part. No communication."""
         known = self._wires.find(x)
         if isinstance(known, Masked):
-            masked = self._side.evaluate(x.shape, lambda: whole(known.masked + value, x.shape))
+            masked = self._side.evaluate(x.shape, lambda: whole(np.add(known.masked, value), x.shape))
             return Masked(x.shape, masked, known.mask)
         part = known.part
         if self._leader:
-            part = self._side.evaluate(x.shape, lambda: whole(known.part + value, x.shape))
+            part = self._side.evaluate(x.shape, lambda: whole(np.add(known.part, value), x.shape))
         return Additive(x.shape, part)
 
     # -- products -----------------------------------------------------------------------------------------------
@@ -413,6 +414,10 @@ class M2k:
         """[x >= t] for all thresholds. Cost: 2 rounds, 5 B and 13.8 offline B each, and 30.1 offline B."""
         return self.invert((yield from trees.below(self._wires, x, thresholds)))
 
+    def compare_with_zero(self, x: Share) -> Generator[Round, Any, tuple[Additive, Additive]]:
+        """The top bit, and whether x mod 2^63 = 0. Cost: as `sign`."""
+        return trees.compare_with_zero(self._wires, x)
+
     def is_zero(self, x: Share) -> Generator[Round, Any, Additive]:
         """Whether x = 0. Cost: 2 rounds, 2.5 B, 36.9 offline B."""
         return trees.is_zero(self._wires, x)
@@ -447,6 +452,19 @@ class M2k:
             return d * own + (np.uint64(1) - d - d) * (m * mx.masked - q)
 
         return Additive(b.shape, self._side.evaluate(b.shape, value))
+
+    # -- order --------------------------------------------------------------------------------------------------
+    def shuffle(self, *columns: Share) -> Generator[Round, Any, list[Additive]]:
+        """Permute the rows of columns by an order that neither evaluator knows.
+
+        Cost: 2 rounds, 8 B one way in each; 1 round and 8 B from evaluator 0 if all are masked; 16 offline B.
+        """
+        return (yield from shuffle(self._wires, self._side, columns, role=self.role))
+
+    def disclose(self, x: Share) -> Generator[Round, Any, NDArray[Any] | None]:
+        """Open what depends on no secret to both evaluators; the dealer, who knows the order, hears nothing."""
+        opened = yield from (self.reveal_bits if x.bits else self.reveal)(x, EVALUATORS)
+        return None if isinstance(self._side, Sizes) else opened
 
     # -- tables -------------------------------------------------------------------------------------------------
     def lookup(self, x: Share, table: Table) -> Generator[Round, Any, Additive]:

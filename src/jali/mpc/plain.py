@@ -16,7 +16,9 @@ import numpy as np
 from jali import kernels
 from jali.core.errors import FixedPointRangeError, ProtocolUseError
 from jali.core.threat import Threat
+from jali.crypto.prg import Prg
 from jali.mpc.lookup import clear
+from jali.mpc.permutations import KEY_WORDS, Permutation
 from jali.mpc.rounds import Round
 from jali.mpc.words import given, layout, unpacked
 
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from jali.core.threat import Dealt
-    from jali.crypto.prg import Prg
     from jali.mpc.contract import Outline
     from jali.mpc.lookup import Table
     from jali.transport.channel import Stream
@@ -36,6 +37,7 @@ __all__ = ["PlainProtocol"]
 GUEST = 1
 
 _HEADROOM = 2.0**62
+_ORDER_KEY = b"jali/plain/order"
 
 Words = "NDArray[np.uint64]"
 
@@ -264,6 +266,11 @@ class PlainProtocol:
         yield from ()
         return _Clear(np.asarray(x.data == 0))
 
+    def compare_with_zero(self, x: _Clear) -> Generator[Round, Any, tuple[_Clear, _Clear]]:
+        """The most significant bits, and whether all others are 0."""
+        yield from ()
+        return _Clear(np.asarray(x.data >> np.uint64(63), np.bool_)), _Clear(np.asarray(x.data << np.uint64(1) == 0))
+
     def to_arithmetic(self, b: _Clear) -> Generator[Round, Any, _Clear]:
         """The bits as 0 and 1."""
         yield from ()
@@ -278,6 +285,18 @@ class PlainProtocol:
         """The function of each element."""
         yield from ()
         return _Clear(clear(table, x.data.reshape(-1)).reshape(table.outputs, *x.shape))
+
+    # -- order --------------------------------------------------------------------------------------------------
+    def shuffle(self, *columns: _Clear) -> Generator[Round, Any, list[_Clear]]:
+        """Columns with permuted rows; the order is the same in each run."""
+        yield from ()
+        pi = Permutation(lambda: Prg(_ORDER_KEY).words(0, (KEY_WORDS, *columns[0].shape)))
+        return [_Clear(pi(x.data)) for x in columns]
+
+    def disclose(self, x: _Clear) -> Generator[Round, Any, NDArray[Any] | None]:
+        """The array itself."""
+        yield from ()
+        return x.data
 
     def _check(self, magnitude: NDArray[np.float64], what: str) -> None:
         if magnitude.size and float(magnitude.max()) >= _HEADROOM:

@@ -15,9 +15,12 @@ import numpy as np
 from jali import kernels
 from jali.core.errors import InternalError
 from jali.mpc.functions import call
+from jali.mpc.indexing import one_hot
 from jali.mpc.schedule import Plan, Step, run_steps
+from jali.mpc.sort_bits import sort_by_bits
+from jali.mpc.sorting import sort_columns
 from jali.mpc.tournament import greatest
-from jali.mpc.views import rows_of, view_function, window_of
+from jali.mpc.views import rows_of, scatter_of, view_function, window_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
@@ -84,7 +87,7 @@ def _plan(program: Program) -> Plan:
         if builder is None:
             raise InternalError(f"no step for an operation of kind {op.kind!r}")
         start, interactive = builder(node)
-        step = Step(start, op.inputs, outputs=op.outputs, interactive=interactive, many=op.kind == "loop")
+        step = Step(start, op.inputs, outputs=op.outputs, interactive=interactive, many=op.kind in _MANY)
         steps.append(step)
     return Plan(steps, size=len(program.types), given=program.inputs, outputs=program.outputs, initial=initial)
 
@@ -200,6 +203,10 @@ def _window(node: _Node) -> tuple[Start, bool]:
 
 def _rows(node: _Node) -> tuple[Start, bool]:
     return _rearranged(rows_of(_integer(node.op, "row"), node.result.shape), node.types, node.result), False
+
+
+def _scatter(node: _Node) -> tuple[Start, bool]:
+    return _rearranged(scatter_of(_integer(node.op, "row"), node.result.shape), node.types, node.result), False
 
 
 def _concatenate(node: _Node) -> tuple[Start, bool]:
@@ -341,6 +348,18 @@ def _maximum(node: _Node) -> tuple[Start, bool]:
     return start, True
 
 
+def _one_hot(node: _Node) -> tuple[Start, bool]:
+    count = node.result.shape[-1]
+    return lambda p, v: one_hot(p, v[0], count), True
+
+
+def _sort(node: _Node) -> tuple[Start, bool]:
+    keys, bits = _integer(node.op, "keys"), _integer(node.op, "bits")
+    if node.op.attributes["of"] == "bits":
+        return lambda p, v: sort_by_bits(p, v, keys=keys), True
+    return lambda p, v: sort_columns(p, v, keys=keys, bits=bits), True
+
+
 def _loop(node: _Node) -> tuple[Start, bool]:
     if node.op.body is None:
         raise InternalError("a loop without a body")
@@ -395,6 +414,7 @@ def _integer(op: Op, key: str) -> int:
     return value
 
 
+_MANY = {"loop", "sort"}  # kinds with several results
 _BUILDERS: dict[str, Callable[[_Node], tuple[Start, bool]]] = {
     "add": _add,
     "and": _and,
@@ -410,10 +430,13 @@ _BUILDERS: dict[str, Callable[[_Node], tuple[Start, bool]]] = {
     "mul": _mul,
     "neg": _neg,
     "not": _not,
+    "one_hot": _one_hot,
     "rescale": _rescale,
     "rows": _rows,
+    "scatter": _scatter,
     "select": _select,
     "share": _share,
+    "sort": _sort,
     "sub": _sub,
     "sum": _sum,
     "truncate": _truncate,

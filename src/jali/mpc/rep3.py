@@ -46,6 +46,7 @@ class Rep3(ReplicatedSide):
         sign=compare.sign,
         at_least=compare.at_least,
         is_zero=compare.is_zero,
+        compare_with_zero=compare.compare_with_zero,
         to_arithmetic=convert.to_arithmetic,
         select=convert.select,
         truncate_product=truncate_product,

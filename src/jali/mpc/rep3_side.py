@@ -21,6 +21,7 @@ from jali import kernels
 from jali.core.errors import ProtocolUseError
 from jali.mpc.contract import Outline
 from jali.mpc.rep3_lookup import lookup
+from jali.mpc.rep3_shuffle import shuffle
 from jali.mpc.rep3_wires import Halves, Replicated, Share, Wires, half_of
 from jali.mpc.rounds import Round, parallel
 from jali.mpc.words import NOTHING, given, layout, minus, on_bits, one_as_rows, plus, unpacked, whole
@@ -55,6 +56,7 @@ class Circuits(NamedTuple):
     sign: Callable[[Wires, Share], Generator[Round, Any, Replicated]]
     at_least: Callable[[Wires, Share, Sequence[int]], Generator[Round, Any, Replicated]]
     is_zero: Callable[[Wires, Share], Generator[Round, Any, Replicated]]
+    compare_with_zero: Callable[[Wires, Share], Generator[Round, Any, tuple[Replicated, Replicated]]]
     to_arithmetic: Callable[[Wires, Replicated], Generator[Round, Any, Share]]
     select: Callable[[Wires, Replicated, Share], Generator[Round, Any, Share]]
     truncate_product: (
@@ -259,10 +261,10 @@ class ReplicatedSide:
         """Add to the part x_0, or to role 0's half. No communication."""
         known = self._wires.openings.find(x)
         if isinstance(known, Replicated):
-            return self._wires.with_part_0(known, lambda part: whole(part + value, x.shape))
+            return self._wires.with_part_0(known, lambda part: whole(np.add(part, value), x.shape))
         if self.role > 0:
             return Halves(x.shape, known.part)
-        return Halves(x.shape, self._wires.compute(x.shape, lambda: whole(known.part + value, x.shape)))
+        return Halves(x.shape, self._wires.compute(x.shape, lambda: whole(np.add(known.part, value), x.shape)))
 
     # -- products -----------------------------------------------------------------------------------------------
     def mul(self, x: Share, y: Share, *, shift: int = 0) -> Generator[Round, Any, Share]:
@@ -382,6 +384,10 @@ class ReplicatedSide:
         """Whether x = 0. Cost: that of the circuit."""
         return self.circuits.is_zero(self._wires, x)
 
+    def compare_with_zero(self, x: Share) -> Generator[Round, Any, tuple[Replicated, Replicated]]:
+        """The top bit, and whether x mod 2^63 = 0. Cost: that of the circuit."""
+        return self.circuits.compare_with_zero(self._wires, x)
+
     def to_arithmetic(self, b: Replicated) -> Generator[Round, Any, Share]:
         """The bits as numbers. Cost: that of the circuit."""
         return self.circuits.to_arithmetic(self._wires, b)
@@ -396,3 +402,17 @@ class ReplicatedSide:
     def lookup(self, x: Share, table: Table) -> Generator[Round, Any, Share]:
         """The function of each element, from tables that role 2 deals. Cost: 1 round; see `jali.mpc.rep3_lookup`."""
         return lookup(self._wires, x, table)
+
+    # -- order --------------------------------------------------------------------------------------------------
+    def shuffle(self, *columns: Share) -> Generator[Round, Any, list[Replicated]]:
+        """Permute the rows of columns by an order that no role knows.
+
+        Cost: 3 rounds, 16 B from role 0 and 8 B from the others.
+        """
+        return shuffle(self._wires, columns)
+
+    def disclose(self, x: Share) -> Generator[Round, Any, NDArray[Any] | None]:
+        """Open what depends on no secret to all."""
+        bits = isinstance(x, Replicated) and x.bits
+        opened = yield from (self.reveal_bits if bits else self.reveal)(x, (0, 1, 2))
+        return None if self._wires.empty else opened

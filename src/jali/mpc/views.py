@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     View = Callable[..., NDArray[Any]]
 
-__all__ = ["rows_of", "view_function", "window_of"]
+__all__ = ["rows_of", "scatter_of", "view_function", "window_of"]
 
 
 def view_function(attributes: Mapping[str, Any], shape: tuple[int, ...]) -> View:
@@ -63,6 +64,18 @@ def rows_of(row: int, shape: tuple[int, ...]) -> View:
         return a.reshape(-1, row)[index.view(np.int64).reshape(-1)].reshape(shape)
 
     return rows
+
+
+def scatter_of(row: int, shape: tuple[int, ...]) -> View:
+    """Rows of x, a matrix of `row` columns, added up at public indices of an array of that shape."""
+
+    def scatter(a: NDArray[Any], index: NDArray[np.uint64]) -> NDArray[Any]:
+        places = index.view(np.int64).reshape(-1)
+        result = np.zeros((math.prod(shape) // max(1, row), row), a.dtype)
+        np.add.at(result, places[places >= 0], a.reshape(-1, row)[places >= 0])
+        return result.reshape(shape)
+
+    return scatter
 
 
 def _broadcast(dims: tuple[int, ...], shape: tuple[int, ...]) -> View:
