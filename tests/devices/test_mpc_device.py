@@ -193,7 +193,7 @@ def test_the_dealers_cost_stands_beside_the_online_cost(fed: jali.Federation, pr
     assert called.dealt_bytes == called.predicted.offline_bytes == sum(report.dealt.values()) > 0
     assert called.dealing_s is not None
     assert 0 < called.dealing_s < 60
-    assert {"mul", "rescaled", "sign"} <= set(report.dealt)
+    assert {"mul", "rescaled", "compared"} <= set(report.dealt)
     assert f"mul: {report.dealt['mul']:,} bytes" in str(report)
     header = next(line for line in str(report).splitlines() if line.startswith("#"))
     assert "dealt bytes  planned dealt  dealing s" in header

@@ -26,7 +26,7 @@ from jali.mpc.rounds import lockstep, parallel
 from jali.mpc.sort_bits import sort_by_bits
 from jali.mpc.sort_schedule import Step, network, network_is_cheaper, pair_budget, schedule
 from jali.mpc.sorting import sort_columns
-from tests.mpc.roles import SECURE, make_sides, run_lockstep
+from tests.mpc.roles import DEALT, SECURE, dealing_at_once, make_sides, run_lockstep
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
@@ -154,10 +154,10 @@ def opened_while_sorting(
         a = yield from side.input(x.view(np.uint64) if side.role == 0 else None, 0, x.shape)
         return (yield from by(watched(side), [a], keys=1))
 
-    if protocol == "m2k":
-        lockstep({2: operation(sides[2])})
-        sides[2].finish()
-    lockstep({role: operation(side) for role, side in sides.items() if role < 2 or protocol != "m2k"})
+    running = {role: operation(side) for role, side in sorted(sides.items(), reverse=True)}
+    if protocol in DEALT:
+        running[2] = dealing_at_once(running[2], sides[2])
+    lockstep(running)
     return tuple(int(item) for opened in seen for item in opened.reshape(-1))
 
 
@@ -206,7 +206,7 @@ def test_messages_have_the_same_sizes_whatever_the_numbers_are(protocol: str) ->
 def test_a_role_that_lacks_the_order_never_asks_for_it(protocol: str) -> None:
     with pytest.raises(InternalError, match="must not know the order"):
         sorting.known(None)
-    lacking = {"m2k": [2], "rep3": [], "aby3": []}[protocol]
+    lacking = [2] if protocol in DEALT else []
 
     def operation(side: Any) -> Part:
         return (yield from side.disclose(side.public_bits(np.ones(3, np.bool_))))
@@ -271,7 +271,7 @@ def test_the_page_has_what_a_sort_costs(count: int) -> None:
     rows = [line.strip("| ").replace(",", "").split(" | ") for line in page.read_text("utf-8").splitlines()]
     (row,) = [[int(cell) for cell in row] for row in rows if row[0] == str(count)]
     found: list[int] = []
-    for protocol in SECURE:
+    for protocol in ("m2k", "rep3", "aby3"):
         given: dict[int, Any] = {}
 
         def sharing(side: Any, given: dict[int, Any] = given) -> Part:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from jali.mpc.m2k_shares import Additive
 from jali.mpc.rounds import Round
-from jali.mpc.words import NOTHING, layout
+from jali.mpc.words import NOTHING, hidden, layout
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
@@ -52,15 +52,10 @@ class Scattering:
             part = self._side.evaluate(words, lambda: self._prgs[owner].words(nonce, words))
         elif self._role == owner:
             given = NOTHING if value is None else value
-            part = self._side.evaluate(words, lambda: self._rest(given, holder, nonce, bits=bits))
+            part = self._side.evaluate(words, lambda: hidden(given, self._prgs[holder], nonce, bits=bits))
         if owner == GUEST:
             part = yield from self._handed_over(part, words)
         return Additive(shape, part, bits=bits)
-
-    def _rest(self, value: NDArray[np.uint64], holder: int, nonce: int, *, bits: bool) -> NDArray[np.uint64]:
-        """The value less what the holder draws."""
-        prg = self._prgs[holder]
-        return prg.xor(value, nonce) if bits else prg.sub(value, nonce)
 
     def _handed_over(
         self, part: NDArray[np.uint64], words: tuple[int, ...]
