@@ -84,6 +84,25 @@ class Device(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     insecure_dealer: Annotated[
         str | None, Meta(description="a data party as dealer: it could read every secret of the device")
     ] = None
+    fraction: Annotated[
+        int | Literal["auto"] | None,
+        Meta(description='fraction bits of numbers of an mpc device (18); "auto": the most that is safe, up to 18'),
+    ] = None
+    rounding: Annotated[
+        Literal["exact", "probabilistic"] | None,
+        Meta(description='of revealed results of an mpc device: "exact" (to nearest, the default) or "probabilistic"'),
+    ] = None
+    ranges: Annotated[
+        Literal["checked", "strict", "unchecked"] | None,
+        Meta(
+            description='overflow on an mpc device: "checked" (the default), "strict" (programs that are not proven '
+            'safe are refused) or "unchecked"'
+        ),
+    ] = None
+    input_bound: Annotated[
+        Annotated[float, Meta(gt=0)] | None,
+        Meta(description="what no input of an mpc device exceeds in magnitude; owners check it"),
+    ] = None
 
 
 class Network(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -128,8 +147,8 @@ class Federation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     def digest(self) -> bytes:
         """32 bytes over what all parties must agree on; addresses, paths, deadlines and the ledger may differ.
 
-        Covered: the federation's name; the parties' names and roles, in order; each device's kind, parties, protocol
-        and dealer.
+        Covered: the federation's name; the parties' names and roles, in order; each device's kind, parties, protocol,
+        dealer, and how it computes with numbers.
         """
         agreed = [
             "jali.federation.v1",

@@ -15,6 +15,7 @@ from jali.core.registry import Registry
 from jali.devices.mpc import MpcDevice
 from jali.devices.plain import PlainDevice
 from jali.devices.program import Program
+from jali.devices.ranges import numbers_from
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,15 +60,32 @@ class Federation:
         protocol: str | None = None,
         dealer: str | None = None,
         insecure_dealer: str | None = None,
+        fraction: int | str | None = None,
+        rounding: str | None = None,
+        ranges: str | None = None,
+        input_bound: float | None = None,
     ) -> MpcDevice:
         """An MPC device of `parties`: two with a dealer (`m2k`) or three (`rep3`) unless `protocol` says otherwise.
 
         `dealer` defaults to the federation's helper party. A party of the device may deal only as
         `insecure_dealer`: it could then read every secret.
+
+        Numbers have `fraction` bits after the point (18; "auto": the most for which a program is safe). What is
+        revealed is rounded to nearest, unless `rounding` is "probabilistic". Programs and inputs are checked for
+        overflow, unless `ranges` is "unchecked"; "strict" refuses programs that are not proven safe. `input_bound`
+        declares that no input is larger in magnitude.
         """
         for party in (*parties, *(p for p in (dealer, insecure_dealer) if p)):
             self.program.require_party(party)
-        return MpcDevice.make(self.program, parties, protocol=protocol, dealer=dealer, insecure_dealer=insecure_dealer)
+        numbers = numbers_from(fraction=fraction, rounding=rounding, ranges=ranges, input_bound=input_bound)
+        return MpcDevice.make(
+            self.program,
+            parties,
+            protocol=protocol,
+            dealer=dealer,
+            insecure_dealer=insecure_dealer,
+            numbers=numbers,
+        )
 
     def device(self, name: str) -> Device:
         """The device of that name in the federation file."""

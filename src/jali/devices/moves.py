@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 
 from jali.core import codec
@@ -13,7 +14,7 @@ from jali.core.tree import Structure, flatten, unflatten
 from jali.crypto.hashing import digest
 from jali.devices.roles import RoleParts, each_role, guest_role
 from jali.graph.node import Visibility
-from jali.mpc.engine import SecretArray, reveal_outputs, share_inputs, type_of
+from jali.mpc.engine import SecretArray, reveal_outputs, round_outputs, share_inputs, type_of
 from jali.mpc.ir import ValueType
 
 if TYPE_CHECKING:
@@ -27,9 +28,10 @@ if TYPE_CHECKING:
     from jali.graph.context import Context
     from jali.graph.node import Node
     from jali.mpc.contract import MpcProtocol
+    from jali.mpc.numbers import Numbers
     from jali.mpc.rounds import Round
 
-__all__ = ["RevealMove", "ShareMove", "share_node"]
+__all__ = ["RevealMove", "RoundMove", "ShareMove", "input_type", "round_node", "share_node"]
 
 OUTLINE = "~outline"
 
@@ -48,7 +50,7 @@ def share_node(program: Program, node: Node, device: MpcDevice) -> Node:
         visibility=Visibility("secret", (device.name,)),
         text=f"share {node.text}",
         leaks=tuple(
-            Leak(what=f"shapes and types of {node.text}", to=party, why="announced by the owner")
+            Leak(what=f"shapes, types and declared ranges of {node.text}", to=party, why="announced by the owner")
             for party in participants
             if party != owner
         ),
@@ -72,7 +74,7 @@ class ShareMove:
         if context.party == owner:
             leaves, structure = flatten(inputs[0])
             arrays = [np.asarray(leaf) for leaf in leaves]
-            types = [type_of(array) for array in arrays]
+            types = [input_type(leaf, layout.numbers) for leaf in leaves]
             _announce(context, [p for p in context.participants if p != owner], structure, types)
         else:
             structure, types = _hear(context, owner)
@@ -85,10 +87,51 @@ class ShareMove:
             return share_inputs(protocol, mine, owner=source, types=types)
 
         if not layout.played_by(context.party):
-            guest_role(context, layout, operation)
-            return RoleParts()
-        parts = each_role(context, layout, operation, guest=None if first else owner)
+            parts = RoleParts({source: guest_role(context, layout, operation)})
+        else:
+            parts = each_role(context, layout, operation, guest=None if first else owner)
         return RoleParts({role: unflatten(structure, secrets) for role, secrets in parts.items()})
+
+
+def input_type(value: Any, numbers: Numbers) -> ValueType:
+    """The type of an input of a device: its own declared range, else the device's."""
+    kind = type_of(value, fraction=numbers.shared_fraction)
+    if kind.bound is not None or kind.kind == "bool" or numbers.input_bound is None:
+        return kind
+    return msgspec.structs.replace(kind, bound=(-numbers.input_bound, numbers.input_bound))
+
+
+def round_node(program: Program, source: Node) -> Node:
+    """Add the node that rounds a secret value to nearest before it is revealed."""
+    layout: Layout = source.attributes["device"]
+    return program.append(
+        "mpc.round",
+        device=source.device,
+        participants=tuple(dict.fromkeys(layout.roles)),
+        inputs=(source,),
+        attributes={"device": layout},
+        fingerprint=digest("devices.round", layout.fingerprint),
+        visibility=source.visibility,
+        text=f"round {source.text}",
+    )
+
+
+class RoundMove:
+    """Exact rounding of what comes out of a truncation, so that a reveal shows the rounded number and no more of it.
+
+    Cost: that of `jali.mpc.rounding.rounded` for such values; nothing for others.
+    """
+
+    name = "mpc.round"
+
+    def run(self, context: Context, inputs: tuple[Any, ...], attributes: Mapping[str, Any]) -> RoleParts:
+        """This party's shares of the rounded value."""
+
+        def operation(protocol: MpcProtocol) -> Generator[Round, Any, Any]:
+            secrets, structure = flatten(inputs[0][protocol.role])
+            return unflatten(structure, (yield from round_outputs(protocol, secrets)))
+
+        return each_role(context, attributes["device"], operation)
 
 
 class RevealMove:
@@ -139,12 +182,15 @@ def _open_here(context: Context, parts: RoleParts, layout: Layout, *, roles: Seq
 
 
 def _announce(context: Context, to: Sequence[str], structure: Structure, types: Sequence[ValueType]) -> None:
-    rows = [[list(t.shape), t.kind, t.fraction] for t in types]
+    rows = [[list(t.shape), t.kind, t.fraction, list(t.bound or ())] for t in types]
     for party in to:
         context.stream(party, OUTLINE).send(*codec.encode([structure.to_value(), rows]))
 
 
 def _hear(context: Context, owner: str) -> tuple[Structure, list[ValueType]]:
     tree, rows = codec.decode(context.stream(owner, OUTLINE).receive())
-    types = [ValueType(shape=tuple(shape), kind=kind, fraction=fraction) for shape, kind, fraction in rows]
+    types = [
+        ValueType(shape=tuple(shape), kind=kind, fraction=fraction, bound=tuple(bound) or None)
+        for shape, kind, fraction, bound in rows
+    ]
     return Structure.from_value(tree), types

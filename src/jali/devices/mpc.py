@@ -7,12 +7,14 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from jali.core.errors import DeviceInvalid, ProgramMismatch
-from jali.core.tree import flatten, unflatten
+from jali.core.tree import unflatten
 from jali.crypto.hashing import digest
 from jali.devices.doors import move
+from jali.devices.ranges import check_as_guest, check_ranges, numbers_from, outside_owners
 from jali.devices.roles import Layout, RoleParts, each_role
 from jali.graph.fingerprint import function_fingerprint, function_name
 from jali.graph.node import Visibility
+from jali.mpc.numbers import Numbers
 from jali.mpc.registry import PROTOCOLS
 
 if TYPE_CHECKING:
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from jali.devices.program import Program
     from jali.graph.context import Context
     from jali.mpc.contract import MpcProtocol
-    from jali.mpc.ir import Program as Compiled
+    from jali.mpc.prepare import Prepared
     from jali.mpc.rounds import Round
 
 __all__ = ["MpcCall", "MpcDevice", "run_on_secrets"]
@@ -51,6 +53,12 @@ class MpcDevice:
             protocol=settings.protocol,
             dealer=settings.dealer,
             insecure_dealer=settings.insecure_dealer,
+            numbers=numbers_from(
+                fraction=settings.fraction,
+                rounding=settings.rounding,
+                ranges=settings.ranges,
+                input_bound=settings.input_bound,
+            ),
         )
 
     @classmethod
@@ -63,6 +71,7 @@ class MpcDevice:
         protocol: str | None = None,
         dealer: str | None = None,
         insecure_dealer: str | None = None,
+        numbers: Numbers | None = None,
     ) -> MpcDevice:
         """Choose what is not said: the protocol by the number of parties, the dealer from the helpers.
 
@@ -82,7 +91,7 @@ class MpcDevice:
                 f"protocol {chosen!r} runs between {wanted} different parties, found {', '.join(parties)}"
             )
         label = name or f"mpc({', '.join(parties)})"
-        return cls(program, label, Layout(chosen, tuple(roles), tuple(parties)))
+        return cls(program, label, Layout(chosen, tuple(roles), tuple(parties), numbers=numbers or Numbers()))
 
     @staticmethod
     def _dealer(program: Program, parties: tuple[str, ...], dealer: str | None, insecure_dealer: str | None) -> str:
@@ -125,7 +134,7 @@ class MpcDevice:
         node = program.append(
             "mpc.call",
             device=self.name,
-            participants=self.participants,
+            participants=tuple(dict.fromkeys((*self.participants, *outside_owners(shared, layout)))),
             inputs=tuple(handle.node for handle in shared),
             attributes={"function": function, "arguments": arguments, "device": layout, "returns": returns},
             fingerprint=digest("devices.call", function_fingerprint(function), fingerprint, layout.fingerprint),
@@ -145,34 +154,37 @@ class MpcCall:
     name = "mpc.call"
 
     def run(self, context: Context, inputs: tuple[Any, ...], attributes: Mapping[str, Any]) -> RoleParts:
-        """This party's shares of the result. Raises: ProgramMismatch if a party compiled another program."""
-        from jali.mpc.engine import compile_function
+        """This party's shares of the result.
+
+        Raises: ProgramMismatch if a party compiled another program; RangesUnsafe if it can overflow;
+        FixedPointRangeError at a party whose numbers are too large for it.
+        """
+        from jali.mpc.prepare import prepare
 
         layout: Layout = attributes["device"]
-        first = layout.played_by(context.party)[0]
-        args, kwargs = attributes["arguments"].fill(tuple(parts[first] for parts in inputs))
-        program = compile_function(attributes["function"], args, keywords=kwargs)
-        _agree(context, program.digest(), layout)
+        played = layout.played_by(context.party)
+        if not played:
+            return check_as_guest(context, layout, inputs)
+        args, kwargs = attributes["arguments"].fill(tuple(parts[played[0]] for parts in inputs))
+        prepared = prepare(attributes["function"], args, keywords=kwargs, numbers=layout.numbers)
+        check_ranges(context, layout, prepared, inputs)
+        _agree(context, prepared.program.digest(), layout)
 
         def operation(protocol: MpcProtocol) -> Generator[Round, Any, Any]:
             own_args, own_kwargs = attributes["arguments"].fill(tuple(parts[protocol.role] for parts in inputs))
-            return run_on_secrets(program, protocol, own_args, own_kwargs)
+            return run_on_secrets(prepared, protocol, own_args, own_kwargs)
 
         return each_role(context, layout, operation)
 
 
 def run_on_secrets(
-    program: Compiled, protocol: MpcProtocol, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    prepared: Prepared, protocol: MpcProtocol, args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> Generator[Round, Any, Any]:
-    """Run a compiled function at one role on its arguments; the result nests as the function's own."""
-    from jali.mpc.engine import SecretArray
-    from jali.mpc.program import run_program
+    """Run a prepared function at one role on its arguments; the result nests as the function's own."""
+    from jali.mpc.prepare import run_prepared
 
-    leaves, _ = flatten([list(args), dict(kwargs)])
-    shares = [leaf.share for leaf in leaves if isinstance(leaf, SecretArray)]
-    results = yield from run_program(program, protocol, shares)
-    secrets = [SecretArray(share, kind) for share, kind in zip(results, program.output_types, strict=True)]
-    return unflatten(program.output_structure, secrets)
+    secrets = yield from run_prepared(prepared, protocol, args, kwargs)
+    return unflatten(prepared.program.output_structure, secrets)
 
 
 def _agree(context: Context, own: bytes, layout: Layout) -> None:

@@ -7,17 +7,21 @@ take the decisions that the real roles take.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+import msgspec
 import numpy as np
 
 from jali.core.threat import Cost
 from jali.core.tree import flatten, map_leaves, unflatten
 from jali.core.types import Spec
+from jali.devices.moves import input_type
 from jali.devices.mpc import run_on_secrets
 from jali.devices.roles import RoleParts
-from jali.mpc.engine import SecretArray, compile_function, reveal_outputs, share_inputs, type_of
+from jali.mpc.engine import SecretArray, reveal_outputs, round_outputs, share_inputs
 from jali.mpc.estimate import estimate
+from jali.mpc.ir import ValueType
+from jali.mpc.prepare import prepare
 from jali.mpc.registry import PROTOCOLS
 
 if TYPE_CHECKING:
@@ -26,18 +30,30 @@ if TYPE_CHECKING:
     from jali.devices.roles import Layout
     from jali.graph.node import Node
     from jali.mpc.contract import MpcProtocol
+    from jali.mpc.numbers import Numbers
+    from jali.mpc.prepare import Prepared
     from jali.mpc.rounds import Round
 
-__all__ = ["predict", "trust"]
+__all__ = ["Prediction", "predict", "trust"]
 
 
-def predict(nodes: Sequence[Node], outlines: Mapping[int, Any]) -> dict[int, Cost]:
-    """Exact rounds and bytes of the MPC nodes whose inputs' shapes are known.
+class Prediction(NamedTuple):
+    """Costs by node index, and what is known of how large the numbers of each program may be."""
+
+    costs: dict[int, Cost]
+    ranges: tuple[str, ...]
+
+
+def predict(nodes: Sequence[Node], outlines: Mapping[int, Any]) -> Prediction:
+    """Exact rounds and bytes of the MPC nodes whose inputs' shapes are known, and the ranges of their programs.
 
     Shapes are known where `device(f, returns=...)` pins them, and from `outlines` of a run: (structure, types) of
     what was shared, by node index.
+
+    Raises: RangesUnsafe if a program can overflow.
     """
     values: dict[int, Any] = {}
+    ranges: dict[str, None] = {}
     costs: dict[int, Cost] = {}
     for node in nodes:
         handler = _HANDLERS.get(node.operation)
@@ -48,10 +64,13 @@ def predict(nodes: Sequence[Node], outlines: Mapping[int, Any]) -> dict[int, Cos
         alone = layout is not None and len(layout.roles) == 1  # nobody to talk to: nothing to price
         if handler is None or alone or any(value is None for value in inputs):
             continue
+        if node.operation == "mpc.call":
+            prepared = _prepared(node, inputs)
+            ranges.update(dict.fromkeys(f"{note} ({node.source})" for note in prepared.notes))
         values[node.index], cost = handler(node, inputs)
         if cost is not None:
             costs[node.index] = cost
-    return costs
+    return Prediction(costs, tuple(ranges))
 
 
 def trust(nodes: Sequence[Node]) -> tuple[str, ...]:
@@ -80,8 +99,7 @@ def _plain_call(node: Node, inputs: list[Any]) -> tuple[Any, None]:
     leaves, structure = flatten(returns)
     if not all(isinstance(leaf, Spec) for leaf in leaves):
         return None, None
-    types = [type_of(np.broadcast_to(np.zeros((), leaf.dtype), leaf.shape)) for leaf in leaves]
-    return unflatten(structure, types), None
+    return unflatten(structure, leaves), None
 
 
 def _item(node: Node, inputs: list[Any]) -> tuple[Any, None]:
@@ -93,7 +111,8 @@ def _item(node: Node, inputs: list[Any]) -> tuple[Any, None]:
 
 def _share(node: Node, inputs: list[Any]) -> tuple[RoleParts, Cost]:
     layout: Layout = node.attributes["device"]
-    types, structure = flatten(inputs[0])
+    outlines, structure = flatten(inputs[0])
+    types = [kind if isinstance(kind, ValueType) else _pinned(kind, layout.numbers) for kind in outlines]
     first = layout.played_by(node.attributes["owner"])[:1]
     source = first[0] if first else len(layout.roles)
 
@@ -107,12 +126,32 @@ def _share(node: Node, inputs: list[Any]) -> tuple[RoleParts, Cost]:
 def _mpc_call(node: Node, inputs: list[Any]) -> tuple[RoleParts, Cost]:
     layout: Layout = node.attributes["device"]
     arguments = node.attributes["arguments"]
-    args, kwargs = arguments.fill(tuple(parts[0] for parts in inputs))
-    program = compile_function(node.attributes["function"], args, keywords=kwargs)
+    prepared = _prepared(node, inputs)
 
     def operation(side: MpcProtocol) -> Generator[Round, Any, Any]:
         own_args, own_kwargs = arguments.fill(tuple(parts[side.role] for parts in inputs))
-        return run_on_secrets(program, side, own_args, own_kwargs)
+        return run_on_secrets(prepared, side, own_args, own_kwargs)
+
+    return _priced(layout, operation)
+
+
+def _prepared(node: Node, inputs: list[Any]) -> Prepared:
+    layout: Layout = node.attributes["device"]
+    args, kwargs = node.attributes["arguments"].fill(tuple(parts[0] for parts in inputs))
+    return prepare(node.attributes["function"], args, keywords=kwargs, numbers=layout.numbers)
+
+
+def _pinned(spec: Spec, numbers: Numbers) -> ValueType:
+    kind = input_type(np.broadcast_to(np.zeros((), spec.dtype), spec.shape), numbers)
+    return kind if spec.bound is None else msgspec.structs.replace(kind, bound=spec.bound)
+
+
+def _round(node: Node, inputs: list[Any]) -> tuple[RoleParts, Cost]:
+    layout: Layout = node.attributes["device"]
+
+    def operation(side: MpcProtocol) -> Generator[Round, Any, Any]:
+        secrets, structure = flatten(inputs[0][side.role])
+        return unflatten(structure, (yield from round_outputs(side, secrets)))
 
     return _priced(layout, operation)
 
@@ -163,4 +202,5 @@ _HANDLERS: dict[str, Callable[[Node, list[Any]], tuple[Any, Cost | None]]] = {
     "mpc.share": _share,
     "mpc.call": _mpc_call,
     "mpc.reveal": _reveal,
+    "mpc.round": _round,
 }

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from jali.crypto.hashing import digest
+from jali.mpc.numbers import Numbers
 from jali.mpc.registry import PROTOCOLS
 from jali.mpc.rounds import drive
 from jali.transport.pipe import stream_pair
@@ -30,17 +31,18 @@ PROGRESS_S = 1.0
 
 
 class Layout(msgspec.Struct, frozen=True):
-    """Which party plays which role of which protocol. `roles` are parties, in the protocol's order."""
+    """Which party plays which role of which protocol, and how it computes. `roles` are parties, in its order."""
 
     protocol: str
     roles: tuple[str, ...]
     evaluators: tuple[str, ...]
     kind: str = "mpc"
+    numbers: Numbers = Numbers()
 
     @property
     def fingerprint(self) -> bytes:
         """What the identity of a node on the device covers."""
-        return digest("devices.layout", self.protocol, "\0".join(self.roles))
+        return digest("devices.layout", self.protocol, "\0".join(self.roles), str(self.numbers))
 
     @property
     def insecure(self) -> str:
@@ -53,7 +55,10 @@ class Layout(msgspec.Struct, frozen=True):
 
 
 class RoleParts(dict[int, Any]):
-    """A party's part of a secret value: for each role that it plays, a tree of `SecretArray`."""
+    """A party's part of a secret value: for each role that it plays, a tree of `SecretArray`.
+
+    A party that put numbers into the value and plays no role has an entry under the number that follows the roles'.
+    """
 
 
 def each_role(

@@ -78,6 +78,7 @@ OPERATIONS: Final[Registry] = Registry(
         "mpc.share": "jali.devices.moves:ShareMove",
         "mpc.call": "jali.devices.mpc:MpcCall",
         "mpc.reveal": "jali.devices.moves:RevealMove",
+        "mpc.round": "jali.devices.moves:RoundMove",
         "plain.reveal": "jali.devices.plain:PlainReveal",
         "psi.align": "jali.psi.join:AlignOperation",
     },

@@ -14,10 +14,13 @@ import numpy as np
 
 from jali.core.errors import NotTraceable, SecretUse
 from jali.core.tree import flatten, unflatten
+from jali.mpc.bounded import bound_of, largest_of, require_within
 from jali.mpc.contract import Outline
 from jali.mpc.fixed import decode, encode
 from jali.mpc.ir import DEFAULT_FRACTION, Program, ValueType
 from jali.mpc.program import run_program
+from jali.mpc.ranges import input_interval
+from jali.mpc.rounding import rounded
 from jali.mpc.rounds import drive, parallel
 
 if TYPE_CHECKING:
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
     from jali.core.threat import Cost
     from jali.core.tree import Structure
     from jali.mpc.contract import MpcProtocol
+    from jali.mpc.ranges_rules import Known
+    from jali.mpc.rounding import Whole
     from jali.mpc.rounds import Round
     from jali.transport.channel import Stream
 
@@ -39,20 +44,36 @@ __all__ = [
     "estimate_program",
     "execute",
     "reveal_outputs",
+    "round_outputs",
     "share_inputs",
     "type_of",
 ]
 
 
 class SecretArray:
-    """One role's part of a secret array: a share with its type. It shows its type and nothing else."""
+    """One role's part of a secret array: a share with its type. It shows its type and nothing else.
 
-    __slots__ = ("share", "type")
+    `interval` is how large it can be, as everybody knows; `largest` how large the inputs of undeclared size are that
+    this party put into it, as only this party knows. `whole` is the number that it was truncated from.
+    """
 
-    def __init__(self, share: Any, kind: ValueType) -> None:
-        """Hold this role's share of a value of type `kind`."""
+    __slots__ = ("interval", "largest", "share", "type", "whole")
+
+    def __init__(
+        self,
+        share: Any,
+        kind: ValueType,
+        *,
+        interval: Known = None,
+        largest: float | None = None,
+        whole: Whole | None = None,
+    ) -> None:
+        """Hold this role's share of a value of type `kind`; its interval is that of the type unless it is known."""
         self.share = share
         self.type = kind
+        self.interval = input_interval(kind) if interval is None else interval
+        self.largest = largest
+        self.whole = whole
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -149,7 +170,7 @@ def _key(leaf: Any) -> Any:
 
 
 def type_of(value: Any, *, fraction: int = DEFAULT_FRACTION) -> ValueType:
-    """The type that an array or a number has as a secret.
+    """The type that an array or a number has as a secret, with the range that its owner declared.
 
     Raises: UnsupportedOperation if it is no number or boolean.
     """
@@ -157,7 +178,8 @@ def type_of(value: Any, *, fraction: int = DEFAULT_FRACTION) -> ValueType:
 
     array = np.asarray(value)
     kind = kind_of(array.dtype, what="an input")
-    return ValueType(shape=array.shape, kind=kind, fraction=fraction if kind == "fixed" else 0)
+    bound = None if kind == "bool" else bound_of(value)
+    return ValueType(shape=array.shape, kind=kind, fraction=fraction if kind == "fixed" else 0, bound=bound)
 
 
 # -- values in and out ----------------------------------------------------------------------------------------------
@@ -170,13 +192,14 @@ def share_inputs(
 
     Security: as the protocol's `input`.
     Cost: the rounds of one input.
-    Raises: FixedPointRangeError at the owner if a number does not fit.
+    Raises: FixedPointRangeError at the owner if a number does not fit, or lies outside its declared range.
     """
     own = [None] * len(types) if values is None else list(values)
     shares = yield from parallel(
         *(_share(protocol, value, kind, owner=owner) for value, kind in zip(own, types, strict=True))
     )
-    return [SecretArray(share, kind) for share, kind in zip(shares, types, strict=True)]
+    sizes = [None if x is None or t.bound else largest_of(np.asarray(x)) for x, t in zip(own, types, strict=True)]
+    return [SecretArray(s, kind, largest=size) for s, kind, size in zip(shares, types, sizes, strict=True)]
 
 
 def _share(protocol: MpcProtocol, value: Any, kind: ValueType, *, owner: int) -> Generator[Round, Any, Any]:
@@ -186,12 +209,26 @@ def _share(protocol: MpcProtocol, value: Any, kind: ValueType, *, owner: int) ->
         if array.shape != kind.shape:
             raise NotTraceable(f"expected an input of shape {kind.shape}, found {array.shape}")
         words = encode(array, kind=kind.kind, fraction=kind.fraction)
+        if kind.bound is not None:
+            require_within(array, kind.bound)
     if kind.kind != "bool":
         return (yield from protocol.input(words, owner, kind.shape))
     # bits come in as numbers 0 and 1; that they are not 0 is a bit again
     numbers = None if words is None else words.astype(np.uint64)
     number = yield from protocol.input(numbers, owner, kind.shape)
     return protocol.invert((yield from protocol.is_zero(number)))
+
+
+def round_outputs(protocol: MpcProtocol, values: Sequence[SecretArray]) -> Generator[Round, Any, list[SecretArray]]:
+    """Round to nearest whatever comes out of a truncation, before it is revealed.
+
+    Cost: see `jali.mpc.rounding.rounded`; nothing where no value does.
+    """
+    shares = yield from parallel(
+        *(rounded(protocol, value.share, value.whole) for value in values if value.whole is not None)
+    )
+    left = iter(shares)
+    return [value if value.whole is None else SecretArray(next(left), value.type) for value in values]
 
 
 def reveal_outputs(

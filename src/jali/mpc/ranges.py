@@ -1,0 +1,289 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Range analysis: how large every value of a program can get, before anything runs.
+
+Nobody sees a secret overflow, so it must not happen. The inputs' bounds are public; from them follows an interval for
+every value: worst case for sums and products, known ranges for functions, and what `jali.mpc.ranges_facts` knows of
+values that belong together. What must fit is a *site*: a product before it is truncated (|z| < 2^62), a sum and the
+difference of two numbers that are compared (2^63), the argument of a function (its domain).
+
+Where nobody said how large the inputs are, the analysis finds the largest bound on all of them for which every site
+fits; their owners then compare their numbers with it. A site that does not fit for any bound is *unproven*: worst
+cases of long chains (deep networks in training) grow faster than any data do.
+"""
+
+from __future__ import annotations
+
+from threading import Lock
+from typing import TYPE_CHECKING, Any, NamedTuple
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from jali.mpc.intervals import ANYTHING, GRID, Interval, hull, point, symmetric
+from jali.mpc.ranges_facts import Facts
+from jali.mpc.ranges_rules import Check, Known, Transfer, constant_interval, transfer_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from jali.mpc.ir import Op, Program, ValueType
+
+__all__ = ["Analysis", "Site", "analyse", "input_interval"]
+
+_BUDGET = 20_000  # operations that are looked at, loops repeated; about a quarter of a second
+_ACCELERATE = (8, 24, 72, 216)  # iterations after which the limit of a sequence that slows down is guessed
+
+_FLOWS: WeakKeyDictionary[Program, _Flow] = WeakKeyDictionary()
+_LOCK = Lock()
+
+
+class Site(NamedTuple):
+    """Something that may not fit. `reach` is how large it can get, `limit` how large it may, in the user's units."""
+
+    what: str
+    source: str
+    reach: float
+    limit: float
+
+    def __str__(self) -> str:
+        """For instance "a product at fit.py:12 can reach 1.2e+09, and 6.7e+07 fits"."""
+        where = f" at {self.source}" if self.source else ""
+        return f"{self.what}{where} can reach {self.reach:.3g}, and {self.limit:.3g} fits"
+
+
+class Analysis(NamedTuple):
+    """What is known of a program before it runs.
+
+    `bound` is the largest bound on inputs of unknown size for which all sites fit, other than the `unproven` ones
+    (infinite where their size does not matter), and `limiting` the first site that does not fit above it. `certain` is
+    a site that cannot fit whatever the inputs are. `outputs` are the intervals of the results, None for bits.
+    """
+
+    bound: float
+    limiting: Site | None
+    unproven: tuple[Site, ...]
+    certain: Site | None
+    outputs: tuple[Known, ...]
+    values: tuple[Known, ...]
+
+
+def input_interval(kind: ValueType) -> Known:
+    """What is known of an input from its type: its bound, or one for each point of the grid."""
+    if kind.kind == "bool":
+        return None
+    unit = 2.0**kind.fraction
+    if kind.bound is not None:
+        low, high = kind.bound
+        return point(np.floor(low * unit), np.ceil(high * unit))
+    return symmetric(2.0 ** (62 - kind.fraction), unit=unit)
+
+
+def analyse(program: Program, given: Sequence[Known] | None = None) -> Analysis:
+    """The range of every value; `given` are the intervals of the inputs if they are known from elsewhere.
+
+    Cost: about 10 us an operation; a loop is followed until its intervals settle, and given up after 20,000 operations
+    (its values can then be anything).
+    """
+    inputs = [input_interval(kind) for kind in program.input_types] if given is None else list(given)
+    walk = _Walk()
+    values = walk.values(_flow_of(program), inputs)
+    return walk.found(tuple(values[value] for value in program.outputs), tuple(values))
+
+
+# -- what a program is to the analysis ------------------------------------------------------------------------------
+
+
+class _Flow:
+    """The transfers of a program, made once."""
+
+    def __init__(self, program: Program) -> None:
+        facts = Facts(program)
+        self.size = len(program.types)
+        self.outputs = program.outputs
+        self.constants = {op.outputs[0]: constant_interval(op) for op in program.ops if op.constant is not None}
+        self.steps: list[tuple[Op, Transfer | _Flow]] = []
+        for op in program.ops:
+            if op.constant is None:
+                step = transfer_of(op, program, facts) if op.body is None else _flow_of(op.body)
+                self.steps.append((op, step))
+
+
+def _flow_of(program: Program) -> _Flow:
+    with _LOCK:
+        flow = _FLOWS.get(program)
+    if flow is None:
+        flow = _Flow(program)
+        with _LOCK:
+            _FLOWS[program] = flow
+    return flow
+
+
+# -- the walk -------------------------------------------------------------------------------------------------------
+
+
+class _Tally:
+    """Where a site does not fit, by the points of the grid, and how large it gets."""
+
+    def __init__(self, check: Check, side: str) -> None:
+        self.check = check
+        self.side = side
+        self.failing: NDArray[np.bool_] = np.zeros(1, np.bool_)
+        self.certain: NDArray[np.bool_] = np.zeros(1, np.bool_)
+        self.reach: NDArray[np.float64] = np.zeros(1)
+
+    def add(self, failing: NDArray[np.bool_], certain: NDArray[np.bool_], reach: NDArray[np.float64]) -> None:
+        """Note one more look at it."""
+        self.failing = self.failing | failing
+        self.certain = self.certain | certain
+        self.reach = np.maximum(self.reach, reach)
+
+    def fails(self, index: int) -> bool:
+        """Whether it does not fit at a point of the grid."""
+        return bool(np.broadcast_to(self.failing, GRID.shape)[index])
+
+    @property
+    def one_sided(self) -> bool:
+        """Whether only positive arguments will do: no bound on the size of inputs can say that of them."""
+        return self.side == "low" and self.check.low is not None and self.check.low >= 0
+
+    def site(self, index: int) -> Site:
+        """How large it gets at a point of the grid, in the user's units."""
+        unit = 2.0**-self.check.fraction
+        reach = float(np.broadcast_to(self.reach, GRID.shape)[index]) * unit
+        if self.side == "low" and self.check.low is not None:
+            return Site(self.check.what, self.check.source, -reach, self.check.low * unit)
+        return Site(self.check.what, self.check.source, reach, self.check.limit * unit)
+
+
+class _Walk:
+    """One pass over a program, with its loops repeated."""
+
+    def __init__(self) -> None:
+        self.tallies: dict[tuple[int, str], _Tally] = {}  # by the identity of the check, which its flow keeps
+        self.left = _BUDGET
+        self.quiet = False
+
+    def require(self, check: Check, x: Interval) -> None:
+        """Note where the interval does not fit."""
+        if self.quiet:
+            return
+        if check.low is None:
+            bad = x.magnitude >= check.limit
+            if bad.any():
+                self._note(check, "", bad, (x.low >= check.limit) | (x.high <= -check.limit), x.magnitude)
+            return
+        bad = x.high >= check.limit
+        if bad.any():
+            self._note(check, "high", bad, x.low >= check.limit, x.high)
+        bad = x.low < check.low
+        if bad.any():
+            self._note(check, "low", bad, x.high < check.low, -x.low)
+
+    def _note(self, check: Check, side: str, *masks: Any) -> None:
+        self.tallies.setdefault((id(check), side), _Tally(check, side)).add(*masks)
+
+    def values(self, flow: _Flow, inputs: Sequence[Known]) -> list[Known]:
+        """The interval of every value."""
+        found: list[Known] = [*inputs, *(None for _ in range(flow.size - len(inputs)))]
+        for value, interval in flow.constants.items():
+            found[value] = interval
+        for op, step in flow.steps:
+            self.left -= 1
+            if isinstance(step, _Flow):
+                results = self._loop(op, step, [found[value] for value in op.inputs])
+                for value, interval in zip(op.outputs, results, strict=True):
+                    found[value] = interval
+            else:
+                found[op.outputs[0]] = step.compute(self, [found[value] for value in step.reads])
+        return found
+
+    def _once(self, flow: _Flow, inputs: Sequence[Known]) -> list[Known]:
+        values = self.values(flow, inputs)
+        return [values[value] for value in flow.outputs]
+
+    def _loop(self, op: Op, body: _Flow, inputs: list[Known]) -> list[Known]:
+        """Repeat the body until nothing grows any more: F(S) within S holds for all later iterations too."""
+        count, constants, carries = (_number(op, key) for key in ("count", "constants", "carries"))
+        fixed, state, parts = inputs[:constants], inputs[constants : constants + carries], inputs[constants + carries :]
+        piles: list[list[Known]] = []
+        states: list[list[Known]] = []
+        for index in range(count):
+            results = self._once(body, [*fixed, *state, *parts])
+            piles.append(results[carries:])
+            after = results[:carries]
+            settled = _within(after, state)
+            if settled.all() or index == count - 1:
+                break
+            states = [*states[-2:], state]
+            state = _chosen(settled, state, after)
+            if index in _ACCELERATE and len(states) > 1:
+                state = self._at_rest(body, (fixed, parts), [*states, state])
+            if self.left < 0:
+                state = _chosen(settled, state, [None if x is None else ANYTHING for x in state])
+        return [*after, *(_together(column) for column in zip(*piles, strict=True))]
+
+    def _at_rest(self, body: _Flow, around: tuple[list[Known], list[Known]], states: list[list[Known]]) -> list[Known]:
+        """Where a sequence seems to slow down geometrically, its limit with some room, if the body stays within it."""
+        guess = [_limit(*(s[k] for s in states[-3:])) for k in range(len(states[-1]))]
+        quiet, self.quiet = self.quiet, True
+        after = self._once(body, [*around[0], *guess, *around[1]])[: len(guess)]
+        self.quiet = quiet
+        return _chosen(_within(after, guess), guess, states[-1])
+
+    # -- the end ------------------------------------------------------------------------------------------------
+
+    def found(self, outputs: tuple[Known, ...], values: tuple[Known, ...]) -> Analysis:
+        """The largest bound for which all sites fit that fit for any."""
+        failing = np.zeros(len(GRID), np.bool_)
+        tallies = list(self.tallies.values())
+        for tally in tallies:
+            if not tally.failing[0] and not tally.one_sided:
+                failing |= np.logical_or.accumulate(np.broadcast_to(tally.failing, failing.shape))
+        above = int(np.argmax(failing)) if failing.any() else len(GRID)
+        best = above - 1
+        unproven = tuple(tally.site(best) for tally in tallies if tally.fails(best))
+        certain = next((tally.site(0) for tally in tallies if tally.certain.all()), None)
+        if above == len(GRID):
+            return Analysis(np.inf, None, unproven, certain, outputs, values)
+        limiting = next(tally.site(above) for tally in tallies if tally.fails(above) and not tally.fails(best))
+        return Analysis(float(GRID[best]), limiting, unproven, certain, outputs, values)
+
+
+def _within(after: Sequence[Known], before: Sequence[Known]) -> NDArray[np.bool_]:
+    """Where no carry grew."""
+    settled = np.ones(1, np.bool_)
+    for new, old in zip(after, before, strict=True):
+        if new is not None and old is not None:
+            settled = settled & new.inside(old)
+    return settled
+
+
+def _chosen(where: NDArray[np.bool_], first: Sequence[Known], second: Sequence[Known]) -> list[Known]:
+    return [
+        None if x is None or y is None else Interval(np.where(where, x.low, y.low), np.where(where, x.high, y.high))
+        for x, y in zip(first, second, strict=True)
+    ]
+
+
+def _limit(before: Known, middle: Known, last: Known) -> Known:
+    """The limit of a geometric sequence through three intervals, and a little more."""
+    if before is None or middle is None or last is None:
+        return None
+    ends = []
+    for a, b, c in zip(before, middle, last, strict=True):
+        step, ratio = c - b, (c - b) / np.where(b == a, 1.0, b - a)
+        rest = np.where((ratio > 0) & (ratio < 0.999), step * ratio / (1 - np.clip(ratio, 0, 0.999)), 0.0)
+        ends.append(c + 1.05 * rest + 4 * np.sign(step))
+    return hull([last, Interval(*ends).clipped()])
+
+
+def _together(column: Sequence[Known]) -> Known:
+    parts = [x for x in column if x is not None]
+    return hull(parts) if parts else None
+
+
+def _number(op: Op, key: str) -> int:
+    value = op.attributes[key]
+    return value if isinstance(value, int) else 0
