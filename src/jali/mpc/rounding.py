@@ -11,7 +11,7 @@ With d = z - 2^f y, which lies between -2^f and 2^f whatever y is of the two,
 
 so two comparisons of one opened difference do it.
 
-References: Li, Duan, Ye, Wang et al. and the warning of MP-SPDZ on probabilistic truncation (ePrint 2024/1127).
+References: ePrint 2024/1127, on what probabilistic truncation gives away; the docs page "explanation/numbers".
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ def rounded(protocol: MpcProtocol, y: Arithmetic, whole: Whole) -> Generator[Rou
 
     Security: that of the operations it is made of; nothing is opened but masked values.
     Cost: one `sign` of twice the elements on one opened difference, and one conversion of as many bits: 4 rounds under
-    m2k, 8 under rep3 and 16 under aby3.
+    m2k (18.3 B from each evaluator, 103.8 B dealt), 7 under rep3 (236 B in all), 9 under aby3 (249 B in all).
     """
     shape, shift = y.shape or (1,), whole.shift
     half = 1 << (shift - 1)
