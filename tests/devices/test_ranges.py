@@ -11,7 +11,7 @@ import pytest
 
 import jali
 from jali.core.errors import DeviceInvalid, FixedPointRangeError, JaliError, RangesUnsafe
-from jali.mpc.bounded import bounded
+from jali.mpc.bounds import bounded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -120,9 +120,7 @@ def with_everything(program: Program) -> tuple[Program, list[int]]:
 
 def in_clear(program: Program, *arrays: NDArray[Any]) -> list[NDArray[np.float64]]:
     side: Any = PlainProtocol(checked=False)
-    shares = [
-        drive(side.input(np.rint(a * UNIT).astype(np.int64).view(np.uint64), 0, a.shape), {}) for a in arrays
-    ]
+    shares = [drive(side.input(np.rint(a * UNIT).astype(np.int64).view(np.uint64), 0, a.shape), {}) for a in arrays]
     return [share.data.view(np.int64).astype(np.float64) for share in drive(run_program(program, side, shares), {})]
 
 
@@ -174,7 +172,8 @@ def test_a_product_has_room_for_what_fits_and_no_more() -> None:
     assert analysis.bound == 2.0**12.5
     assert not analysis.unproven
     assert analysis.limiting is not None
-    assert (analysis.limiting.what, analysis.limiting.limit) == ("a product", pytest.approx(2.0**26))
+    assert analysis.limiting.what == "a product"
+    assert analysis.limiting.limit == pytest.approx(2.0**26)
     assert analysis.limiting.source.startswith("test_ranges.py:")
     assert not analysed(lambda x: x * x, spec(bound=8191.0)).unproven
     assert analysed(lambda x: x * x, spec(bound=8193.0)).unproven

@@ -9,12 +9,11 @@ from __future__ import annotations
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import numpy as np
 
 from jali.core.errors import NotTraceable, SecretUse
 from jali.core.tree import flatten, unflatten
-from jali.mpc.bounded import bound_of, largest_of, require_within
+from jali.mpc.bounds import bound_of, largest_of, require_within
 from jali.mpc.contract import Outline
 from jali.mpc.fixed import decode, encode
 from jali.mpc.ir import DEFAULT_FRACTION, Program, ValueType
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from jali.core.threat import Cost
-    from jali.core.tree import Structure
     from jali.mpc.contract import MpcProtocol
     from jali.mpc.ranges_rules import Known
     from jali.mpc.rounding import Whole
@@ -37,10 +35,8 @@ if TYPE_CHECKING:
     from jali.transport.channel import Stream
 
 __all__ = [
-    "Deviation",
     "SecretArray",
     "compile_function",
-    "dry_run",
     "estimate_program",
     "execute",
     "reveal_outputs",
@@ -290,54 +286,3 @@ def estimate_program(program: Program, protocol: str) -> Cost:
         bytes_sent={role: size - before.bytes_sent[role] for role, size in total.bytes_sent.items()},
         offline_bytes=total.offline_bytes - before.offline_bytes,
     )
-
-
-# -- trying out -----------------------------------------------------------------------------------------------------
-
-
-class Deviation(msgspec.Struct, frozen=True, kw_only=True):
-    """How far fixed point was from float64 for one output: greatest error, and that over the greatest result."""
-
-    shape: tuple[int, ...]
-    absolute: float
-    relative: float
-
-
-def dry_run(function: Callable[..., Any], *samples: Any, fraction: int = DEFAULT_FRACTION) -> list[Deviation]:
-    """Run a function on sample data in fixed point, in clear, and compare with float64.
-
-    The check to make before a long job: it raises where a secure protocol would silently give garbage.
-
-    Raises: FixedPointRangeError if a number leaves the range or a function's domain; what `compile_function` raises.
-    """
-    from jali.core.extras import need
-    from jali.mpc.plain import PlainProtocol
-
-    leaves, structure = flatten(list(samples))
-    arrays = [np.asarray(leaf) for leaf in leaves]
-    types = [type_of(array, fraction=fraction) for array in arrays]
-    program = compile_function(function, unflatten(structure, types), fraction=fraction)
-    protocol: Any = PlainProtocol()
-    shared = drive(share_inputs(protocol, arrays, owner=0, types=types), {})
-    results = execute(program, protocol, shared, streams={})
-    opened = drive(reveal_outputs(protocol, results, to=[0]), {})
-    expected = _in_float64(function, arrays, structure, jax=need("jax", extra="jax"))
-    return [_deviation(a, b) for a, b in zip(opened, expected, strict=True)]
-
-
-def _in_float64(
-    function: Callable[..., Any], arrays: Sequence[NDArray[Any]], structure: Structure, *, jax: Any
-) -> list[NDArray[Any]]:
-    from jali.mpc.trace import in_64_bits, numpy_as_jax
-
-    with in_64_bits(jax):
-        wide = [jax.numpy.asarray(a, np.float64) if a.dtype.kind == "f" else jax.numpy.asarray(a) for a in arrays]
-        outputs, _ = flatten(numpy_as_jax(function)(*unflatten(structure, wide)))
-        return [np.asarray(output) for output in outputs]
-
-
-def _deviation(found: NDArray[Any] | None, expected: NDArray[Any]) -> Deviation:
-    gap = np.abs(np.asarray(found, np.float64) - np.asarray(expected, np.float64))
-    worst = float(np.max(gap, initial=0.0))
-    largest = float(np.max(np.abs(np.asarray(expected, np.float64)), initial=2.0**-DEFAULT_FRACTION))
-    return Deviation(shape=expected.shape, absolute=worst, relative=worst / largest)
