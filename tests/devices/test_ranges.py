@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import jali
-from jali.core.errors import DeviceInvalid, FixedPointRangeError, JaliError, RangesUnsafe
+from jali.core.errors import DeviceInvalid, FixedPointRangeError, JaliError, RangesUnsafe, UnsupportedOperation
 from jali.mpc.bounds import bounded
 
 if TYPE_CHECKING:
@@ -120,12 +120,6 @@ def test_what_always_overflows_is_refused(fed: jali.Federation) -> None:
         jali.reveal(fed.mpc("alice", "bob")(lambda v: jnp.exp(jnp.abs(v) + 20))(x), to="alice")
 
 
-def deep(x: Any) -> Any:
-    for _ in range(12):
-        x = x * x + x
-    return x * 0.0 + 1.0 + x
-
-
 def test_what_cannot_be_proven_runs_unless_strict_and_is_named(fed: jali.Federation) -> None:
     x = fed.plain("alice")(lambda: np.full(3, -0.5))()
     mpc = fed.mpc("alice", "bob")
@@ -172,6 +166,27 @@ def test_a_fixed_number_of_fraction_bits(fed: jali.Federation) -> None:
     x = fed.plain("alice")(column)(20_000.0)
     squares = jali.reveal(fed.mpc("alice", "bob", fraction=14)(square)(x), to="alice")
     np.testing.assert_allclose(squares, column(20_000.0) ** 2, atol=1e-3)
+
+
+def test_functions_that_need_more_fraction_bits_say_so(fed: jali.Federation) -> None:
+    x = fed.plain("alice")(column)(2.0)
+    few = fed.mpc("alice", "bob", fraction=14)
+    np.testing.assert_allclose(jali.reveal(few(jnp.tanh)(x), to="alice"), np.tanh(column(2.0)), atol=3e-3)
+    with pytest.raises(UnsupportedOperation, match="exp, which needs 18 fraction bits"):
+        jali.reveal(few(jnp.exp)(x), to="alice")
+
+
+def test_a_plan_and_a_run_know_the_declared_range(fed: jali.Federation) -> None:
+    pinned = jali.Spec((3,), bound=(-2e4, 2e4))
+    x = fed.plain("alice")(column, returns=pinned)(1e4)
+    with pytest.raises(RangesUnsafe, match="within the declared bounds"):
+        jali.reveal(fed.mpc("alice", "bob")(square)(x), to="alice")
+
+
+def test_numbers_outside_a_pinned_range_are_refused(fed: jali.Federation) -> None:
+    x = fed.plain("alice")(column, returns=jali.Spec((3,), bound=(-1.0, 1.0)))(1e4)
+    with pytest.raises(FixedPointRangeError, match="1 of 3 numbers"):
+        jali.reveal(fed.mpc("alice", "bob")(square)(x), to="alice")
 
 
 @pytest.mark.parametrize(

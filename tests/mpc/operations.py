@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jali.mpc.rounding import Whole, rounded
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
@@ -60,6 +62,11 @@ def _select(side: Any, a: Any, b: Any) -> Part:
     return (yield from side.select((yield from side.sign(a)), (yield from side.mul(b, b))))
 
 
+def _rounded(side: Any, a: Any, b: Any) -> Part:
+    whole = yield from side.mul(a, b)
+    return (yield from rounded(side, (yield from side.truncate(whole, 18)), Whole(whole, 18)))
+
+
 OPERATIONS: dict[str, Callable[[Any, Any, Any], Part]] = {
     "mul": lambda side, a, b: side.mul(a, b),
     "mul of sums": _sum_of_two,
@@ -70,6 +77,7 @@ OPERATIONS: dict[str, Callable[[Any, Any, Any], Part]] = {
     "dot, shifted": lambda side, a, b: _matrix(side, a, b, shift=18),
     "truncate": lambda side, a, b: side.truncate(a, 18),
     "truncate a product": _fresh(lambda side, x: side.truncate(x, 18)),
+    "round a product": _rounded,
     "sign": lambda side, a, b: side.sign(a),
     "sign of a product": _fresh(lambda side, x: side.sign(x)),
     "is_zero": lambda side, a, b: side.is_zero(a),

@@ -17,11 +17,13 @@ from jax import lax
 from jali.core.tree import flatten, unflatten
 from jali.ml import LogisticRegression
 from jali.mpc.engine import compile_function, type_of
-from jali.mpc.intervals import GRID
+from jali.mpc.functions import call, functions
+from jali.mpc.intervals import GRID, point
 from jali.mpc.ir import ValueType
 from jali.mpc.plain import PlainProtocol
 from jali.mpc.program import run_program
 from jali.mpc.ranges import Analysis, analyse
+from jali.mpc.ranges_functions import domain, least_fraction, result
 from jali.mpc.rounds import drive
 from tests.mpc.corpus import PROGRAMS
 from tests.mpc.roles import SECURE, run_lockstep
@@ -246,6 +248,22 @@ def test_booleans_have_no_size() -> None:
     assert analysis.outputs[0] is None
     assert ends(analysis, 2)[1] * UNIT == 4
     assert ends(analysis, 3) == (-1, 2)
+
+
+@pytest.mark.parametrize("name", functions())
+@pytest.mark.parametrize("seed", range(3))
+def test_results_of_functions_lie_in_their_intervals(name: str, seed: int) -> None:
+    random, side = np.random.default_rng(seed), PlainProtocol()
+    for fraction in range(least_fraction(name), 19):
+        limits = domain(name, fraction=fraction)
+        low, high = np.sort(random.uniform(max(limits.low, -(2.0**24)), min(limits.high, 2.0**26), 2))
+        words = np.unique(np.rint(np.append(random.uniform(low, high, 200), [low, high])).astype(np.int64))
+        share: Any = drive(side.input(words.view(np.uint64), 0, words.shape), {})
+        protocol: Any = side
+        found = drive(call(name, protocol, share, fraction=fraction), {}).data.view(np.int64)  # type: ignore[attr-defined]
+        expected = result(name, point(float(words.min()), float(words.max())), fraction=fraction)
+        assert expected.low[0] <= found.min()
+        assert found.max() <= expected.high[0]
 
 
 # -- loops ----------------------------------------------------------------------------------------------------------

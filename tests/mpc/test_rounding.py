@@ -64,17 +64,42 @@ def test_arrays_of_any_shape(protocol: str, shape: tuple[int, ...]) -> None:
     np.testing.assert_array_equal(opened(protocol, z, z >> 18, shift=18).reshape(shape), nearest(z, 18))
 
 
+@pytest.mark.parametrize("protocol", SECURE)
+def test_what_is_opened_says_nothing_of_the_chance_in_a_truncation(protocol: str) -> None:
+    """One secret, many runs: the truncations differ with the masks, the rounded number never does."""
+    z = np.full(40, (5 << 18) + (1 << 16), np.int64)
+
+    def operation(side: Any, *, exact: bool) -> Generator[Round, Any, Any]:
+        whole = yield from side.input(z.view(np.uint64) if side.role == 0 else None, 0, z.shape)
+        near = yield from side.truncate(whole, 18)
+        return (yield from side.reveal((yield from rounded(side, near, Whole(whole, 18))) if exact else near, [0]))
+
+    seen = {
+        exact: {
+            int(word)
+            for seed in range(5)
+            for word in run_lockstep(protocol, lambda side, e=exact: operation(side, exact=e), seed=seed)[0]
+        }
+        for exact in (True, False)
+    }
+    assert seen == {True: {5}, False: {5, 6}}
+
+
 # -- which outputs --------------------------------------------------------------------------------------------------
 
 
 def test_outputs_that_come_out_of_a_truncation_keep_what_they_were() -> None:
     def function(x: Any, y: Any) -> Any:
         product = x * y
-        return product, (x @ y.T).T[0], x * 0.3, x + y, x < y, jnp.sum(x * y), x * 4, product + 1
+        several = (product + 1, 0.25 - product, y - product, -product, product + y * y)
+        return product, (x @ y.T).T[0], x * 0.3, x + y, x < y, jnp.sum(x * y), x * 4, several
 
     program = compile_function(function, [FIXED, FIXED])
     kept = with_wholes(program)
-    assert [place is not None for place in kept.places] == [True, True, True, False, False, True, False, False]
+    assert [place is not None for place in kept.places] == [
+        *(True, True, True, False, False, True, False),
+        *(True, True, True, True, False),
+    ]
     for place, shift, value in zip(kept.places, kept.shifts, program.outputs, strict=True):
         if place is not None:
             whole, kind = kept.program.types[kept.program.outputs[place]], program.types[value]
@@ -119,6 +144,22 @@ def test_rounding_costs_what_is_documented(protocol: str) -> None:
 
 
 # -- on devices -----------------------------------------------------------------------------------------------------
+
+
+def affine(a: Any, b: Any) -> Any:
+    return a * b + 0.5, a - a * b, -(a * b), jnp.dot(a, b), a * 0.3
+
+
+def test_each_is_the_nearest_of_what_it_was_made_of() -> None:
+    x, y = (np.rint(numbers(seed) * 2**18).astype(np.int64) for seed in (1, 2))
+    half, third = 1 << 35, round(0.3 * 2**20)
+    with jali.simulate("alice", "bob") as fed:
+        results = fed.mpc("alice", "bob")(affine)(fed.plain("alice")(numbers)(1), fed.plain("bob")(numbers)(2))
+        found = [np.asarray(array) for array in jali.reveal(results, to="bob")]
+    exact = [x * y + half, (x << 18) - x * y, -x * y, np.sum(x * y)]
+    for array, whole in zip(found, exact, strict=False):
+        np.testing.assert_array_equal(array * 2**18, nearest(np.asarray(whole), 18))
+    assert np.abs(found[4] * 2**18 - x * third / 2**20).max() <= 0.51
 
 
 def numbers(seed: int) -> NDArray[np.float64]:

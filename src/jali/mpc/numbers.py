@@ -16,13 +16,14 @@ __all__ = ["Numbers"]
 class Numbers(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Public settings of a device, the same at every party.
 
-    `fraction` is the number of fraction bits, or "auto": the most for which a program is safe under declared bounds.
+    `fraction` is the number of fraction bits, 8 to 18, or "auto": the most for which a program is safe under declared
+    bounds.
     `rounding` of revealed results is "exact" (to nearest) or "probabilistic" (up or down by chance, and cheaper).
     `ranges` is "checked" (owners compare their numbers with what a program can take), "strict" (programs that are not
     proven safe are refused as well) or "unchecked". `input_bound` declares |x| <= input_bound for all inputs.
     """
 
-    fraction: Annotated[int, Meta(ge=4, le=22)] | Literal["auto"] = DEFAULT_FRACTION
+    fraction: Annotated[int, Meta(ge=8, le=18)] | Literal["auto"] = DEFAULT_FRACTION
     rounding: Literal["exact", "probabilistic"] = "exact"
     ranges: Literal["checked", "strict", "unchecked"] = "checked"
     input_bound: Annotated[float, Meta(gt=0)] | None = None

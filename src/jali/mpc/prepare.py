@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from jali.core.errors import FixedPointRangeError, RangesUnsafe
+from jali.core.errors import FixedPointRangeError, RangesUnsafe, UnsupportedOperation
 from jali.core.tree import flatten
 from jali.mpc.engine import SecretArray, compile_function
 from jali.mpc.ir import DEFAULT_FRACTION
@@ -50,11 +50,13 @@ def prepare(
     """Compile a function for secret arguments, and judge its ranges.
 
     Raises: RangesUnsafe if the program overflows for all inputs, or for some within their declared bounds; with
-    `ranges = "strict"` also if it is not proven that it does not. What `compile_function` raises.
+    `ranges = "strict"` also if it is not proven that it does not. UnsupportedOperation if a function needs more
+    fraction bits than the device has; what `compile_function` raises.
     """
     given = [leaf.interval for leaf in _secrets(args, keywords)]
     if numbers.fraction != "auto":
         program = compile_function(function, args, keywords=keywords, fraction=numbers.fraction)
+        _require_bits(program, numbers.fraction)
         return _judged(program, analyse(program, given), given, numbers=numbers)
 
     def attempt(fraction: int) -> Prepared:
@@ -89,6 +91,14 @@ def _with_most_fraction(attempt: Callable[[int], Prepared], given: Sequence[Know
 def _noted(prepared: Prepared, given: Sequence[Known], note: str, *, numbers: Numbers) -> Prepared:
     judged = _judged(prepared.program, prepared.analysis, given, numbers=numbers)
     return judged._replace(notes=(note, *judged.notes))
+
+
+def _require_bits(program: Program, fraction: int) -> None:
+    for name in _functions(program):
+        if (least := least_fraction(name)) > fraction:
+            raise UnsupportedOperation(
+                f"{program.name} uses {name}, which needs {least} fraction bits, on a device with fraction = {fraction}"
+            )
 
 
 def _functions(program: Program) -> list[str]:

@@ -62,8 +62,8 @@ _NEVER_NEGATIVE = {"exp", "sqrt", "reciprocal_positive", "rsqrt"}
 # A number that is nearer to 0 than the domain gives 0 there: no error, so the gap is part of the domain here.
 _LOWEST = {"reciprocal": -(2.0**19), "reciprocal_positive": 0.0, "rsqrt": 0.0}
 
-# Functions that need bits after the point to tell apart what they normalise.
-_LEAST_FRACTION = {"exp": 8, "log": 18, "reciprocal": 13, "reciprocal_positive": 13, "rsqrt": 15, "sqrt": 8}
+# What functions need to write down the powers of two between which they tell arguments apart.
+_LEAST_FRACTION = {"rsqrt": 14, "sigmoid": 8, "softplus": 8, "sqrt": 8, "tanh": 8}
 
 
 def domain(name: str, *, fraction: int) -> Domain:
@@ -76,7 +76,7 @@ def domain(name: str, *, fraction: int) -> Domain:
 
 def least_fraction(name: str) -> int:
     """The fewest fraction bits that a function works with."""
-    return _LEAST_FRACTION.get(name, 8 if name in {*_RISING, *_BOUNDED} else DEFAULT_FRACTION)
+    return _LEAST_FRACTION.get(name, DEFAULT_FRACTION)
 
 
 def result(name: str, x: Interval, *, fraction: int) -> Interval:

@@ -5,7 +5,8 @@ A truncation gives floor(z / 2^f) or one more, by a chance that depends on z's l
 it learns a little of z beyond the rounded value. So a result that comes out of a truncation keeps z next to it, and
 before it is revealed it becomes floor(z / 2^f + 1/2), which says of z what rounding says and no more.
 
-With d = z - 2^f y, which lies between -2^f and 2^f whatever y is of the two,
+The same holds of a truncated number plus or minus an exact one. With d = z - 2^f y, which lies between -2^f and 2^f
+whichever of the two y is,
 
     floor(z / 2^f + 1/2) = y - [d < -2^(f-1)] + [d >= 2^(f-1)],
 
@@ -24,17 +25,18 @@ import msgspec
 import numpy as np
 
 from jali.mpc.functions import settled
+from jali.mpc.ir import Constant, Op
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
     from jali.mpc.contract import Arithmetic, MpcProtocol
-    from jali.mpc.ir import Op, Program, ValueType
+    from jali.mpc.ir import Program, ValueType
     from jali.mpc.rounds import Round
 
 __all__ = ["Whole", "WithWholes", "rounded", "with_wholes"]
 
-_LOCAL = {"view", "rows", "window"}
+_LOCAL = {"neg", "rows", "view", "window"}
 _KEPT: WeakKeyDictionary[Program, WithWholes] = WeakKeyDictionary()
 _LOCK = Lock()
 
@@ -103,19 +105,44 @@ class _Rewriting:
         return self.wholes[value]
 
     def _made(self, op: Op) -> tuple[int, int] | None:
-        bits = op.attributes.get("bits" if op.kind == "truncate" else "shift", 0)
-        if op.kind in _LOCAL and self.types[op.outputs[0]].kind == "fixed":
+        if self.types[op.outputs[0]].kind != "fixed":
+            return None
+        if op.kind in _LOCAL:
             found = self._whole(op.inputs[0])
-            return None if found is None else (self._arranged(op, *found), found[1])
-        if not isinstance(bits, int) or not bits or self.types[op.outputs[0]].kind != "fixed":
+            return None if found is None else (self._again(op, (found[0], *op.inputs[1:]), found[1]), found[1])
+        if op.kind in {"add", "sub"}:
+            return self._shifted(op)
+        bits = op.attributes.get("bits" if op.kind == "truncate" else "shift", 0)
+        if not isinstance(bits, int) or not bits:
             return None
         if op.kind == "truncate":
             return op.inputs[0], bits
         return (self._split(op, bits), bits) if op.kind in {"mul", "dot"} else None
 
-    def _arranged(self, op: Op, whole: int, shift: int) -> int:
+    def _shifted(self, op: Op) -> tuple[int, int] | None:
+        """A truncated number plus or minus one that is exact: the sum of what both were."""
+        wholes = [self._whole(value) for value in op.inputs]
+        for place, other in ((0, 1), (1, 0)):
+            found = wholes[place]
+            if found is None or wholes[other] is not None:
+                continue
+            finer = self._with_more_bits(op, op.inputs[other], found[1])
+            inputs = (found[0], finer) if place == 0 else (finer, found[0])
+            return self._again(op, inputs, found[1]), found[1]
+        return None
+
+    def _with_more_bits(self, before: Op, value: int, shift: int) -> int:
+        """The same number with more fraction bits, in front of another operation."""
+        kind, made = self._finer(self.types[value], shift), self.made_by.get(value)
+        if made is not None and made.constant is not None:
+            constant = Constant.of(made.constant.array << np.uint64(shift))
+            return self._insert(before, msgspec.structs.replace(made, constant=constant), kind)
+        return self._insert(before, Op(kind="convert", inputs=(value,), source=before.source), kind)
+
+    def _again(self, op: Op, inputs: tuple[int, ...], shift: int) -> int:
+        """The same operation on numbers with more fraction bits."""
         kind = self._finer(self.types[op.outputs[0]], shift)
-        return self._insert(op, msgspec.structs.replace(op, inputs=(whole, *op.inputs[1:])), kind)
+        return self._insert(op, msgspec.structs.replace(op, inputs=inputs), kind)
 
     def _split(self, op: Op, bits: int) -> int:
         """The product without its truncation, which becomes an operation of its own."""
