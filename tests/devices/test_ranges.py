@@ -39,7 +39,7 @@ PARTIES = [("alice", "bob"), ("alice", "bob", "carol"), ("alice",)]
 def test_a_product_that_would_overflow_is_an_error_at_the_owner(fed: jali.Federation, parties: tuple[str, ...]) -> None:
     """The default configuration: nothing is declared, and 1e10 squared has no room."""
     squares = fed.mpc(*parties)(square)(fed.plain("alice")(column)(1e10))
-    with pytest.raises(FixedPointRangeError, match=r"J1310 .*beyond 5793, .*a product at test_ranges\.py") as caught:
+    with pytest.raises(FixedPointRangeError, match=r"J1310 .*beyond 6889, .*a product at test_ranges\.py") as caught:
         jali.reveal(squares, to="alice")
     assert caught.value.party == "alice"
     assert "e+10" not in str(caught.value)
@@ -69,7 +69,7 @@ def test_an_owner_outside_the_device_checks_too(fed: jali.Federation, size: floa
     if size == 2.0:
         np.testing.assert_array_equal(jali.reveal(squares, to="bob"), 4 * column(size) ** 2)
         return
-    with pytest.raises(FixedPointRangeError, match="beyond 2896") as caught:
+    with pytest.raises(FixedPointRangeError, match="beyond 3444") as caught:
         jali.reveal(squares, to="bob")
     assert caught.value.party == "alice"
 
@@ -80,7 +80,7 @@ def test_a_chain_of_programs_is_followed_back_to_the_owners(fed: jali.Federation
     half = mpc(lambda x: x * 0.5)(fed.plain("alice")(column)(1e6))
     np.testing.assert_allclose(jali.reveal(half, to="alice"), column(1e6) / 2)
     squares = mpc(square)(half)
-    with pytest.raises(FixedPointRangeError, match=r"beyond 1\.159e"):
+    with pytest.raises(FixedPointRangeError, match=r"beyond 1\.378e"):
         jali.reveal(squares, to="alice")
 
 
@@ -96,7 +96,7 @@ def test_declared_bounds_make_room_for_large_numbers_beside_small_ones(fed: jali
 def test_a_program_that_can_overflow_within_declared_bounds_is_refused(fed: jali.Federation) -> None:
     x = fed.plain("alice")(lambda: bounded(column(1.0), 1e5))()
     squares = fed.mpc("alice", "bob")(square)(x)
-    said = r"J2105 square can overflow within the declared bounds .*a product .*safe for inputs within -5793\.\.5793"
+    said = r"J2105 square can overflow within the declared bounds .*a product .*safe for inputs within -6889\.\.6889"
     with pytest.raises(RangesUnsafe, match=said) as caught:
         jali.reveal(squares, to="alice")
     assert str(caught.value.source).startswith("test_ranges.py:")
@@ -146,11 +146,11 @@ def test_the_plan_says_how_large_inputs_may_be() -> None:
         return jali.explain(program, ["alice", "bob"])
 
     plan = job(square)
-    assert "square: safe for inputs within -5793..5793" in "".join(plan.ranges)
+    assert "square: safe for inputs within -6889..6889" in "".join(plan.ranges)
     assert "How large numbers may be" in str(plan)
     assert "How large" not in str(job(lambda x: x + 1).to_json())
     assert "16 bits" in "".join(job(square, fraction="auto", input_bound=3e4).ranges)
-    with pytest.raises(RangesUnsafe, match="within -5793"):
+    with pytest.raises(RangesUnsafe, match="within -6889"):
         job(square, input_bound=1e5)
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import jax.numpy as jnp
@@ -78,7 +79,7 @@ def test_what_is_opened_says_nothing_of_the_chance_in_a_truncation(protocol: str
         exact: {
             int(word)
             for seed in range(5)
-            for word in run_lockstep(protocol, lambda side, e=exact: operation(side, exact=e), seed=seed)[0]
+            for word in run_lockstep(protocol, partial(operation, exact=exact), seed=seed)[0]
         }
         for exact in (True, False)
     }

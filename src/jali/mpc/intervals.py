@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["ANYTHING", "GRID", "RING", "Interval", "hull", "minus", "plus", "point", "symmetric", "times"]
 
 RING = 2.0**63
-GRID = 2.0 ** np.arange(-4, 62.5, 0.5)
+GRID = 2.0 ** np.arange(-4, 62.25, 0.25)
 """Bounds on inputs that are tried, smallest first."""
 
 

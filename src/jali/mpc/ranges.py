@@ -50,9 +50,11 @@ class Site(NamedTuple):
     limit: float
 
     def __str__(self) -> str:
-        """For instance "a product at fit.py:12 can reach 1.2e+09, and 6.7e+07 fits"."""
-        where = f" at {self.source}" if self.source else ""
-        return f"{self.what}{where} can reach {self.reach:.3g}, and {self.limit:.3g} fits"
+        """For instance "a product at fit.py:12 can reach 1.2e+09, and only less than 6.71e+07 fits"."""
+        where = f"{self.what} at {self.source}" if self.source else self.what
+        if self.reach < self.limit:
+            return f"{where} can be as low as {self.reach:.3g}, and nothing below {self.limit:.3g} fits"
+        return f"{where} can reach {self.reach:.3g}, and only less than {self.limit:.3g} fits"
 
 
 class Analysis(NamedTuple):
@@ -147,7 +149,7 @@ class _Tally:
 
     def fails(self, index: int) -> bool:
         """Whether it does not fit at a point of the grid."""
-        return bool(np.broadcast_to(self.failing, GRID.shape)[index])
+        return bool(self.failing[index if self.failing.size > 1 else 0])
 
     @property
     def one_sided(self) -> bool:
@@ -157,7 +159,7 @@ class _Tally:
     def site(self, index: int) -> Site:
         """How large it gets at a point of the grid, in the user's units."""
         unit = 2.0**-self.check.fraction
-        reach = float(np.broadcast_to(self.reach, GRID.shape)[index]) * unit
+        reach = float(self.reach[index if self.reach.size > 1 else 0]) * unit
         if self.side == "low" and self.check.low is not None:
             return Site(self.check.what, self.check.source, -reach, self.check.low * unit)
         return Site(self.check.what, self.check.source, reach, self.check.limit * unit)
@@ -188,7 +190,10 @@ class _Walk:
             self._note(check, "low", bad, x.high < check.low, -x.low)
 
     def _note(self, check: Check, side: str, *masks: Any) -> None:
-        self.tallies.setdefault((id(check), side), _Tally(check, side)).add(*masks)
+        key = (id(check), side)
+        if key not in self.tallies:
+            self.tallies[key] = _Tally(check, side)
+        self.tallies[key].add(*masks)
 
     def values(self, flow: _Flow, inputs: Sequence[Known]) -> list[Known]:
         """The interval of every value."""
@@ -242,12 +247,9 @@ class _Walk:
 
     def found(self, outputs: tuple[Known, ...], values: tuple[Known, ...]) -> Analysis:
         """The largest bound for which all sites fit that fit for any."""
-        failing = np.zeros(len(GRID), np.bool_)
         tallies = list(self.tallies.values())
-        for tally in tallies:
-            if not tally.failing[0] and not tally.one_sided:
-                failing |= np.logical_or.accumulate(np.broadcast_to(tally.failing, failing.shape))
-        above = int(np.argmax(failing)) if failing.any() else len(GRID)
+        firsts = [int(tally.failing.argmax()) for tally in tallies if not tally.failing[0] and not tally.one_sided]
+        above = min(firsts, default=len(GRID))
         best = above - 1
         unproven = tuple(tally.site(best) for tally in tallies if tally.fails(best))
         certain = next((tally.site(0) for tally in tallies if tally.certain.all()), None)
