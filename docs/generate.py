@@ -42,6 +42,11 @@ LEARNING = """# Learning and evaluation
 What `jali.ml` offers: functions in `jax.numpy` that run on an `mpc` device, and on plain arrays alike.
 """
 
+NUMBERS = """# Trying out and declaring
+
+What `jali.mpc` offers beside devices: `bounded` says how large an input is, `dry_run` tries a function on samples.
+"""
+
 CLI = """# Command line
 
 `jali COMMAND --help` says the same. Results go to standard output, everything else to standard error;
@@ -75,6 +80,7 @@ def pages() -> dict[Path, str]:
     return {
         REFERENCE / "api.md": NOTE + API + "\n" + entries(jali),
         REFERENCE / "preparation.md": NOTE + PREPARATION + "\n" + entries(importlib.import_module("jali.prep")),
+        REFERENCE / "numbers.md": NOTE + NUMBERS + "\n" + entries(importlib.import_module("jali.mpc")),
         REFERENCE / "learning.md": NOTE + LEARNING + "\n" + entries(importlib.import_module("jali.ml")),
         REFERENCE / "cli.md": cli_page(),
         REFERENCE / "exit-status.md": exit_page(),

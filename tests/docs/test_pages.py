@@ -52,7 +52,9 @@ def test_the_glossary_has_every_word() -> None:
 
 
 @pytest.mark.parametrize(
-    ("module", "page"), [("jali", "api"), ("jali.prep", "preparation"), ("jali.ml", "learning")], ids=["", "prep", "ml"]
+    ("module", "page"),
+    [("jali", "api"), ("jali.prep", "preparation"), ("jali.ml", "learning"), ("jali.mpc", "numbers")],
+    ids=["", "prep", "ml", "mpc"],
 )
 def test_public_names_stand_on_a_reference_page(module: str, page: str) -> None:
     text = (DOCS / "reference" / f"{page}.md").read_text("utf-8")
