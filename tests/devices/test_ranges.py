@@ -11,6 +11,7 @@ import pytest
 
 import jali
 from jali.core.errors import DeviceInvalid, FixedPointRangeError, JaliError, RangesUnsafe, UnsupportedOperation
+from jali.ml import LogisticRegression
 from jali.mpc.bounds import bounded
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def test_declared_bounds_make_room_for_large_numbers_beside_small_ones(fed: jali
 def test_a_program_that_can_overflow_within_declared_bounds_is_refused(fed: jali.Federation) -> None:
     x = fed.plain("alice")(lambda: bounded(column(1.0), 1e5))()
     squares = fed.mpc("alice", "bob")(square)(x)
-    said = r"J2105 square can overflow within the declared bounds .*a product .*safe for inputs within -6889\.\.6889"
+    said = r"J2105 square can overflow within the declared bounds .*a product .*room for inputs within -6889\.\.6889"
     with pytest.raises(RangesUnsafe, match=said) as caught:
         jali.reveal(squares, to="alice")
     assert str(caught.value.source).startswith("test_ranges.py:")
@@ -131,6 +132,26 @@ def test_what_cannot_be_proven_runs_unless_strict_and_is_named(fed: jali.Federat
         jali.reveal(strict(lambda v: jnp.log(v + 1.0))(x), to="alice")
 
 
+def many_steps(x: Any, y: Any) -> Any:
+    return LogisticRegression(epochs=300, batch_size=8).fit(x, y)
+
+
+def test_worst_cases_of_long_loops_refuse_nothing_but_what_the_first_steps_cannot_take(fed: jali.Federation) -> None:
+    mpc = fed.mpc("alice", "bob", "carol", ranges="checked")
+
+    def rows(scale: float) -> np.ndarray:
+        return np.random.default_rng(0).normal(size=(8, 2)) * scale
+
+    y = fed.plain("bob")(lambda: np.arange(8) % 2)()
+    weights = jali.reveal(mpc(many_steps)(fed.plain("alice")(rows)(3.0), y), to="alice")
+    assert np.abs(np.asarray(weights[0])).max() < 10
+    lines = [line for line in fed.report().ranges if line.startswith("many_steps")]
+    assert "takes inputs within" in lines[0]
+    assert "proven safe within" in lines[1] or "not proven" in lines[1]
+    with pytest.raises(FixedPointRangeError):
+        jali.reveal(mpc(many_steps)(fed.plain("alice")(rows)(1e5), y), to="alice")
+
+
 def test_unchecked_devices_leave_it_to_the_user(fed: jali.Federation) -> None:
     x = fed.plain("alice")(column)(1e10)
     result = jali.reveal(fed.mpc("alice", "bob", ranges="unchecked")(square)(x), to="alice")
@@ -146,7 +167,7 @@ def test_the_plan_says_how_large_inputs_may_be() -> None:
         return jali.explain(program, ["alice", "bob"])
 
     plan = job(square)
-    assert "square: safe for inputs within -6889..6889" in "".join(plan.ranges)
+    assert "square: proven safe for inputs within -6889..6889, which their owners check" in "".join(plan.ranges)
     assert "How large numbers may be" in str(plan)
     assert "How large" not in str(job(lambda x: x + 1).to_json())
     assert "16 bits" in "".join(job(square, fraction="auto", input_bound=3e4).ranges)

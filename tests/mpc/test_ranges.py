@@ -295,6 +295,22 @@ def test_training_has_room_for_standardised_features() -> None:
     assert analysis.bound >= 8
 
 
+def test_the_first_iterations_tell_inputs_that_are_too_large() -> None:
+    """Without loops the two analyses agree; with them the worst case of later iterations refuses nothing."""
+    program = compile_function(lambda x: x * x + jnp.tanh(x), [spec()])
+    assert analyse(program).bound == analyse(program, brief=True).bound
+    long = compile_function(LogisticRegression(epochs=40).fit, [spec((700, 12)), spec((700,), kind="int")])
+    worst, first = analyse(long), analyse(long, brief=True)
+    assert worst.unproven or worst.bound < 4
+    assert not first.unproven
+    assert 30 < first.bound < 10_000
+
+
+def test_a_loop_that_is_too_long_to_follow_is_named() -> None:
+    analysis = analysed(lambda x: lax.fori_loop(0, 100_000, lambda _, s: s + x, x), spec())
+    assert next(map(str, analysis.unproven)).startswith("a loop of 100,000 iterations, ")
+
+
 def test_outputs_carry_their_range_into_the_next_program() -> None:
     first = analysed(lambda x: jnp.clip(x, -3, 3), spec())
     second = analyse(compile_function(lambda x: x * x, [spec()]), first.outputs)

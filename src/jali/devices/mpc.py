@@ -131,12 +131,19 @@ class MpcDevice:
         program, layout = self.program, self.layout
         arguments, inputs, fingerprint = program.bind(args, kwargs)
         shared = [move(handle, self) for handle in inputs]
+        outside = outside_owners(shared, layout)
         node = program.append(
             "mpc.call",
             device=self.name,
-            participants=tuple(dict.fromkeys((*self.participants, *outside_owners(shared, layout)))),
+            participants=tuple(dict.fromkeys((*self.participants, *outside))),
             inputs=tuple(handle.node for handle in shared),
-            attributes={"function": function, "arguments": arguments, "device": layout, "returns": returns},
+            attributes={
+                "function": function,
+                "arguments": arguments,
+                "device": layout,
+                "returns": returns,
+                "outside": outside,
+            },
             fingerprint=digest("devices.call", function_fingerprint(function), fingerprint, layout.fingerprint),
             visibility=Visibility("secret", (self.name,)),
             text=function_name(function),

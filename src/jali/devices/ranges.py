@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from jali.devices.handle import Handle
     from jali.devices.roles import Layout
     from jali.graph.context import Context
-    from jali.graph.node import Node
     from jali.mpc.prepare import Prepared
 
 __all__ = ["OwnNumbers", "check_as_guest", "check_ranges", "numbers_from", "outside_owners"]
@@ -59,23 +58,18 @@ def numbers_from(**options: Any) -> Numbers:
         raise DeviceInvalid(f"{place.rstrip('`')} of an mpc device: {reason[0].lower()}{reason[1:]}") from None
 
 
-def outside_owners(handles: Sequence[Handle], layout: Layout) -> list[str]:
+def outside_owners(handles: Sequence[Handle], layout: Layout) -> tuple[str, ...]:
     """The parties that put numbers of undeclared size into these values and play no role in the device."""
     if layout.numbers.ranges == "unchecked" or layout.numbers.input_bound is not None:
-        return []
+        return ()
     found: dict[str, None] = {}
-    seen: set[int] = set()
-    left: list[Node] = [handle.node for handle in handles]
-    while left:
-        node = left.pop()
-        if node.index in seen:
-            continue
-        seen.add(node.index)
-        if node.operation == "mpc.share":
-            found.setdefault(node.attributes["owner"])
-        else:
-            left += [used for used in node.inputs if used.visibility.kind == "secret"]
-    return sorted(owner for owner in found if owner not in layout.roles)
+    for handle in handles:
+        node = handle.node
+        while node.operation == "item":
+            node = node.inputs[0]
+        owners = (node.attributes["owner"],) if node.operation == "mpc.share" else node.attributes.get("outside", ())
+        found.update(dict.fromkeys(owner for owner in owners if owner not in layout.roles))
+    return tuple(found)
 
 
 def check_ranges(context: Context, layout: Layout, prepared: Prepared, inputs: Sequence[Any]) -> None:
@@ -88,7 +82,7 @@ def check_ranges(context: Context, layout: Layout, prepared: Prepared, inputs: S
 
     if layout.numbers.ranges == "unchecked":
         return
-    bound, reason = prepared.analysis.bound, str(prepared.analysis.limiting)
+    bound, reason = prepared.bound, prepared.reason
     owner_check(_largest(inputs), bound, reason)
     if context.party != layout.roles[0]:
         return

@@ -49,25 +49,26 @@ __all__ = [
 class SecretArray:
     """One role's part of a secret array: a share with its type. It shows its type and nothing else.
 
-    `interval` is how large it can be, as everybody knows; `largest` how large the inputs of undeclared size are that
+    `intervals` say how large it can be, as everybody knows: in the worst case, and after the first iterations of the
+    loops that made it; `largest` how large the inputs of undeclared size are that
     this party put into it, as only this party knows. `whole` is the number that it was truncated from.
     """
 
-    __slots__ = ("interval", "largest", "share", "type", "whole")
+    __slots__ = ("intervals", "largest", "share", "type", "whole")
 
     def __init__(
         self,
         share: Any,
         kind: ValueType,
         *,
-        interval: Known = None,
+        intervals: tuple[Known, Known] | None = None,
         largest: float | None = None,
         whole: Whole | None = None,
     ) -> None:
-        """Hold this role's share of a value of type `kind`; its interval is that of the type unless it is known."""
+        """Hold this role's share of a value of type `kind`; its intervals follow from that unless they are known."""
         self.share = share
         self.type = kind
-        self.interval = input_interval(kind) if interval is None else interval
+        self.intervals = (input_interval(kind),) * 2 if intervals is None else intervals
         self.largest = largest
         self.whole = whole
 

@@ -26,22 +26,36 @@ if TYPE_CHECKING:
     from jali.mpc.ir import Program
     from jali.mpc.numbers import Numbers
     from jali.mpc.ranges import Site
-    from jali.mpc.ranges_rules import Known
     from jali.mpc.rounds import Round
 
 __all__ = ["Prepared", "owner_check", "prepare", "run_prepared"]
 
 _FEWEST = 8
+_MOST_NOTES = 3
 _REMEDY = "scale or clip the data, declare how large the inputs are (jali.mpc.bounded), or use fewer fraction bits"
 
 
 class Prepared(NamedTuple):
-    """A program that may run. `notes` say how large numbers may be; none beyond `analysis.bound` must go in."""
+    """A program that may run.
+
+    `worst` is what is proven of it, `brief` what the first iterations of its loops show; `notes` say both in words.
+    """
 
     program: Program
-    analysis: Analysis
-    notes: tuple[str, ...]
+    worst: Analysis
+    brief: Analysis
     numbers: Numbers
+    notes: tuple[str, ...] = ()
+
+    @property
+    def bound(self) -> float:
+        """What no input of undeclared size may exceed."""
+        return min(self.worst.bound, self.brief.bound) if self.numbers.ranges == "strict" else self.brief.bound
+
+    @property
+    def reason(self) -> str:
+        """What does not fit beyond the bound."""
+        return str((self.worst if self.bound == self.worst.bound else self.brief).limiting)
 
 
 def prepare(
@@ -53,44 +67,40 @@ def prepare(
     `ranges = "strict"` also if it is not proven that it does not. UnsupportedOperation if a function needs more
     fraction bits than the device has; what `compile_function` raises.
     """
-    given = [leaf.interval for leaf in _secrets(args, keywords)]
-    if numbers.fraction != "auto":
-        program = compile_function(function, args, keywords=keywords, fraction=numbers.fraction)
-        _require_bits(program, numbers.fraction)
-        return _judged(program, analyse(program, given), given, numbers=numbers)
+    given = [secret.intervals for secret in _secrets(args, keywords)]
 
     def attempt(fraction: int) -> Prepared:
         program = compile_function(function, args, keywords=keywords, fraction=fraction)
-        return Prepared(program, analyse(program, given), (), numbers)
+        worst, first = ([pair[k] for pair in given] for k in (0, 1))
+        return Prepared(program, analyse(program, worst), analyse(program, first, brief=True), numbers)
 
-    return _with_most_fraction(attempt, given, numbers=numbers)
+    declared = all(x is None or x.low.size == 1 for x, _ in given)
+    if numbers.fraction == "auto":
+        return _with_most_fraction(attempt, declared=declared)
+    prepared = attempt(numbers.fraction)
+    _require_bits(prepared.program, numbers.fraction)
+    return _judged(prepared)
 
 
-def _with_most_fraction(attempt: Callable[[int], Prepared], given: Sequence[Known], *, numbers: Numbers) -> Prepared:
+def _with_most_fraction(attempt: Callable[[int], Prepared], *, declared: bool) -> Prepared:
     """The largest number of fraction bits for which nothing is left unproven, by bisection."""
     best = attempt(DEFAULT_FRACTION)
-    declared = all(x is None or x.low.size == 1 for x in given)
-    if not best.analysis.unproven or not declared:
+    if not best.worst.unproven or not declared:
         why = "no more are used" if declared else "not all inputs have declared bounds"
-        return _noted(best, given, f"fraction = auto: {DEFAULT_FRACTION} bits ({why})", numbers=numbers)
-    reason = best.analysis.unproven[0]
+        return _judged(best, f"fraction = auto: {DEFAULT_FRACTION} bits ({why})")
+    reason = best.worst.unproven[0]
     low, high = max([_FEWEST, *map(least_fraction, _functions(best.program))]) - 1, DEFAULT_FRACTION
     found = None
     while high - low > 1:
         middle = (low + high) // 2
         tried = attempt(middle)
-        if tried.analysis.unproven:
-            high, reason = middle, tried.analysis.unproven[0]
+        if tried.worst.unproven:
+            high, reason = middle, tried.worst.unproven[0]
         else:
             low, found = middle, tried
     if found is None:
-        return _judged(best.program, best.analysis, given, numbers=numbers)
-    return _noted(found, given, f"fraction = auto: {low} bits; with one more, {reason}", numbers=numbers)
-
-
-def _noted(prepared: Prepared, given: Sequence[Known], note: str, *, numbers: Numbers) -> Prepared:
-    judged = _judged(prepared.program, prepared.analysis, given, numbers=numbers)
-    return judged._replace(notes=(note, *judged.notes))
+        return _judged(best, f"fraction = auto: {DEFAULT_FRACTION} bits; fewer would not help")
+    return _judged(found, f"fraction = auto: {low} bits; with one more, {reason}")
 
 
 def _require_bits(program: Program, fraction: int) -> None:
@@ -114,29 +124,29 @@ def _secrets(args: Sequence[Any], keywords: Mapping[str, Any]) -> list[SecretArr
 # -- judging --------------------------------------------------------------------------------------------------------
 
 
-def _judged(program: Program, analysis: Analysis, given: Sequence[Known], *, numbers: Numbers) -> Prepared:
-    if numbers.ranges != "unchecked":
-        _require_safe(program, analysis, given, strict=numbers.ranges == "strict")
-    return Prepared(program, analysis, _notes(program, analysis, numbers=numbers), numbers)
+def _judged(prepared: Prepared, *notes: str) -> Prepared:
+    if prepared.numbers.ranges != "unchecked":
+        _require_safe(prepared)
+    return prepared._replace(notes=(*notes, *_notes(prepared)))
 
 
-def _require_safe(program: Program, analysis: Analysis, given: Sequence[Known], *, strict: bool) -> None:
-    if analysis.certain is not None:
-        raise _unsafe(f"{program.name} overflows whatever its inputs are: {analysis.certain}", analysis.certain)
-    if not analysis.unproven:
-        return
-    if any(x is not None and x.low.size == 1 for x in given):
-        free = analyse(program, [input_interval(msgspec.structs.replace(t, bound=None)) for t in program.input_types])
+def _require_safe(prepared: Prepared) -> None:
+    program, worst, brief = prepared.program, prepared.worst, prepared.brief
+    if worst.certain is not None:
+        raise _unsafe(f"{program.name} overflows whatever its inputs are: {worst.certain}", worst.certain)
+    if brief.unproven:
+        bare = [input_interval(msgspec.structs.replace(kind, bound=None)) for kind in program.input_types]
+        free = analyse(program, bare, brief=True)
         hopeless = {(site.what, site.source) for site in free.unproven}
-        for site in analysis.unproven:
+        for site in brief.unproven:
             if (site.what, site.source) not in hopeless:
                 raise _unsafe(
-                    f"{program.name} can overflow within the declared bounds of its inputs: {site}. It is safe for "
-                    f"inputs within -{free.bound:.4g}..{free.bound:.4g}",
+                    f"{program.name} can overflow within the declared bounds of its inputs: {site}. There is room for "
+                    f"inputs within {_around(free.bound)}",
                     site,
                 )
-    if strict:
-        site = analysis.unproven[0]
+    if prepared.numbers.ranges == "strict" and worst.unproven:
+        site = worst.unproven[0]
         raise _unsafe(f'{program.name} is not proven to stay in range, as ranges = "strict" demands: {site}', site)
 
 
@@ -146,19 +156,28 @@ def _unsafe(message: str, site: Site) -> RangesUnsafe:
     return error
 
 
-def _notes(program: Program, analysis: Analysis, *, numbers: Numbers) -> tuple[str, ...]:
+def _notes(prepared: Prepared) -> tuple[str, ...]:
+    """What is proven, what owners check, and what is left open."""
+    worst, unproven = prepared.worst, prepared.worst.unproven
+    proven = not unproven and worst.bound >= prepared.bound
     notes = []
-    if analysis.limiting is not None:
-        held = "not checked" if numbers.ranges == "unchecked" else "their owners check"
-        bound = f"{analysis.bound:.4g}"
-        notes.append(f"safe for inputs within -{bound}..{bound} ({held}): beyond, {analysis.limiting}")
-    elif not analysis.unproven:
+    if prepared.bound < float("inf"):
+        held = "which nobody checks" if prepared.numbers.ranges == "unchecked" else "which their owners check"
+        safe = "proven safe for" if proven else "takes"
+        notes.append(f"{safe} inputs within {_around(prepared.bound)}, {held}: beyond, {prepared.reason}")
+    elif proven:
         notes.append("proven safe for all inputs that may go in")
-    distinct = dict.fromkeys(str(site) for site in analysis.unproven)
-    notes += [f"not proven, overflow is possible: {text}" for text in list(distinct)[:3]]
-    if len(distinct) > 3:
-        notes.append(f"not proven: {len(distinct) - 3} more places")
-    return tuple(f"{program.name}: {note}" for note in notes)
+    if not unproven and not proven:
+        notes.append(f"proven safe within {_around(worst.bound)}: beyond, in the worst case, {worst.limiting}")
+    distinct = list(dict.fromkeys(map(str, unproven)))
+    notes += [f"not proven, overflow is possible: {text}" for text in distinct[:_MOST_NOTES]]
+    if len(distinct) > _MOST_NOTES:
+        notes.append(f"not proven: {len(distinct) - _MOST_NOTES} more places")
+    return tuple(f"{prepared.program.name}: {note}" for note in notes)
+
+
+def _around(bound: float) -> str:
+    return f"-{bound:.4g}..{bound:.4g}"
 
 
 def owner_check(largest: float | None, bound: float, reason: str) -> None:
@@ -170,8 +189,8 @@ def owner_check(largest: float | None, bound: float, reason: str) -> None:
     if largest is None or largest <= bound:
         return
     raise FixedPointRangeError(
-        f"an input of this party has numbers beyond {bound:.4g}, up to which the program is certain not to overflow: "
-        f"beyond, {reason}. {_REMEDY[0].upper()}{_REMEDY[1:]}; ranges = 'unchecked' runs it all the same"
+        f"an input of this party has numbers beyond {bound:.4g}, the most that the program has room for: beyond, "
+        f"{reason}. {_REMEDY[0].upper()}{_REMEDY[1:]}; ranges = 'unchecked' runs it all the same"
     )
 
 
@@ -189,10 +208,11 @@ def run_prepared(
         program if kept is None else kept.program, protocol, [secret.share for secret in secrets]
     )
     largest = max((secret.largest for secret in secrets if secret.largest is not None), default=None)
+    intervals = zip(prepared.worst.outputs, prepared.brief.outputs, strict=True)
     outputs = []
-    for index, (kind, interval) in enumerate(zip(program.output_types, prepared.analysis.outputs, strict=True)):
+    for index, (kind, known) in enumerate(zip(program.output_types, intervals, strict=True)):
         place = None if kept is None else kept.places[index]
         whole = None if kept is None or place is None else Whole(results[place], kept.shifts[index])
         plain = msgspec.structs.replace(kind, bound=None)
-        outputs.append(SecretArray(results[index], plain, interval=interval, largest=largest, whole=whole))
+        outputs.append(SecretArray(results[index], plain, intervals=known, largest=largest, whole=whole))
     return outputs
