@@ -150,9 +150,13 @@ class _Tally:
         self.failing: NDArray[np.bool_] = np.zeros(1, np.bool_)
         self.certain: NDArray[np.bool_] = np.zeros(1, np.bool_)
         self.reach: NDArray[np.float64] = np.zeros(1)
+        self.first: NDArray[np.float64] = np.full(1, np.inf)
 
-    def add(self, failing: NDArray[np.bool_], certain: NDArray[np.bool_], reach: NDArray[np.float64]) -> None:
-        """Note one more look at it."""
+    def add(
+        self, failing: NDArray[np.bool_], certain: NDArray[np.bool_], reach: NDArray[np.float64], *, clock: int
+    ) -> None:
+        """Note one more look at it; of sites that do not fit, the one that did not first makes the others overflow."""
+        self.first = np.minimum(self.first, np.where(failing, clock, np.inf))
         self.failing = self.failing | failing
         self.certain = self.certain | certain
         self.reach = np.maximum(self.reach, reach)
@@ -160,6 +164,10 @@ class _Tally:
     def fails(self, index: int) -> bool:
         """Whether it does not fit at a point of the grid."""
         return bool(self.failing[index if self.failing.size > 1 else 0])
+
+    def since(self, index: int) -> float:
+        """When it did not fit for the first time, at a point of the grid."""
+        return float(self.first[index if self.first.size > 1 else 0])
 
     @property
     def one_sided(self) -> bool:
@@ -183,6 +191,7 @@ class _Walk:
         self.tallies: dict[tuple[int, str], _Tally] = {}  # by the identity of the check, which its flow keeps
         self.cut: dict[int, Site] = {}  # loops that were not followed to their end
         self.left = _BUDGET
+        self.clock = 0
         self.quiet = False
 
     def require(self, check: Check, x: Interval) -> None:
@@ -205,7 +214,8 @@ class _Walk:
         key = (id(check), side)
         if key not in self.tallies:
             self.tallies[key] = _Tally(check, side)
-        self.tallies[key].add(*masks)
+        self.clock += 1
+        self.tallies[key].add(*masks, clock=self.clock)
 
     def values(self, flow: _Flow, inputs: Sequence[Known]) -> list[Known]:
         """The interval of every value."""
@@ -266,18 +276,14 @@ class _Walk:
         firsts = [int(tally.failing.argmax()) for tally in tallies if not tally.failing[0] and not tally.one_sided]
         above = min(firsts, default=len(GRID))
         best = above - 1
-        failing = sorted((tally.site(best) for tally in tallies if tally.fails(best)), key=_excess)
-        unproven = (*self.cut.values(), *failing)
+        failing = sorted((tally for tally in tallies if tally.fails(best)), key=lambda tally: tally.since(best))
+        unproven = (*self.cut.values(), *(tally.site(best) for tally in failing))
         certain = next((tally.site(0) for tally in tallies if tally.certain.all()), None)
         if above == len(GRID):
             return Analysis(np.inf, None, unproven, certain, outputs, values)
-        limiting = [tally.site(above) for tally in tallies if tally.fails(above) and not tally.fails(best)]
-        return Analysis(float(GRID[best]), min(limiting, key=_excess), unproven, certain, outputs, values)
-
-
-def _excess(site: Site) -> float:
-    """By how much a site does not fit: what causes the others to overflow does so by the least."""
-    return abs(site.reach) / max(abs(site.limit), 2.0**-40)
+        limiting = [tally for tally in tallies if tally.fails(above) and not tally.fails(best)]
+        cause = min(limiting, key=lambda tally: tally.since(above)).site(above)
+        return Analysis(float(GRID[best]), cause, unproven, certain, outputs, values)
 
 
 def _within(after: Sequence[Known], before: Sequence[Known]) -> NDArray[np.bool_]:
