@@ -69,7 +69,8 @@ leaves = st.one_of(
 BINARY = ["add", "subtract", "multiply", "maximum", "minimum", "quotient", "product"]
 UNARY = [
     "negative", "abs", "square", "centred", "total", "turn", "softmax", "below", "sigmoid", "tanh", "relu", "clip",
-    "root", "running", "wrong", "sign", "floor", "repeat", "decay", "variance", "log_sum",
+    "root", "running", "wrong", "sign", "floor", "repeat", "decay", "variance", "log_sum", "twisted",
+    "mirrored",
 ]  # fmt: skip
 
 
@@ -96,6 +97,8 @@ OWN: dict[str, Callable[..., Any]] = {
     "log_sum": lambda a: a - jax.scipy.special.logsumexp(a, axis=0),
     "below": lambda a: a - jnp.max(a, axis=1, keepdims=True),
     "wrong": lambda a: a - jnp.max(a, axis=1)[0],
+    "twisted": lambda a: jnp.where((a < 0.25).T.reshape(SHAPE), -a, a),
+    "mirrored": lambda a: jnp.where((a >= 0)[:, ::-1], a[:, ::-1], -a),
     "sigmoid": jax.nn.sigmoid,
     "relu": jax.nn.relu,
     "clip": lambda a: jnp.clip(a, -2.0, 0.75),
@@ -217,6 +220,9 @@ def test_facts_are_not_claimed_where_elements_do_not_meet() -> None:
     assert ends(analysed(askew, square), at=4.0)[1] > 3
     same = analysed(lambda x: jnp.sum(jnp.where(jnp.zeros(3) == jnp.floor(x), x, 0), axis=1), square)
     assert ends(same) == (-3, 3)
+    assert ends(analysed(lambda x: jnp.where((x < 0).T, -x, x), square)) == (-1, 1)
+    assert ends(analysed(lambda x: jnp.where(x < 0, -x.T, x), square))[0] == -1
+    assert ends(analysed(lambda x: jnp.where((x < 0).T, -x.T, x.T), square)) == (0, 1)
 
 
 def test_denominators_and_divisions() -> None:

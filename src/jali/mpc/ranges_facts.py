@@ -8,7 +8,7 @@ of element numbers goes through the same views, and the numbers are compared. Th
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -19,12 +19,20 @@ if TYPE_CHECKING:
 
     from jali.mpc.ir import Op, Program
 
-__all__ = ["Facts"]
+__all__ = ["Condition", "Facts"]
 
 _MOST_ELEMENTS = 1 << 22
 _RECIPROCALS = {"reciprocal", "reciprocal_positive"}
 
-Places = "NDArray[np.int64]"
+
+class Condition(NamedTuple):
+    """p < q, or its opposite. `order` says which comparison each bit is (None: in order), if that is `known`."""
+
+    p: int
+    q: int
+    direct: bool
+    order: NDArray[np.int64] | None
+    known: bool
 
 
 class Facts:
@@ -123,12 +131,61 @@ class Facts:
                 return chosen.inputs[1]
         return None
 
-    def condition(self, value: int) -> tuple[int, int, bool] | None:
-        """(p, q, True) if a bit is p < q, (p, q, False) if it is its opposite; else None."""
-        op, direct = self.maker(self.root(value)), True
-        while op is not None and op.kind == "not":
-            op, direct = self.maker(self.root(op.inputs[0])), not direct
-        return None if op is None or op.kind != "less" else (*op.inputs, direct)  # type: ignore[return-value]
+    def condition(self, value: int) -> Condition | None:
+        """The comparison that a bit is, or whose opposite it is; else None."""
+        chain, direct = [], True
+        op = self.maker(value)
+        while op is not None and (op.kind == "not" or self._view(op.outputs[0]) is not None):
+            direct = direct != (op.kind == "not")
+            chain.append(op)
+            op = self.maker(op.inputs[0])
+        if op is None or op.kind != "less":
+            return None
+        moved = [step for step in chain if step.kind == "view" and step.attributes["how"] != "reshape"]
+        order = self._followed(op.outputs[0], chain[::-1]) if moved else None
+        known = not moved or order is not None
+        p, q = op.inputs
+        return Condition(p, q, direct, order, known)
+
+    def relation(self, value: int, other: int, condition: Condition) -> int:
+        """1 if a value is what a condition compares (`other`), element by element, -1 if it is its opposite, else 0."""
+        if self.number(other) is not None:
+            alike = self.number(value) == self.number(other)
+            return int(alike and self.types[value].fraction == self.types[other].fraction)
+        if not condition.known:
+            return 0
+        (own, negative), (base, opposite) = self._plain(value), self._plain(other)
+        if own == base and condition.order is None:
+            return 1 if negative == opposite else -1
+        (own, negative, places), (base, opposite, compared) = self._signed(value), self._signed(other)
+        if own != base or places is None or compared is None:
+            return 0
+        met = compared if condition.order is None else compared[condition.order.reshape(-1)]
+        return (1 if negative == opposite else -1) if np.array_equal(places, met) else 0
+
+    def _plain(self, value: int) -> tuple[int, bool]:
+        """The value before reshapes and changes of sign, and whether its sign changed."""
+        negative = False
+        while True:
+            value = self._unshaped(value)
+            op = self.maker(value)
+            if op is None or op.kind != "neg":
+                return value, negative
+            value, negative = op.inputs[0], not negative
+
+    def _signed(self, value: int) -> tuple[int, bool, NDArray[np.int64] | None]:
+        """The root of views and changes of sign, whether the sign changed, and where each element is in it."""
+        chain, negative = [], False
+        while (op := self._view(value) or self._opposite(value)) is not None:
+            negative = negative != (op.kind == "neg")
+            chain.append(op)
+            value = op.inputs[0]
+        places = self._followed(value, chain[::-1])
+        return value, negative, None if places is None else places.reshape(-1)
+
+    def _opposite(self, value: int) -> Op | None:
+        op = self.maker(value)
+        return op if op is not None and op.kind == "neg" else None
 
     # -- values -------------------------------------------------------------------------------------------------
     def maker(self, value: int) -> Op | None:
@@ -142,11 +199,6 @@ class Facts:
             return None
         words = op.constant.array.view(np.int64)
         return int(words.flat[0]) if words.size and bool(np.all(words == words.flat[0])) else None
-
-    def negated(self, value: int) -> int | None:
-        """x if the value is -x."""
-        op = self.maker(self.root(value))
-        return op.inputs[0] if op is not None and op.kind == "neg" else None
 
     def root(self, value: int) -> int:
         """The value that a chain of views starts from."""
@@ -179,12 +231,17 @@ class Facts:
         while (op := self._view(value)) is not None:
             chain.append(op)
             value = op.inputs[0]
-        kinds = [self.types[value], *(self.types[op.outputs[0]] for op in chain)]
+        return self._followed(value, chain[::-1])
+
+    def _followed(self, root: int, chain: list[Op]) -> NDArray[np.int64] | None:
+        """Element numbers of a root after a chain of views; other operations of the chain keep elements in place."""
+        kinds = [self.types[root], *(self.types[op.outputs[0]] for op in chain)]
         if any(kind.size > _MOST_ELEMENTS for kind in kinds):
             return None
-        numbers: NDArray[Any] = np.arange(self.types[value].size).reshape(self.types[value].shape)
-        for op in reversed(chain):
-            numbers = view_function(op.attributes, self.types[op.outputs[0]].shape)(numbers)
+        numbers: NDArray[Any] = np.arange(self.types[root].size).reshape(self.types[root].shape)
+        for op in chain:
+            if op.kind == "view":
+                numbers = view_function(op.attributes, self.types[op.outputs[0]].shape)(numbers)
         return numbers
 
     def _groups(self, reduction: Op, value: int) -> NDArray[np.int64] | None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from jali.mpc.ir import Op, Program, ValueType
-    from jali.mpc.ranges_facts import Facts
+    from jali.mpc.ranges_facts import Condition, Facts
 
 __all__ = ["Check", "Known", "Transfer", "Watch", "constant_interval", "transfer_of"]
 
@@ -88,8 +88,7 @@ def transfer_of(op: Op, program: Program, facts: Facts) -> Transfer:
         return Transfer(lambda _, __: None, ())
     condition = facts.condition(op.inputs[0]) if op.kind == "select" else None
     if condition is not None:
-        p, q, direct = condition
-        return Transfer(_Branches(node, p, q, direct=direct).compute, (*op.inputs, p, q))
+        return Transfer(_Branches(node, condition).compute, (*op.inputs, condition.p, condition.q))
     if op.kind not in _RULES:
         raise InternalError(f"no range rule for an operation of kind {op.kind!r}")
     return Transfer(_RULES[op.kind](node), op.inputs)
@@ -324,18 +323,15 @@ def _select(_: _Node) -> Compute:
 class _Branches:
     """A choice by p < q: what is chosen where that holds is known to be smaller, and so on."""
 
-    def __init__(self, node: _Node, p: int, q: int, *, direct: bool) -> None:
-        self.p, self.q = p, q
-        self.below, self.above = (1, 2) if direct else (2, 1)
-        self.kinds = [self._kind(node.facts, node.op.inputs[side]) for side in (self.below, self.above)]
+    def __init__(self, node: _Node, condition: Condition) -> None:
+        self.below, self.above = (1, 2) if condition.direct else (2, 1)
+        self.kinds = [self._kind(node.facts, node.op.inputs[side], condition) for side in (self.below, self.above)]
 
-    def _kind(self, facts: Facts, value: int) -> str:
-        if facts.same(value, self.p):
-            return "p"
-        if facts.same(value, self.q):
-            return "q"
-        opposite = facts.negated(value)
-        return "-p" if opposite is not None and facts.same(opposite, self.p) else ""
+    def _kind(self, facts: Facts, value: int, condition: Condition) -> str:
+        sign = facts.relation(value, condition.p, condition)
+        if sign:
+            return "p" if sign > 0 else "-p"
+        return "q" if facts.relation(value, condition.q, condition) > 0 else ""
 
     def compute(self, _: Watch, v: Sequence[Known]) -> Known:
         """The hull of both, each with what the condition says of it; p and q are handed in behind the operands."""
