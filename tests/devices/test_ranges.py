@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax import lax
 
 import jali
 from jali.core.errors import DeviceInvalid, FixedPointRangeError, JaliError, RangesUnsafe, UnsupportedOperation
@@ -65,7 +66,7 @@ def test_every_owner_checks_its_own_numbers(fed: jali.Federation) -> None:
 def test_an_owner_outside_the_device_checks_too(fed: jali.Federation, size: float) -> None:
     mpc = fed.mpc("bob", "carol")
     x = fed.plain("alice")(column)(size)
-    twice = mpc(lambda v: v + v)(x)
+    twice, _ = mpc(lambda v: (v + v, v), returns=2)(x)
     squares = mpc(square)(twice)
     if size == 2.0:
         np.testing.assert_array_equal(jali.reveal(squares, to="bob"), 4 * column(size) ** 2)
@@ -73,6 +74,18 @@ def test_an_owner_outside_the_device_checks_too(fed: jali.Federation, size: floa
     with pytest.raises(FixedPointRangeError, match="beyond 3444") as caught:
         jali.reveal(squares, to="bob")
     assert caught.value.party == "alice"
+
+
+@pytest.mark.parametrize("size", [2.0, 1e6])
+def test_an_owner_outside_a_device_with_a_bound_checks_when_it_shares(fed: jali.Federation, size: float) -> None:
+    mpc = fed.mpc("bob", "carol", input_bound=3.0)
+    squares = mpc(square)(fed.plain("alice")(column)(size))
+    if size == 2.0:
+        np.testing.assert_array_equal(jali.reveal(squares, to="bob"), column(size) ** 2)
+        return
+    with pytest.raises(FixedPointRangeError, match=r"1 of 3 numbers lie outside -3\.\.3") as caught:
+        jali.reveal(squares, to="bob")
+    assert caught.value.node == "#1 share column"
 
 
 def test_a_chain_of_programs_is_followed_back_to_the_owners(fed: jali.Federation) -> None:
@@ -150,6 +163,36 @@ def test_worst_cases_of_long_loops_refuse_nothing_but_what_the_first_steps_canno
     assert "proven safe within" in lines[1] or "not proven" in lines[1]
     with pytest.raises(FixedPointRangeError):
         jali.reveal(mpc(many_steps)(fed.plain("alice")(rows)(1e5), y), to="alice")
+
+
+@pytest.mark.parametrize(("steps", "proven", "checked"), [(6, 11.31, 11.31), (13, 3.364, 362.0)])
+def test_what_is_proven_of_loops_is_held_to_where_it_is_not_a_mere_worst_case(
+    steps: int, proven: float, checked: float
+) -> None:
+    def job(fed: jali.Federation) -> None:
+        x = fed.plain("alice")(column, returns=jali.Spec((3,)))(1.0)
+        fed.mpc("alice", "bob", ranges="strict")(grow)(x)
+        fed.mpc("alice", "bob")(grow)(x)
+
+    def grow(x: Any) -> Any:
+        return lax.fori_loop(0, steps, lambda _, s: s * x, x)
+
+    first, *rest = jali.explain(job, ["alice", "bob"]).ranges
+    assert f"proven safe for inputs within -{proven:.4g}..{proven:.4g}" in first
+    if proven != checked:
+        assert f"takes inputs within -{checked:.4g}..{checked:.4g}, which their owners check" in rest[0]
+        assert f"proven safe within -{proven:.4g}..{proven:.4g}" in rest[1]
+
+
+def test_strict_devices_hold_owners_to_what_is_proven(fed: jali.Federation) -> None:
+    def grow(x: Any) -> Any:
+        return lax.fori_loop(0, 13, lambda _, s: s * x, x)
+
+    strict = fed.mpc("alice", "bob", ranges="strict")
+    small, large = (fed.plain("alice")(lambda size=size: np.array([size]))() for size in (3.0, 4.0))
+    assert float(jali.reveal(strict(grow)(small), to="bob")[0]) == 3.0**14
+    with pytest.raises(FixedPointRangeError, match=r"beyond 3\.364"):
+        jali.reveal(strict(grow)(large), to="bob")
 
 
 def test_unchecked_devices_leave_it_to_the_user(fed: jali.Federation) -> None:

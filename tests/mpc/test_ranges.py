@@ -129,7 +129,7 @@ def in_clear(program: Program, *arrays: NDArray[Any]) -> list[NDArray[np.float64
     return [share.data.view(np.int64).astype(np.float64) for share in drive(run_program(program, side, shares), {})]
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(tree=trees, seed=st.integers(0, 2**32 - 1), place=st.integers(0, 80))
 def test_no_value_leaves_its_interval(tree: Tree, seed: int, place: int) -> None:
     """Inputs up to a bound that the analysis calls safe, and at its ends; every value on the way is looked at."""

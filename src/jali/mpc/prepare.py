@@ -32,6 +32,7 @@ __all__ = ["Prepared", "owner_check", "prepare", "run_prepared"]
 
 _FEWEST = 8
 _MOST_NOTES = 3
+_USEFUL = 8.0  # standard deviations: a smaller bound says more about worst cases than about data
 _REMEDY = "scale or clip the data, declare how large the inputs are (jali.mpc.bounded), or use fewer fraction bits"
 
 
@@ -49,8 +50,9 @@ class Prepared(NamedTuple):
 
     @property
     def bound(self) -> float:
-        """What no input of undeclared size may exceed."""
-        return min(self.worst.bound, self.brief.bound) if self.numbers.ranges == "strict" else self.brief.bound
+        """What no input of undeclared size may exceed: what is proven, unless that is only a worst case of loops."""
+        proven = self.numbers.ranges == "strict" or self.worst.bound >= _USEFUL
+        return min(self.worst.bound, self.brief.bound) if proven else self.brief.bound
 
     @property
     def reason(self) -> str:
