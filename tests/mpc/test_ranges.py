@@ -288,6 +288,42 @@ def test_a_loop_that_converges_is_not_followed_to_its_end() -> None:
     assert low == pytest.approx(-high, abs=1e-4)
 
 
+LONG: dict[str, Callable[[Any, Any], Any]] = {
+    "sum": lambda s, x: s + x,
+    "fading sum": lambda s, x: 0.97 * s - 0.25 * x,
+    "decay": lambda s, x: s - 0.01 * s + jnp.tanh(x),
+    "mixing": lambda s, x: 0.5 * s + 0.5 * s[::-1] + x,
+    "differences": lambda s, x: 0.5 * s - 0.5 * s[::-1] + x,
+    "reflection": lambda s, x: x - s,
+    "bounded step": lambda s, x: s + jax.nn.sigmoid(s * x) - 0.5,
+    "clipped": lambda s, x: jnp.clip(s + x, -9, 40),
+    "turning": lambda s, x: jnp.reshape(s, SHAPE) - jnp.minimum(x, 0.5),
+}
+
+
+@pytest.mark.parametrize("name", LONG)
+@pytest.mark.parametrize("seed", range(4))
+def test_what_is_foreseen_of_long_loops_holds_what_happens(name: str, seed: int) -> None:
+    body = LONG[name]
+    program = compile_function(lambda x: lax.fori_loop(0, 400, lambda _, s: body(s, x), 0.5 * x), [spec()])
+    analysis = analyse(program)
+    assert not analysis.unproven
+    random = np.random.default_rng(seed)
+    index = int(random.integers(0, np.searchsorted(GRID, min(analysis.bound, 1e4))))
+    x = np.where(random.random(SHAPE) < 0.5, 1.0, random.uniform(-1, 1, SHAPE)) * GRID[index] * (-1) ** seed
+    (found,) = in_clear(program, x)
+    low, high = ends(analysis, at=float(GRID[index]))
+    assert low <= found.min() / UNIT
+    assert found.max() / UNIT <= high
+
+
+def test_momentum_is_foreseen_over_thousands_of_steps() -> None:
+    model = LogisticRegression(epochs=40, batch_size=32, l2=0.0)
+    analysis = analysed(model.fit, spec((900, 5)), spec((900,), kind="int"))
+    assert not analysis.unproven
+    assert analysis.bound > 2
+
+
 def test_a_loop_that_explodes_is_unproven_and_ends() -> None:
     analysis = analysed(lambda x: lax.fori_loop(0, 100_000, lambda _, s: s * s + x, x + 2.0), spec())
     assert any(site.what == "a product" for site in analysis.unproven)
@@ -312,8 +348,14 @@ def test_the_first_iterations_tell_inputs_that_are_too_large() -> None:
     assert 30 < first.bound < 10_000
 
 
-def test_a_loop_that_is_too_long_to_follow_is_named() -> None:
+def test_a_loop_that_grows_evenly_is_not_followed_to_its_end() -> None:
     analysis = analysed(lambda x: lax.fori_loop(0, 100_000, lambda _, s: s + x, x), spec())
+    assert not analysis.unproven
+    assert ends(analysis) == pytest.approx((-100_001, 100_001), rel=1e-5)
+
+
+def test_a_loop_that_is_too_long_to_follow_is_named() -> None:
+    analysis = analysed(lambda x: lax.fori_loop(0, 100_000, lambda _, s: s * 1.001 + x, x), spec())
     assert next(map(str, analysis.unproven)).startswith("a loop of 100,000 iterations, ")
 
 

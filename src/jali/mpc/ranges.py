@@ -21,6 +21,7 @@ import numpy as np
 
 from jali.mpc.intervals import ANYTHING, GRID, Interval, hull, point, symmetric
 from jali.mpc.ranges_facts import Facts
+from jali.mpc.ranges_growth import Growth, grown
 from jali.mpc.ranges_rules import Check, Known, Transfer, constant_interval, transfer_of
 
 if TYPE_CHECKING:
@@ -35,6 +36,9 @@ __all__ = ["Analysis", "Site", "analyse", "input_interval"]
 _BUDGET = 20_000  # operations that are looked at, loops repeated; about a quarter of a second
 _BRIEF = 2  # iterations from which inputs that are much too large can be told
 _ACCELERATE = (8, 24, 72, 216)  # iterations after which the limit of a sequence that slows down is guessed
+_FORESEE = (48, 192)  # and after which what an iteration adds is bounded,
+_SOON = 2  # or sooner, when half of the budget is spent
+_ATTEMPTS = 5
 
 _FLOWS: WeakKeyDictionary[Program, _Flow] = WeakKeyDictionary()
 _FOUND: WeakKeyDictionary[Program, dict[Any, Analysis]] = WeakKeyDictionary()
@@ -97,8 +101,8 @@ def analyse(program: Program, given: Sequence[Known] | None = None, *, brief: bo
     A `brief` analysis looks at the first two iterations of each loop. It proves nothing of the others, and is the
     better guide to what inputs are too large: the worst case of a long loop grows faster than any data do.
 
-    Cost: about 50 us an operation; a loop is followed until its intervals settle, for 20,000 operations in all. One
-    that is longer is among the `unproven`.
+    Cost: about 50 us an operation; a loop is followed until its intervals settle or what it adds is bounded, for 20,000
+    operations in all. One that takes longer is among the `unproven`.
     """
     inputs = [input_interval(kind) for kind in program.input_types] if given is None else list(given)
     key = (brief, *(None if x is None else (x.low.tobytes(), x.high.tobytes()) for x in inputs))
@@ -123,6 +127,7 @@ class _Flow:
         facts = Facts(program)
         self.size = len(program.types)
         self.outputs = program.outputs
+        self.growth = Growth(program)
         self.constants = {op.outputs[0]: constant_interval(op) for op in program.ops if op.constant is not None}
         self.steps: list[tuple[Op, Transfer | _Flow]] = []
         for op in program.ops:
@@ -232,41 +237,31 @@ class _Walk:
                 found[op.outputs[0]] = step.compute(self, [found[value] for value in step.reads])
         return found
 
-    def _once(self, flow: _Flow, inputs: Sequence[Known]) -> list[Known]:
+    def once(self, flow: _Flow, inputs: Sequence[Known], *, quiet: bool = False) -> list[Known]:
+        """The intervals of the outputs; nothing is noted if `quiet`."""
+        before, self.quiet = self.quiet, quiet or self.quiet
         values = self.values(flow, inputs)
+        self.quiet = before
         return [values[value] for value in flow.outputs]
 
     def _loop(self, op: Op, body: _Flow, inputs: list[Known]) -> list[Known]:
         """Repeat the body until nothing grows any more: F(S) within S holds for all later iterations too."""
         count, constants, carries = (_number(op, key) for key in ("count", "constants", "carries"))
         count = min(count, _BRIEF) if self.brief else count
-        fixed, state, parts = inputs[:constants], inputs[constants : constants + carries], inputs[constants + carries :]
+        loop = _Loop(self, body, inputs, carried=range(constants, constants + carries))
         piles: list[list[Known]] = []
-        states: list[list[Known]] = []
         for index in range(count):
-            results = self._once(body, [*fixed, *state, *parts])
+            results = self.once(body, loop.inputs)
             piles.append(results[carries:])
-            after = results[:carries]
-            settled = _within(after, state)
-            if settled.all() or index == count - 1:
+            if loop.has_settled(results[:carries]) or index == count - 1:
                 break
-            states = [*states[-2:], state]
-            state = _chosen(settled, state, after)
-            if index in _ACCELERATE and len(states) > 1:
-                state = self._at_rest(body, (fixed, parts), [*states, state])
+            loop.advance(index, left=count - index - 1)
             if self.left < 0:
-                what = f"a loop of {count:,} iterations, {index + 1:,} of which were followed"
-                self.cut.setdefault(id(op), Site(what, op.source, np.inf, 0.0))
-                state = _chosen(settled, state, [None if x is None else ANYTHING for x in state])
-        return [*after, *(_together(column) for column in zip(*piles, strict=True))]
-
-    def _at_rest(self, body: _Flow, around: tuple[list[Known], list[Known]], states: list[list[Known]]) -> list[Known]:
-        """Where a sequence seems to slow down geometrically, its limit with some room, if the body stays within it."""
-        guess = [_limit(*(s[k] for s in states[-3:])) for k in range(len(states[-1]))]
-        quiet, self.quiet = self.quiet, True
-        after = self._once(body, [*around[0], *guess, *around[1]])[: len(guess)]
-        self.quiet = quiet
-        return _chosen(_within(after, guess), guess, states[-1])
+                loop.give_up()
+                if not self.quiet:
+                    what = f"a loop of {count:,} iterations, {index + 1:,} of which were followed"
+                    self.cut.setdefault(id(op), Site(what, op.source, np.inf, 0.0))
+        return [*loop.after, *(_together(column) for column in zip(*piles, strict=True))]
 
     # -- the end ------------------------------------------------------------------------------------------------
 
@@ -286,6 +281,78 @@ class _Walk:
         return Analysis(float(GRID[best]), cause, unproven, certain, outputs, values)
 
 
+class _Loop:
+    """The carries of a loop from one iteration to the next.
+
+    At some points of the grid they are done: what is known of them holds for all iterations that are left.
+    """
+
+    def __init__(self, walk: _Walk, body: _Flow, inputs: list[Known], *, carried: range) -> None:
+        self.walk = walk
+        self.body = body
+        self.inputs = inputs
+        self.carried = carried
+        self.after = self.state
+        self.earlier: list[list[Known]] = []
+        self.done: NDArray[np.bool_] = np.zeros(1, np.bool_)
+        self.foreseen: NDArray[np.bool_] = np.zeros(1, np.bool_)
+
+    @property
+    def state(self) -> list[Known]:
+        """The carries before the iteration that comes next."""
+        return self.inputs[self.carried.start : self.carried.stop]
+
+    def _with(self, state: Sequence[Known]) -> list[Known]:
+        return [*self.inputs[: self.carried.start], *state, *self.inputs[self.carried.stop :]]
+
+    def has_settled(self, after: Sequence[Known]) -> bool:
+        """Take the carries after an iteration; whether they are done everywhere."""
+        self.after = _chosen(self.foreseen, self.state, after)
+        self.done = _within(self.after, self.state)
+        return bool(self.done.all())
+
+    def advance(self, index: int, *, left: int) -> None:
+        """Go on to the next iteration, or to what holds of all that are left, where that can be seen."""
+        self.earlier = [*self.earlier[-1:], self.state]
+        self.inputs = self._with(_chosen(self.done, self.state, self.after))
+        if index in _ACCELERATE and len(self.earlier) > 1:
+            self._come_to_rest()
+        if index in _FORESEE or (index == _SOON and self.walk.left < _BUDGET / 2):
+            self._foresee(left)
+
+    def give_up(self) -> None:
+        """Let the carries be anything where they are not done."""
+        anything = [None if x is None else ANYTHING for x in self.state]
+        self.inputs = self._with(_chosen(self.done | self.foreseen, self.state, anything))
+
+    def _come_to_rest(self) -> None:
+        """Where a sequence seems to slow down geometrically, take its limit with some room, if the body stays in it."""
+        state = self.state
+        guess = [_limit(x, y, z) for x, y, z in zip(*self.earlier, state, strict=True)]
+        after = self.walk.once(self.body, self._with(guess), quiet=True)[: len(guess)]
+        self.inputs = self._with(_chosen(_within(after, guess), guess, state))
+
+    def _foresee(self, left: int) -> None:
+        """Where what an iteration adds is bounded, take what holds the carries of all iterations that are left."""
+        state = reached = self.state
+        inside = np.zeros(1, np.bool_)
+        before, self.walk.quiet = self.walk.quiet, True
+        for _ in range(_ATTEMPTS):
+            rests = self.body.growth.rests(self.walk.values(self.body, self._with(reached)), self.carried)
+            wider = [
+                None if x is None or rest is None else grown(x, *rest, times=left)
+                for x, rest in zip(state, rests, strict=True)
+            ]
+            inside = _within(wider, reached)
+            if inside.all():
+                break
+            reached = [None if x is None else _roomier(x) for x in wider]
+        self.walk.quiet = before
+        fresh = inside & ~self.done
+        self.foreseen = self.foreseen | fresh
+        self.inputs = self._with(_chosen(fresh, reached, state))
+
+
 def _within(after: Sequence[Known], before: Sequence[Known]) -> NDArray[np.bool_]:
     """Where no carry grew."""
     settled = np.ones(1, np.bool_)
@@ -300,6 +367,12 @@ def _chosen(where: NDArray[np.bool_], first: Sequence[Known], second: Sequence[K
         None if x is None or y is None else Interval(np.where(where, x.low, y.low), np.where(where, x.high, y.high))
         for x, y in zip(first, second, strict=True)
     ]
+
+
+def _roomier(x: Interval) -> Interval:
+    """A little more on either side, so that the next attempt need not match to the last digit."""
+    room = 1 + x.magnitude * 2.0**-20
+    return Interval(x.low - room, x.high + room).clipped()
 
 
 def _limit(before: Known, middle: Known, last: Known) -> Known:
