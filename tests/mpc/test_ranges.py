@@ -24,6 +24,7 @@ from jali.mpc.plain import PlainProtocol
 from jali.mpc.program import run_program
 from jali.mpc.ranges import Analysis, analyse
 from jali.mpc.ranges_functions import domain, least_fraction, result
+from jali.mpc.ranges_rules import KINDS
 from jali.mpc.rounds import drive
 from tests.mpc.corpus import PROGRAMS
 from tests.mpc.roles import SECURE, run_lockstep
@@ -270,6 +271,20 @@ def test_results_of_functions_lie_in_their_intervals(name: str, seed: int) -> No
         expected = result(name, point(float(words.min()), float(words.max())), fraction=fraction)
         assert expected.low[0] <= found.min()
         assert found.max() <= expected.high[0]
+
+
+def kinds_in(program: Program) -> set[str]:
+    """The kinds of operations that make secret numbers."""
+    own = {op.kind for op in program.ops if any(program.types[value].kind != "bool" for value in op.outputs)}
+    return own.union(*(kinds_in(op.body) for op in program.ops if op.body is not None))
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_every_kind_of_operation_has_a_rule(name: str) -> None:
+    function, arguments = PROGRAMS[name]
+    flat, structure = flatten(list(arguments))
+    program = compile_function(function, unflatten(structure, [type_of(x) for x in flat]))
+    assert kinds_in(program) - {"constant", "loop"} <= KINDS, "add it to jali.mpc.ranges_rules"
 
 
 # -- loops ----------------------------------------------------------------------------------------------------------

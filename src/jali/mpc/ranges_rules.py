@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
-from jali.core.errors import InternalError
 from jali.mpc import ranges_functions as known
 from jali.mpc.intervals import ANYTHING, RING, Interval, hull, minus, plus, point, times
 
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from jali.mpc.ir import Op, Program, ValueType
     from jali.mpc.ranges_facts import Condition, Facts
 
-__all__ = ["Check", "Known", "Transfer", "Watch", "constant_interval", "transfer_of"]
+__all__ = ["KINDS", "Check", "Known", "Transfer", "Watch", "constant_interval", "transfer_of"]
 
 _ROUNDING = 1 - 2.0**-30  # ends of intervals are rounded
 HEADROOM = 2.0**62 * _ROUNDING
@@ -79,10 +78,7 @@ class _Node(NamedTuple):
 
 
 def transfer_of(op: Op, program: Program, facts: Facts) -> Transfer:
-    """The transfer of an operation that is no constant and no loop.
-
-    Raises: InternalError if there is no rule.
-    """
+    """The transfer of an operation that is no constant and no loop; one without a rule can give anything."""
     node = _Node(op, [program.types[value] for value in op.inputs], program.types[op.outputs[0]], facts)
     if node.result.kind == "bool" and op.kind != "less":
         return Transfer(lambda _, __: None, ())
@@ -90,7 +86,7 @@ def transfer_of(op: Op, program: Program, facts: Facts) -> Transfer:
     if condition is not None:
         return Transfer(_Branches(node, condition).compute, (*op.inputs, condition.p, condition.q))
     if op.kind not in _RULES:
-        raise InternalError(f"no range rule for an operation of kind {op.kind!r}")
+        return Transfer(lambda _, __: ANYTHING, ())
     return Transfer(_RULES[op.kind](node), op.inputs)
 
 
@@ -413,3 +409,6 @@ _RULES: dict[str, Callable[[_Node], Compute]] = {
     "view": _view,
     "window": _same,
 }
+
+KINDS = frozenset(_RULES)
+"""The operations on numbers that have a rule; booleans need none."""
