@@ -44,7 +44,8 @@ What `jali.ml` offers: functions in `jax.numpy` that run on an `mpc` device, and
 
 FUNCTIONS = """# Inside functions on an mpc device
 
-What `jali.mpc` offers to functions that run on an `mpc` device, beside `jax.numpy`, which they are written in.
+What `jali.mpc` offers beside `jax.numpy`: `bounded_while` inside functions that run on an `mpc` device; `bounded` says
+how large an input is, and `dry_run` tries a function on samples.
 """
 
 CLI = """# Command line

@@ -149,7 +149,7 @@ def test_a_program_agrees_with_jax(protocol: str, name: str) -> None:
 def test_columns_of_any_size_are_sorted(size: int) -> None:
     import jax.numpy as jnp
 
-    from jali.mpc.engine import dry_run
+    from jali.mpc.trial import dry_run
 
     x = np.random.default_rng(size).integers(-9, 9, (size, 40))
     sorted_, first = dry_run(lambda v: (jnp.sort(v, axis=0), jnp.argmax(v, axis=0)), x)

@@ -293,7 +293,7 @@ def test_functions_that_differ_in_a_constant_are_noticed_before_any_message(
 
     # Each party compiles for itself: here the function gives each another program.
     compiled = engine.compile_function
-    monkeypatch.setattr(engine, "compile_function", lambda f, *a, **k: compiled(renewed(f), *a, **k))
+    monkeypatch.setattr("jali.mpc.prepare.compile_function", lambda f, *a, **k: compiled(renewed(f), *a, **k))
     result = mpc(scaled)(x)
     with pytest.raises(ProgramMismatch, match="compiled different programs"):
         jali.reveal(result, to="alice")

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from jali.ml import LogisticRegression, curve, exact_auc, in_float64, roc_counts, threshold_grid
-from jali.mpc.engine import compile_function, dry_run, execute, reveal_outputs, share_inputs, type_of
+from jali.mpc.engine import compile_function, execute, reveal_outputs, share_inputs, type_of
 from jali.mpc.registry import PROTOCOLS
 from jali.mpc.rounds import drive
+from jali.mpc.trial import dry_run
 
 SEED = 11
 MODEL = LogisticRegression(epochs=6, batch_size=32)

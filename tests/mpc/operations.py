@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jali.mpc.lookup import octaves, pieces
+from jali.mpc.rounding import Whole, rounded
 from jali.mpc.sort_bits import sort_by_bits
 from jali.mpc.sorting import sort_columns
 
@@ -100,6 +101,11 @@ def _sort_by_bits(side: Any, a: Any, b: Any) -> Part:
     return (yield from sort_by_bits(side, columns, keys=1))[0]
 
 
+def _rounded(side: Any, a: Any, b: Any) -> Part:
+    whole = yield from side.mul(a, b)
+    return (yield from rounded(side, (yield from side.truncate(whole, 18)), Whole(whole, 18)))
+
+
 OPERATIONS: dict[str, Callable[[Any, Any, Any], Part]] = {
     "mul": lambda side, a, b: side.mul(a, b),
     "mul of sums": _sum_of_two,
@@ -110,6 +116,7 @@ OPERATIONS: dict[str, Callable[[Any, Any, Any], Part]] = {
     "dot, shifted": lambda side, a, b: _matrix(side, a, b, shift=18),
     "truncate": lambda side, a, b: side.truncate(a, 18),
     "truncate a product": _fresh(lambda side, x: side.truncate(x, 18)),
+    "round a product": _rounded,
     "sign": lambda side, a, b: side.sign(a),
     "sign of a product": _fresh(lambda side, x: side.sign(x)),
     "at_least": lambda side, a, b: side.at_least(a, [-9, 0, 1 << 40]),

@@ -14,7 +14,6 @@ from jali.core.errors import FixedPointRangeError, NotTraceable, SecretUse, Unsu
 from jali.mpc.engine import (
     SecretArray,
     compile_function,
-    dry_run,
     execute,
     reveal_outputs,
     share_inputs,
@@ -89,21 +88,6 @@ def test_numbers_that_do_not_fit_are_refused_without_showing_them(bad: Any) -> N
 def test_text_has_no_secret_form() -> None:
     with pytest.raises(UnsupportedOperation, match="numbers and booleans"):
         type_of(np.array(["a"]))
-
-
-def test_dry_run_reports_the_deviation_of_each_output() -> None:
-    x = np.linspace(-3, 3, 50)
-    exact, smooth = dry_run(lambda v: (v * 2, 1 / (1 + jnp.exp(-v))), x)
-    assert exact.absolute <= 2**-17
-    assert 0 < smooth.absolute < 1e-4
-    assert smooth.shape == (50,)
-
-
-def test_dry_run_is_loud_where_a_secure_protocol_would_give_garbage() -> None:
-    with pytest.raises(FixedPointRangeError, match="J1310"):
-        dry_run(lambda v: v * v, np.full(3, 1e5))
-    with pytest.raises(FixedPointRangeError, match="exp"):
-        dry_run(jnp.exp, np.full(3, 40.0))
 
 
 @pytest.mark.parametrize("protocol", SECURE)

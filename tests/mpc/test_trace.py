@@ -15,9 +15,10 @@ from jax import lax
 from jali.core.errors import ExtraMissing, NotTraceable, SecretControl, SecretIndex, UnsupportedOperation
 from jali.core.tree import flatten
 from jali.mpc import bounded_while
-from jali.mpc.engine import compile_function, dry_run
+from jali.mpc.engine import compile_function
 from jali.mpc.ir import ValueType
 from jali.mpc.trace import trace
+from jali.mpc.trial import dry_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -95,6 +95,25 @@ class Device(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     store: Annotated[
         str, Meta(description='folder of what is dealt to this party with dealing = "ahead", beside the file')
     ] = ""
+    fraction: Annotated[
+        int | Literal["auto"] | None,
+        Meta(description='fraction bits of numbers of an mpc device (18); "auto": the most that is safe, up to 18'),
+    ] = None
+    rounding: Annotated[
+        Literal["exact", "probabilistic"] | None,
+        Meta(description='of revealed results of an mpc device: "exact" (to nearest, the default) or "probabilistic"'),
+    ] = None
+    ranges: Annotated[
+        Literal["checked", "strict", "unchecked"] | None,
+        Meta(
+            description='overflow on an mpc device: "checked" (the default), "strict" (programs that are not proven '
+            'safe are refused) or "unchecked"'
+        ),
+    ] = None
+    input_bound: Annotated[
+        Annotated[float, Meta(gt=0)] | None,
+        Meta(description="what no input of an mpc device exceeds in magnitude; owners check it"),
+    ] = None
 
 
 class Network(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -153,7 +172,7 @@ class Federation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         """32 bytes over what all parties must agree on; addresses, paths and deadlines may differ.
 
         Covered: the federation's name; the parties' names and roles, in order; each device's kind, parties, protocol,
-        dealer and way of dealing.
+        dealer, way of dealing, and how it computes with numbers.
         """
         agreed = [
             "jali.federation.v1",

@@ -127,8 +127,7 @@ def _device(name: str, table: dict[str, Any], text: str, parties: dict[str, Part
 def _plain(device: Device, where: str) -> Device:
     if not device.party:
         raise ConfigInvalid(f'{where} is plain and belongs to nobody: add party = "NAME"')
-    of_mpc = ("parties", "protocol", "dealer", "insecure_dealer", "dealing", "store")
-    surplus = [key for key in of_mpc if getattr(device, key)]
+    surplus = [key for key in settable(Device) if key not in ("kind", "party") and getattr(device, key)]
     if surplus:
         raise ConfigInvalid(f'{where} is plain, so {surplus[0]!r} has no meaning: remove it, or choose kind = "mpc"')
     return device

@@ -100,7 +100,7 @@ def _type(annotation: Any) -> str:
         return " or ".join(map(_toml, get_args(annotation)))
     names = {str: "string", int: "whole number", float: "number", tuple: "list of strings", dict: "tables"}
     plain = [part for part in get_args(annotation) if part is not type(None)]
-    return names.get(get_origin(annotation) or annotation) or _type(plain[0])
+    return names.get(get_origin(annotation) or annotation) or " or ".join(map(_type, plain))
 
 
 def _toml(value: object) -> str:

@@ -16,11 +16,12 @@ __all__ = ["Spec"]
 class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Shape and type of an array, without its values: what an owner announces.
 
-    `dtype` is numpy's name ("float64", "int64", "bool", "<U12").
+    `dtype` is numpy's name ("float64", "int64", "bool", "<U12"); `bound` the range that its owner declares, if any.
     """
 
     shape: tuple[int, ...]
     dtype: str = "float64"
+    bound: tuple[float, float] | None = None
 
     @classmethod
     def of(cls, array: NDArray[Any]) -> Spec:

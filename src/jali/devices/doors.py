@@ -58,8 +58,8 @@ def move(handle: Handle, device: Any) -> Handle:
     return handle.derived(layout, lambda: Handle(handle.program, MOVES.get(name)(handle.program, node, device)))
 
 
-def reveal_node(program: Program, source: Node, targets: tuple[str, ...]) -> Node:
-    """Add the node that shows a value to `targets`."""
+def reveal_node(program: Program, source: Node, targets: tuple[str, ...], *, ready: Node | None = None) -> Node:
+    """Add the node that shows a value to `targets`; `ready` is the value as it may be shown, if that is another."""
     layout = source.attributes.get("device")
     owner = "" if layout is not None else source.visibility.holders[0]
     holders = (owner,) if layout is None else layout.evaluators
@@ -68,7 +68,7 @@ def reveal_node(program: Program, source: Node, targets: tuple[str, ...]) -> Nod
         f"{_kind(source)}.reveal",
         device=", ".join(targets),
         participants=tuple(dict.fromkeys((*holders, *targets))),
-        inputs=(source,),
+        inputs=(ready or source,),
         attributes={"to": targets, "owner": owner, "layout": layout},
         fingerprint=digest("devices.reveal", "\0".join(targets)),
         visibility=Visibility("public" if everybody else "private", targets),

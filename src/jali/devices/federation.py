@@ -15,6 +15,7 @@ from jali.core.registry import Registry
 from jali.devices.mpc import MpcDevice
 from jali.devices.plain import PlainDevice
 from jali.devices.program import Program
+from jali.devices.ranges import numbers_from
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,6 +63,10 @@ class Federation:
         insecure_dealer: str | None = None,
         dealing: str | None = None,
         store: str | Path = "",
+        fraction: int | str | None = None,
+        rounding: str | None = None,
+        ranges: str | None = None,
+        input_bound: float | None = None,
     ) -> MpcDevice:
         """An MPC device of `parties`: two with a dealer (`m2k`) or three (`rep3`) unless `protocol` says otherwise.
 
@@ -71,9 +76,15 @@ class Federation:
         `dealing` says when the dealer deals: "stream" (while a node runs, the default), "prefetch" (the same, and the
         node starts when all is there) or "ahead" (before, by `deal_ahead`, into the folder `store` of each party; the
         dealer need not be there when the device computes).
+
+        Numbers have `fraction` bits after the point (18; "auto": the most for which a program is safe). What is
+        revealed is rounded to nearest, unless `rounding` is "probabilistic". Programs and inputs are checked for
+        overflow, unless `ranges` is "unchecked"; "strict" refuses programs that are not proven safe. `input_bound`
+        declares that no input is larger in magnitude.
         """
         for party in (*parties, *(p for p in (dealer, insecure_dealer) if p)):
             self.program.require_party(party)
+        numbers = numbers_from(fraction=fraction, rounding=rounding, ranges=ranges, input_bound=input_bound)
         return MpcDevice.make(
             self.program,
             parties,
@@ -82,6 +93,7 @@ class Federation:
             insecure_dealer=insecure_dealer,
             dealing=dealing,
             store=store,
+            numbers=numbers,
         )
 
     def device(self, name: str) -> Device:

@@ -13,10 +13,11 @@ from jali.core.threat import Leak
 from jali.core.tree import Structure, flatten, unflatten
 from jali.crypto.hashing import digest
 from jali.devices.roles import RoleParts, each_role, guest_role
+from jali.devices.specs import input_type
 from jali.graph.fingerprint import user_source
 from jali.graph.node import Visibility
 from jali.mpc.dealing import scatter_inputs
-from jali.mpc.engine import SecretArray, reveal_outputs, share_inputs, type_of
+from jali.mpc.engine import SecretArray, reveal_outputs, round_outputs, share_inputs
 from jali.mpc.ir import ValueType
 from jali.mpc.registry import PROTOCOLS
 
@@ -33,7 +34,16 @@ if TYPE_CHECKING:
     from jali.mpc.contract import MpcProtocol
     from jali.mpc.rounds import Round
 
-__all__ = ["RevealMove", "ShareMove", "announce", "hear", "share_node", "sharing"]
+__all__ = [
+    "RevealMove",
+    "RoundMove",
+    "ShareMove",
+    "announce",
+    "hear",
+    "round_node",
+    "share_node",
+    "sharing",
+]
 
 OUTLINE = "~outline"
 
@@ -68,7 +78,7 @@ def share_node(program: Program, node: Node, device: MpcDevice) -> Node:
         visibility=Visibility("secret", (device.name,)),
         text=f"share {node.text}",
         leaks=tuple(
-            Leak(what=f"shapes and types of {node.text}", to=party, why="announced by the owner")
+            Leak(what=f"shapes, types and declared ranges of {node.text}", to=party, why="announced by the owner")
             for party in participants
             if party != owner
         ),
@@ -92,7 +102,7 @@ class ShareMove:
         if context.party == owner:
             leaves, structure = flatten(inputs[0])
             arrays = [np.asarray(leaf) for leaf in leaves]
-            types = [type_of(array) for array in arrays]
+            types = [input_type(leaf, layout.numbers) for leaf in leaves]
             announce(context, [p for p in context.participants if p != owner], structure, types)
         else:
             structure, types = hear(context, owner)
@@ -104,12 +114,45 @@ class ShareMove:
             mine = arrays if protocol.role == source else None
             return sharing(layout)(protocol, mine, owner=source, types=types)
 
-        if context.party == guest:
-            guest_role(context, layout, operation)
-        if not layout.played_by(context.party):
-            return RoleParts()
-        parts = each_role(context, layout, operation, guest=guest)
+        own = guest_role(context, layout, operation) if context.party == guest else None
+        if layout.played_by(context.party):
+            parts = each_role(context, layout, operation, guest=guest)
+        else:
+            parts = RoleParts({} if own is None else {source: own})
         return RoleParts({role: unflatten(structure, secrets) for role, secrets in parts.items()})
+
+
+def round_node(program: Program, source: Node) -> Node:
+    """Add the node that rounds a secret value to nearest before it is revealed."""
+    layout: Layout = source.attributes["device"]
+    return program.append(
+        "mpc.round",
+        device=source.device,
+        participants=tuple(dict.fromkeys(layout.roles)),
+        inputs=(source,),
+        attributes={"device": layout},
+        fingerprint=digest("devices.round", layout.fingerprint),
+        visibility=source.visibility,
+        text=f"round {source.text}",
+    )
+
+
+class RoundMove:
+    """Exact rounding of what comes out of a truncation, so that a reveal shows the rounded number and no more of it.
+
+    Cost: that of `jali.mpc.rounding.rounded` for such values; nothing for others.
+    """
+
+    name = "mpc.round"
+
+    def run(self, context: Context, inputs: tuple[Any, ...], attributes: Mapping[str, Any]) -> RoleParts:
+        """This party's shares of the rounded value."""
+
+        def operation(protocol: MpcProtocol) -> Generator[Round, Any, Any]:
+            secrets, structure = flatten(inputs[0][protocol.role])
+            return unflatten(structure, (yield from round_outputs(protocol, secrets)))
+
+        return each_role(context, attributes["device"], operation)
 
 
 class RevealMove:
@@ -161,7 +204,7 @@ def _open_here(context: Context, parts: RoleParts, layout: Layout, *, roles: Seq
 
 def announce(context: Context, to: Sequence[str], structure: Structure, types: Sequence[ValueType]) -> None:
     """Tell parties the structure and the types of a value of which they know nothing."""
-    rows = [[list(t.shape), t.kind, t.fraction] for t in types]
+    rows = [[list(t.shape), t.kind, t.fraction, list(t.bound or ())] for t in types]
     for party in to:
         context.stream(party, OUTLINE).send(*codec.encode([structure.to_value(), rows]))
 
@@ -169,5 +212,8 @@ def announce(context: Context, to: Sequence[str], structure: Structure, types: S
 def hear(context: Context, owner: str) -> tuple[Structure, list[ValueType]]:
     """What `announce` told, by `owner`."""
     tree, rows = codec.decode(context.stream(owner, OUTLINE).receive())
-    types = [ValueType(shape=tuple(shape), kind=kind, fraction=fraction) for shape, kind, fraction in rows]
+    types = [
+        ValueType(shape=tuple(shape), kind=kind, fraction=fraction, bound=tuple(bound) or None)
+        for shape, kind, fraction, bound in rows
+    ]
     return Structure.from_value(tree), types

@@ -7,14 +7,18 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from jali.core.errors import DeviceInvalid, ProgramMismatch
-from jali.core.tree import flatten, unflatten
+from jali.core.tree import unflatten
 from jali.crypto.hashing import digest
 from jali.devices.doors import move
+from jali.devices.ranges import check_as_guest, check_ranges, numbers_from, outside_owners
 from jali.devices.roles import Layout, RoleParts, each_role
 from jali.devices.specs import types_of_specs
 from jali.graph.fingerprint import function_fingerprint, function_name
 from jali.graph.node import Visibility
+from jali.mpc.numbers import Numbers
 from jali.mpc.registry import PROTOCOLS
 
 if TYPE_CHECKING:
@@ -26,6 +30,7 @@ if TYPE_CHECKING:
     from jali.mpc.contract import MpcProtocol
     from jali.mpc.dealing import Manifest
     from jali.mpc.ir import Program as Compiled
+    from jali.mpc.prepare import Prepared
     from jali.mpc.rounds import Round
 
 __all__ = ["MpcCall", "MpcDevice", "run_on_secrets"]
@@ -56,6 +61,12 @@ class MpcDevice:
             insecure_dealer=settings.insecure_dealer,
             dealing=settings.dealing,
             store=settings.store,
+            numbers=numbers_from(
+                fraction=settings.fraction,
+                rounding=settings.rounding,
+                ranges=settings.ranges,
+                input_bound=settings.input_bound,
+            ),
         )
 
     @classmethod
@@ -70,6 +81,7 @@ class MpcDevice:
         insecure_dealer: str | None = None,
         dealing: str | None = None,
         store: str | Path = "",
+        numbers: Numbers | None = None,
     ) -> MpcDevice:
         """Choose what is not said: the protocol by the number of parties, the dealer from the helpers.
 
@@ -91,10 +103,18 @@ class MpcDevice:
             who = f"{parties[kind.dealer]!r}, its last party, deals" if kind.dealer else "it has no dealer"
             raise DeviceInvalid(f"protocol {chosen!r} takes no other party as dealer: {who}; remove the dealer")
         label = name or f"mpc({', '.join(parties)})"
+        if ahead and (numbers or Numbers()).rounding == "exact":
+            numbers = msgspec.structs.replace(numbers or Numbers(), rounding="probabilistic")
         computing = tuple(party for role, party in enumerate(parties) if not (ahead and role == kind.dealer))
-        return cls(
-            program, label, Layout(chosen, tuple(roles), computing, dealing=dealing or "stream", store=str(store))
+        layout = Layout(
+            chosen,
+            tuple(roles),
+            computing,
+            dealing=dealing or "stream",
+            store=str(store),
+            numbers=numbers or Numbers(),
         )
+        return cls(program, label, layout)
 
     @staticmethod
     def _ahead(protocol: str, dealing: str | None, store: str, insecure_dealer: str | None) -> bool:
@@ -198,11 +218,13 @@ class MpcDevice:
     ) -> tuple[Compiled, Manifest]:
         """The program for these shapes and what it is dealt. Raises: DeviceInvalid if that is not dealt before."""
         from jali.mpc.dealing import manifest_of
-        from jali.mpc.engine import compile_function
+        from jali.mpc.prepare import prepare
 
+        numbers = self.layout.numbers
         if self.layout.absent is None:
             raise DeviceInvalid(f'{self.name} deals while it computes: say dealing = "ahead" and store = "FOLDER"')
-        compiled = compile_function(function, types_of_specs(args), keywords=types_of_specs(kwargs))
+        shapes, named = types_of_specs(args, numbers), types_of_specs(kwargs, numbers)
+        compiled = prepare(function, shapes, keywords=named, numbers=numbers).program
         return compiled, manifest_of(compiled, self.layout.protocol)
 
     def _deal_ahead(
@@ -241,10 +263,11 @@ class MpcDevice:
         program, layout = self.program, self.layout
         arguments, inputs, fingerprint = program.bind(args, kwargs)
         shared = [move(handle, self) for handle in inputs]
+        outside = outside_owners(shared, layout)
         node = program.append(
             "mpc.call",
             device=self.name,
-            participants=self.participants,
+            participants=tuple(dict.fromkeys((*self.participants, *outside))),
             inputs=tuple(handle.node for handle in shared),
             attributes={
                 "function": function,
@@ -252,6 +275,7 @@ class MpcDevice:
                 "device": layout,
                 "returns": returns,
                 "federation": program.settings.name,
+                "outside": outside,
             },
             fingerprint=digest("devices.call", function_fingerprint(function), fingerprint, layout.fingerprint),
             visibility=Visibility("secret", (self.name,)),
@@ -270,43 +294,47 @@ class MpcCall:
     name = "mpc.call"
 
     def run(self, context: Context, inputs: tuple[Any, ...], attributes: Mapping[str, Any]) -> RoleParts:
-        """This party's shares of the result. Raises: ProgramMismatch if a party compiled another program."""
-        from jali.mpc.engine import compile_function
+        """This party's shares of the result.
+
+        Raises: ProgramMismatch if a party compiled another program; RangesUnsafe if it can overflow;
+        FixedPointRangeError at a party whose numbers are too large for it.
+        """
+        from jali.mpc.prepare import prepare
 
         layout: Layout = attributes["device"]
-        first = layout.played_by(context.party)[0]
-        args, kwargs = attributes["arguments"].fill(tuple(parts[first] for parts in inputs))
-        program = compile_function(attributes["function"], args, keywords=kwargs)
-        _agree(context, program.digest(), layout)
+        played = layout.played_by(context.party)
+        if not played:
+            return check_as_guest(context, layout, inputs)
+        args, kwargs = attributes["arguments"].fill(tuple(parts[played[0]] for parts in inputs))
+        prepared = prepare(attributes["function"], args, keywords=kwargs, numbers=layout.numbers)
+        check_ranges(context, layout, prepared, inputs)
+        _agree(context, prepared.program.digest(), layout)
 
         def operation(protocol: MpcProtocol) -> Generator[Round, Any, Any]:
             own_args, own_kwargs = attributes["arguments"].fill(tuple(parts[protocol.role] for parts in inputs))
-            return run_on_secrets(program, protocol, own_args, own_kwargs, apart=layout.absent is not None)
+            return run_on_secrets(prepared, protocol, own_args, own_kwargs, apart=layout.absent is not None)
 
         if layout.absent is None:
             return each_role(context, layout, operation)
         from jali.devices.dealing import taken
 
-        with taken(context, layout, program, federation=attributes["federation"]) as dealing:
+        with taken(context, layout, prepared.program, federation=attributes["federation"]) as dealing:
             return each_role(context, layout, operation, dealing=dealing)
 
 
 def run_on_secrets(
-    program: Compiled, protocol: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], *, apart: bool = False
+    prepared: Prepared, protocol: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], *, apart: bool = False
 ) -> Generator[Round, Any, Any]:
-    """Run a compiled function at one role on its arguments; the result nests as the function's own.
+    """Run a prepared function at one role on its arguments; the result nests as the function's own.
 
     `apart`: with dealings of its own, of which other nodes know nothing (`jali.mpc.dealing`).
     """
     from jali.mpc.dealing import run_apart
-    from jali.mpc.engine import SecretArray
+    from jali.mpc.prepare import run_prepared
     from jali.mpc.program import run_program
 
-    leaves, _ = flatten([list(args), dict(kwargs)])
-    shares = [leaf.share for leaf in leaves if isinstance(leaf, SecretArray)]
-    results = yield from (run_apart if apart else run_program)(program, protocol, shares)
-    secrets = [SecretArray(share, kind) for share, kind in zip(results, program.output_types, strict=True)]
-    return unflatten(program.output_structure, secrets)
+    secrets = yield from run_prepared(prepared, protocol, args, kwargs, run=run_apart if apart else run_program)
+    return unflatten(prepared.program.output_structure, secrets)
 
 
 def _agree(context: Context, own: bytes, layout: Layout) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from jali.core.tree import flatten
 from jali.core.types import Spec
 from jali.devices.specs import type_of_spec
+from jali.mpc.numbers import Numbers
 
 if TYPE_CHECKING:
     from jali.core.tree import Structure
@@ -15,12 +16,14 @@ if TYPE_CHECKING:
 
 __all__ = ["pinned_types"]
 
+_DEFAULT = Numbers()
 
-def pinned_types(returns: Any) -> tuple[Structure, list[ValueType]] | None:
+
+def pinned_types(returns: Any, numbers: Numbers = _DEFAULT) -> tuple[Structure, list[ValueType]] | None:
     """The structure and the types of a tree of `Spec`; None if `returns` is something else, or a number of results."""
     if returns is None or isinstance(returns, int):
         return None
     leaves, structure = flatten(returns)
     if not all(isinstance(leaf, Spec) for leaf in leaves):
         return None
-    return structure, [type_of_spec(leaf) for leaf in leaves]
+    return structure, [type_of_spec(leaf, numbers) for leaf in leaves]

@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from jali.core import codec
 from jali.core.errors import ElementMissing, JaliError, PlainCallFailed
+from jali.core.tree import flatten, map_leaves
+from jali.core.types import Spec
 from jali.crypto.hashing import digest
 from jali.devices.handle import ObjectHandle
 from jali.graph.fingerprint import function_fingerprint, function_name
 from jali.graph.node import Visibility
 from jali.graph.operation import ABSENT
+from jali.mpc.bounds import bounded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -93,7 +96,7 @@ class PlainCall:
             function, inputs = getattr(inputs[0], method), inputs[2:]
         args, kwargs = attributes["arguments"].fill(inputs)
         try:
-            return function(*args, **kwargs)
+            return _declared(function(*args, **kwargs), attributes["returns"])
         except JaliError:
             raise
         except Exception as error:  # user code may raise anything; its message may hold data, so it stays here
@@ -136,6 +139,13 @@ class PlainReveal:
             if target != owner:
                 context.streams[target].send(*parts)
         return inputs[0]
+
+
+def _declared(value: Any, returns: Any) -> Any:
+    """The value with the ranges that its pinned shapes declare."""
+    if not any(isinstance(spec, Spec) and spec.bound for spec in flatten(returns)[0]):
+        return value
+    return map_leaves(lambda spec, x: bounded(x, spec.bound[1], low=spec.bound[0]) if spec.bound else x, returns, value)
 
 
 def _pick(value: Any, path: tuple[int | str, ...]) -> Any:

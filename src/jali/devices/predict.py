@@ -7,7 +7,7 @@ take the decisions that the real roles take.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -18,9 +18,12 @@ from jali.devices.mpc import run_on_secrets
 from jali.devices.pinned import pinned_types
 from jali.devices.roles import RoleParts
 from jali.devices.secret_moves import groups_of, received
-from jali.mpc.engine import SecretArray, compile_function, reveal_outputs
+from jali.devices.specs import type_of_spec
+from jali.mpc.engine import SecretArray, reveal_outputs, round_outputs
 from jali.mpc.estimate import Priced, price
+from jali.mpc.ir import ValueType
 from jali.mpc.parts import added, from_parts
+from jali.mpc.prepare import prepare
 from jali.mpc.registry import PROTOCOLS
 
 if TYPE_CHECKING:
@@ -30,19 +33,29 @@ if TYPE_CHECKING:
     from jali.devices.roles import Layout
     from jali.graph.node import Node
     from jali.mpc.contract import MpcProtocol
-    from jali.mpc.ir import ValueType
+    from jali.mpc.prepare import Prepared
     from jali.mpc.rounds import Round
 
-__all__ = ["predict", "trust"]
+__all__ = ["Prediction", "predict", "trust"]
 
 
-def predict(nodes: Sequence[Node], outlines: Mapping[int, Any]) -> dict[int, Priced]:
-    """Exact rounds and bytes, and what is dealt, of the MPC nodes whose inputs' shapes are known.
+class Prediction(NamedTuple):
+    """Costs by node index, and what is known of how large the numbers of each program may be."""
+
+    costs: dict[int, Priced]
+    ranges: tuple[str, ...]
+
+
+def predict(nodes: Sequence[Node], outlines: Mapping[int, Any]) -> Prediction:
+    """Exact rounds and bytes, and what is dealt, of the MPC nodes whose inputs' shapes are known; ranges of programs.
 
     Shapes are known where `device(f, returns=...)` pins them, and from `outlines` of a run: (structure, types) of
     what was shared or loaded, by node index.
+
+    Raises: RangesUnsafe if a program can overflow.
     """
     values: dict[int, Any] = {}
+    ranges: dict[str, None] = {}
     costs: dict[int, Priced] = {}
     for node in nodes:
         handler = _HANDLERS.get(node.operation)
@@ -50,14 +63,18 @@ def predict(nodes: Sequence[Node], outlines: Mapping[int, Any]) -> dict[int, Pri
         if node.operation == "mpc.share" and node.index in outlines:
             inputs = [unflatten(*outlines[node.index])]
         if node.operation == "mpc.load":
-            known = outlines.get(node.index) or pinned_types(node.attributes["returns"])
+            layout: Layout = node.attributes["device"]
+            known = outlines.get(node.index) or pinned_types(node.attributes["returns"], layout.numbers)
             inputs = [known]
         if handler is None or any(value is None for value in inputs):
             continue
+        if node.operation == "mpc.call":
+            prepared = _prepared(node, inputs)
+            ranges.update(dict.fromkeys(f"{note} ({node.source})" for note in prepared.notes))
         values[node.index], cost = handler(node, inputs)
         if cost is not None:
             costs[node.index] = cost
-    return costs
+    return Prediction(costs, tuple(ranges))
 
 
 def trust(nodes: Sequence[Node]) -> tuple[str, ...]:
@@ -90,8 +107,8 @@ _TRUSTING = {"mpc.call", "mpc.move", "mpc.load", "mpc.save"}
 
 def _plain_call(node: Node, inputs: list[Any]) -> tuple[Any, None]:
     del inputs
-    pins = pinned_types(node.attributes["returns"])
-    return None if pins is None else unflatten(*pins), None
+    returns = node.attributes["returns"]
+    return None if pinned_types(returns) is None else returns, None  # specs become types when a device takes them
 
 
 def _item(node: Node, inputs: list[Any]) -> tuple[Any, None]:
@@ -103,7 +120,8 @@ def _item(node: Node, inputs: list[Any]) -> tuple[Any, None]:
 
 def _share(node: Node, inputs: list[Any]) -> tuple[RoleParts, Priced]:
     layout: Layout = node.attributes["device"]
-    types, structure = flatten(inputs[0])
+    outlines, structure = flatten(inputs[0])
+    types = [kind if isinstance(kind, ValueType) else type_of_spec(kind, layout.numbers) for kind in outlines]
     if len(layout.roles) == 1:
         return _alone(layout, structure, types)
     source = layout.input_role(node.attributes["owner"])
@@ -160,19 +178,38 @@ def _load(node: Node, inputs: list[Any]) -> tuple[RoleParts, Priced]:
 def _mpc_call(node: Node, inputs: list[Any]) -> tuple[RoleParts, Priced]:
     layout: Layout = node.attributes["device"]
     arguments = node.attributes["arguments"]
-    args, kwargs = arguments.fill(tuple(parts[0] for parts in inputs))
-    program = compile_function(node.attributes["function"], args, keywords=kwargs)
+    prepared = _prepared(node, inputs)
+    program = prepared.program
     if len(layout.roles) == 1:
         return _alone(layout, program.output_structure, program.output_types)
 
     def operation(side: MpcProtocol) -> Generator[Round, Any, Any]:
         own_args, own_kwargs = arguments.fill(tuple(parts[side.role] for parts in inputs))
-        return run_on_secrets(program, side, own_args, own_kwargs, apart=layout.absent is not None)
+        return run_on_secrets(prepared, side, own_args, own_kwargs, apart=layout.absent is not None)
 
     parts, priced = _priced(layout, operation)
     if layout.absent is not None:  # what was dealt is another node's cost
         priced = Priced(msgspec.structs.replace(priced.cost, offline_bytes=0))
     return parts, priced
+
+
+def _prepared(node: Node, inputs: list[Any]) -> Prepared:
+    layout: Layout = node.attributes["device"]
+    args, kwargs = node.attributes["arguments"].fill(tuple(parts[0] for parts in inputs))
+    return prepare(node.attributes["function"], args, keywords=kwargs, numbers=layout.numbers)
+
+
+def _round(node: Node, inputs: list[Any]) -> tuple[RoleParts, Priced]:
+    layout: Layout = node.attributes["device"]
+    if len(layout.roles) == 1:
+        secrets, structure = flatten(inputs[0][0])
+        return _alone(layout, structure, [secret.type for secret in secrets])
+
+    def operation(side: MpcProtocol) -> Generator[Round, Any, Any]:
+        secrets, structure = flatten(inputs[0][side.role])
+        return unflatten(structure, (yield from round_outputs(side, secrets)))
+
+    return _priced(layout, operation)
 
 
 def _deal(node: Node, inputs: list[Any]) -> tuple[None, Priced]:
@@ -247,4 +284,5 @@ _HANDLERS: dict[str, Callable[[Node, list[Any]], tuple[Any, Priced | None]]] = {
     "mpc.call": _mpc_call,
     "mpc.deal": _deal,
     "mpc.reveal": _reveal,
+    "mpc.round": _round,
 }

@@ -124,13 +124,23 @@ class Program:
         """See `jali.reveal`."""
         targets = self._targets(to)
         source = x.handle() if isinstance(x, Placeholder) else x
-        root = Handle(self, reveal_node(self, source.node, targets))
+        ready = self._rounded(source)
+        root = Handle(self, reveal_node(self, source.node, targets, ready=ready.node))
         for party in targets:
             if party in self.runtimes:
                 value = self.runtimes[party].value(root.node)
                 self._revealed.remember(value, root)
                 return value
         return Placeholder(root, targets)
+
+    def _rounded(self, source: Handle) -> Handle:
+        """The value rounded as its device says, once however often it is revealed."""
+        layout = source.node.attributes.get("device")
+        if layout is None or layout.kind != "mpc" or layout.numbers.rounding != "exact":
+            return source
+        from jali.devices.moves import round_node
+
+        return source.derived("rounded", lambda: Handle(self, round_node(self, source.node)))
 
     # -- what it does and what it cost --------------------------------------------------------------------------
     def report(self, *, predicted: bool = True) -> Report:
@@ -139,7 +149,7 @@ class Program:
         With `predicted`, what MPC nodes should have cost stands beside it (the program is priced again: that takes
         about as long as its Python did).
         """
-        from jali.devices.predict import predict, trust
+        from jali.devices.predict import Prediction, predict, trust
 
         for runtime in self.runtimes.values():
             runtime.settle()
@@ -149,12 +159,13 @@ class Program:
         title = f"Program of {count} nodes at {', '.join(self.runtimes)}"
         if not self.runtimes:
             title = f"Plan of {count} nodes for {', '.join(self.parties)}; nothing has run"
-        planned = predict(self.graph.nodes, outlines) if predicted else {}
+        planned = predict(self.graph.nodes, outlines) if predicted else Prediction({}, ())
         return Report(
             title=title,
             parties=self.parties,
-            rows=merge_rows(self.graph.nodes, records, planned),
+            rows=merge_rows(self.graph.nodes, records, planned.costs),
             trust=trust(self.graph.nodes),
+            ranges=planned.ranges,
         )
 
     # -- the end ------------------------------------------------------------------------------------------------

@@ -61,6 +61,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     parties: tuple[str, ...]
     rows: tuple[Row, ...]
     trust: tuple[str, ...] = ()
+    ranges: tuple[str, ...] = ()
 
     @property
     def disclosures(self) -> tuple[Leak, ...]:
@@ -91,12 +92,14 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.json.decode(data, type=cls)
 
     def __str__(self) -> str:
-        """Aligned text: nodes, disclosures, trust."""
+        """Aligned text: nodes, disclosures, ranges of numbers, trust."""
         lines = [self.title, "", *_aligned(_table(self.rows)), "", "Who learns what"]
         lines += [f"  {leak.to} learns {leak.what} ({leak.why})" for leak in self.disclosures] or ["  nobody, anything"]
         if self.dealt:
             lines += ["", "What the dealer sends ahead of time, included in the bytes above"]
             lines += [f"  {kind}: {size:,} bytes" for kind, size in self.dealt.items()]
+        if self.ranges:
+            lines += ["", "How large numbers may be", *(f"  {line}" for line in self.ranges)]
         if self.trust:
             lines += ["", "What is trusted", *(f"  {line}" for line in self.trust)]
         return "\n".join(lines)
@@ -106,7 +109,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         head = "".join(f"<th>{escape(cell)}</th>" for cell in header)
         body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
         learns = "".join(f"<li>{escape(f'{leak.to} learns {leak.what}')}</li>" for leak in self.disclosures)
-        return f"<table><tr>{head}</tr>{body}</table><ul>{learns}</ul>"
+        ranges = "".join(f"<li>{escape(line)}</li>" for line in self.ranges)
+        return f"<table><tr>{head}</tr>{body}</table><ul>{learns}</ul>" + (f"<ul>{ranges}</ul>" if ranges else "")
 
 
 def merge_rows(

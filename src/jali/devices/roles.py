@@ -11,6 +11,7 @@ import msgspec
 
 from jali.crypto.hashing import digest
 from jali.devices.accounting import account
+from jali.mpc.numbers import Numbers
 from jali.mpc.registry import PROTOCOLS
 from jali.mpc.rounds import drive
 from jali.transport.pipe import stream_pair
@@ -33,7 +34,7 @@ PROGRESS_S = 1.0
 
 
 class Layout(msgspec.Struct, frozen=True):
-    """Which party plays which role of which protocol. `roles` are parties, in the protocol's order."""
+    """Which party plays which role of which protocol, and how it computes. `roles` are parties, in its order."""
 
     protocol: str
     roles: tuple[str, ...]
@@ -41,11 +42,12 @@ class Layout(msgspec.Struct, frozen=True):
     kind: str = "mpc"
     dealing: str = "stream"
     store: str = ""
+    numbers: Numbers = Numbers()
 
     @property
     def fingerprint(self) -> bytes:
         """What the identity of a node on the device covers; where a party keeps its store is its own affair."""
-        return digest("devices.layout", self.protocol, "\0".join(self.roles), self.dealing)
+        return digest("devices.layout", self.protocol, "\0".join(self.roles), self.dealing, str(self.numbers))
 
     @property
     def absent(self) -> int | None:
@@ -89,7 +91,10 @@ class Layout(msgspec.Struct, frozen=True):
 
 
 class RoleParts(dict[int, Any]):
-    """A party's part of a secret value: for each role that it plays, a tree of `SecretArray`."""
+    """A party's part of a secret value: for each role that it plays, a tree of `SecretArray`.
+
+    A party that put numbers into the value and plays no role has an entry under the number that follows the roles'.
+    """
 
 
 def each_role(

@@ -83,6 +83,7 @@ OPERATIONS: Final[Registry] = Registry(
         "mpc.load": "jali.devices.saved_shares:LoadShares",
         "mpc.reveal": "jali.devices.moves:RevealMove",
         "mpc.deal": "jali.devices.dealing:DealAhead",
+        "mpc.round": "jali.devices.moves:RoundMove",
         "plain.reveal": "jali.devices.plain:PlainReveal",
         "psi.align": "jali.psi.join:AlignOperation",
     },

@@ -17,7 +17,7 @@ import msgspec
 from jali import __version__, kernels
 from jali.core.threat import Dealt
 from jali.crypto.hashing import digest
-from jali.mpc.engine import SecretArray, encoded
+from jali.mpc.engine import SecretArray, as_inputs, encoded
 from jali.mpc.m2k_shares import Additive
 from jali.mpc.program import run_program
 from jali.mpc.registry import PROTOCOLS
@@ -106,7 +106,7 @@ def scatter_inputs(
     shares = yield from parallel(
         *(_scatter(side, value, kind, owner=owner) for value, kind in zip(own, types, strict=True))
     )
-    return [SecretArray(share, kind) for share, kind in zip(shares, types, strict=True)]
+    return as_inputs(shares, own, types)
 
 
 def _scatter(side: Dealable, value: Any, kind: ValueType, *, owner: int) -> Generator[Round, Any, Any]:

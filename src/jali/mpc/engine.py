@@ -9,15 +9,17 @@ from __future__ import annotations
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import numpy as np
 
 from jali.core.errors import NotTraceable, SecretUse
 from jali.core.tree import flatten, unflatten
+from jali.mpc.bounds import bound_of, largest_of, require_within
 from jali.mpc.contract import Outline
 from jali.mpc.fixed import decode, encode
 from jali.mpc.ir import DEFAULT_FRACTION, Program, ValueType
 from jali.mpc.program import run_program
+from jali.mpc.ranges import input_interval
+from jali.mpc.rounding import rounded
 from jali.mpc.rounds import drive, parallel
 
 if TYPE_CHECKING:
@@ -26,34 +28,51 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from jali.core.threat import Cost
-    from jali.core.tree import Structure
     from jali.mpc.contract import MpcProtocol
+    from jali.mpc.ranges_rules import Known
+    from jali.mpc.rounding import Whole
     from jali.mpc.rounds import Round
     from jali.transport.channel import Stream
 
 __all__ = [
-    "Deviation",
     "SecretArray",
+    "as_inputs",
     "compile_function",
-    "dry_run",
     "encoded",
     "estimate_program",
     "execute",
     "reveal_outputs",
+    "round_outputs",
     "share_inputs",
     "type_of",
 ]
 
 
 class SecretArray:
-    """One role's part of a secret array: a share with its type. It shows its type and nothing else."""
+    """One role's part of a secret array: a share with its type. It shows its type and nothing else.
 
-    __slots__ = ("share", "type")
+    `intervals` say how large it can be, as everybody knows: in the worst case, and after the first iterations of the
+    loops that made it; `largest` how large the inputs of undeclared size are that
+    this party put into it, as only this party knows. `whole` is the number that it was truncated from.
+    """
 
-    def __init__(self, share: Any, kind: ValueType) -> None:
-        """Hold this role's share of a value of type `kind`."""
+    __slots__ = ("intervals", "largest", "share", "type", "whole")
+
+    def __init__(
+        self,
+        share: Any,
+        kind: ValueType,
+        *,
+        intervals: tuple[Known, Known] | None = None,
+        largest: float | None = None,
+        whole: Whole | None = None,
+    ) -> None:
+        """Hold this role's share of a value of type `kind`; its intervals follow from that unless they are known."""
         self.share = share
         self.type = kind
+        self.intervals = (input_interval(kind),) * 2 if intervals is None else intervals
+        self.largest = largest
+        self.whole = whole
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -150,7 +169,7 @@ def _key(leaf: Any) -> Any:
 
 
 def type_of(value: Any, *, fraction: int = DEFAULT_FRACTION) -> ValueType:
-    """The type that an array or a number has as a secret.
+    """The type that an array or a number has as a secret, with the range that its owner declared.
 
     Raises: UnsupportedOperation if it is no number or boolean.
     """
@@ -158,7 +177,8 @@ def type_of(value: Any, *, fraction: int = DEFAULT_FRACTION) -> ValueType:
 
     array = np.asarray(value)
     kind = kind_of(array.dtype, what="an input")
-    return ValueType(shape=array.shape, kind=kind, fraction=fraction if kind == "fixed" else 0)
+    bound = None if kind == "bool" else bound_of(value)
+    return ValueType(shape=array.shape, kind=kind, fraction=fraction if kind == "fixed" else 0, bound=bound)
 
 
 # -- values in and out ----------------------------------------------------------------------------------------------
@@ -171,22 +191,33 @@ def share_inputs(
 
     Security: as the protocol's `input`.
     Cost: the rounds of one input.
-    Raises: FixedPointRangeError at the owner if a number does not fit.
+    Raises: FixedPointRangeError at the owner if a number does not fit, or lies outside its declared range.
     """
     own = [None] * len(types) if values is None else list(values)
     shares = yield from parallel(
         *(_share(protocol, value, kind, owner=owner) for value, kind in zip(own, types, strict=True))
     )
-    return [SecretArray(share, kind) for share, kind in zip(shares, types, strict=True)]
+    return as_inputs(shares, own, types)
+
+
+def as_inputs(shares: Sequence[Any], values: Sequence[Any], types: Sequence[ValueType]) -> list[SecretArray]:
+    """Shares of inputs; whoever has the values remembers how large they are, unless that is declared."""
+    sizes = [None if x is None or t.bound else largest_of(np.asarray(x)) for x, t in zip(values, types, strict=True)]
+    return [SecretArray(s, kind, largest=size) for s, kind, size in zip(shares, types, sizes, strict=True)]
 
 
 def encoded(value: Any, kind: ValueType) -> NDArray[Any] | None:
-    """An array in fixed point, or bits; None for None. Raises: NotTraceable, FixedPointRangeError."""
+    """An array in fixed point, or bits; None for None.
+
+    Raises: NotTraceable if it has another shape; FixedPointRangeError if a number does not fit, or is not as declared.
+    """
     if value is None:
         return None
     array = np.asarray(value)
     if array.shape != kind.shape:
         raise NotTraceable(f"expected an input of shape {kind.shape}, found {array.shape}")
+    if kind.bound is not None:
+        require_within(array, kind.bound)
     return encode(array, kind=kind.kind, fraction=kind.fraction)
 
 
@@ -195,6 +226,18 @@ def _share(protocol: MpcProtocol, value: Any, kind: ValueType, *, owner: int) ->
     if kind.kind == "bool":
         return (yield from protocol.input_bits(words, owner, kind.shape))
     return (yield from protocol.input(words, owner, kind.shape))
+
+
+def round_outputs(protocol: MpcProtocol, values: Sequence[SecretArray]) -> Generator[Round, Any, list[SecretArray]]:
+    """Round to nearest whatever comes out of a truncation, before it is revealed.
+
+    Cost: see `jali.mpc.rounding.rounded`; nothing where no value does.
+    """
+    shares = yield from parallel(
+        *(rounded(protocol, value.share, value.whole) for value in values if value.whole is not None)
+    )
+    left = iter(shares)
+    return [value if value.whole is None else SecretArray(next(left), value.type) for value in values]
 
 
 def reveal_outputs(
@@ -256,54 +299,3 @@ def estimate_program(program: Program, protocol: str) -> Cost:
         bytes_sent={role: size - before.bytes_sent[role] for role, size in total.bytes_sent.items()},
         offline_bytes=total.offline_bytes - before.offline_bytes,
     )
-
-
-# -- trying out -----------------------------------------------------------------------------------------------------
-
-
-class Deviation(msgspec.Struct, frozen=True, kw_only=True):
-    """How far fixed point was from float64 for one output: greatest error, and that over the greatest result."""
-
-    shape: tuple[int, ...]
-    absolute: float
-    relative: float
-
-
-def dry_run(function: Callable[..., Any], *samples: Any, fraction: int = DEFAULT_FRACTION) -> list[Deviation]:
-    """Run a function on sample data in fixed point, in clear, and compare with float64.
-
-    The check to make before a long job: it raises where a secure protocol would silently give garbage.
-
-    Raises: FixedPointRangeError if a number leaves the range or a function's domain; what `compile_function` raises.
-    """
-    from jali.core.extras import need
-    from jali.mpc.plain import PlainProtocol
-
-    leaves, structure = flatten(list(samples))
-    arrays = [np.asarray(leaf) for leaf in leaves]
-    types = [type_of(array, fraction=fraction) for array in arrays]
-    program = compile_function(function, unflatten(structure, types), fraction=fraction)
-    protocol: Any = PlainProtocol()
-    shared = drive(share_inputs(protocol, arrays, owner=0, types=types), {})
-    results = execute(program, protocol, shared, streams={})
-    opened = drive(reveal_outputs(protocol, results, to=[0]), {})
-    expected = _in_float64(function, arrays, structure, jax=need("jax", extra="jax"))
-    return [_deviation(a, b) for a, b in zip(opened, expected, strict=True)]
-
-
-def _in_float64(
-    function: Callable[..., Any], arrays: Sequence[NDArray[Any]], structure: Structure, *, jax: Any
-) -> list[NDArray[Any]]:
-    from jali.mpc.trace import in_64_bits, numpy_as_jax
-
-    with in_64_bits(jax):
-        wide = [jax.numpy.asarray(a, np.float64) if a.dtype.kind == "f" else jax.numpy.asarray(a) for a in arrays]
-        outputs, _ = flatten(numpy_as_jax(function)(*unflatten(structure, wide)))
-        return [np.asarray(output) for output in outputs]
-
-
-def _deviation(found: NDArray[Any] | None, expected: NDArray[Any]) -> Deviation:
-    gap = np.abs(np.asarray(found, np.float64) - np.asarray(expected, np.float64))
-    worst = float(np.max(gap, initial=0.0))
-    largest = float(np.max(np.abs(np.asarray(expected, np.float64)), initial=2.0**-DEFAULT_FRACTION))
-    return Deviation(shape=expected.shape, absolute=worst, relative=worst / largest)

@@ -3,7 +3,7 @@
 
 A function takes and gives a share with the same number of fraction bits. It declares its domain and its greatest
 error; tests measure both on dense grids. Outside the domain the `plain` protocol raises and the others give garbage
-(never a leak), so `jali.mpc.engine.dry_run` on sample data is the way to find out.
+(never a leak), so `jali.mpc.dry_run` on sample data is the way to find out.
 
 Three ideas carry all of them:
 

@@ -56,18 +56,23 @@ _DIGEST_LABEL = b"jali/mpc/ir/1"
 
 
 class ValueType(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is known of a value before anything runs: `kind` is "fixed", "int" or "bool"."""
+    """What is known of a value before anything runs: `kind` is "fixed", "int" or "bool".
+
+    `bound` is the range in which the owner of an input says that its numbers lie; it is public.
+    """
 
     shape: tuple[int, ...]
     kind: str
     secret: bool = True
     fraction: int = 0
+    bound: tuple[float, float] | None = None
 
     def __str__(self) -> str:
-        """For instance `secret fixed18[64,30]`."""
+        """For instance `secret fixed18[64,30]`, or `secret fixed18[64,30] within -8..8`."""
         number = f"fixed{self.fraction}" if self.kind == "fixed" else self.kind
         size = ",".join(str(n) for n in self.shape)
-        return f"{'secret' if self.secret else 'public'} {number}[{size}]"
+        within = "" if self.bound is None else f" within {self.bound[0]:g}..{self.bound[1]:g}"
+        return f"{'secret' if self.secret else 'public'} {number}[{size}]{within}"
 
     @property
     def size(self) -> int:

@@ -3,7 +3,7 @@
 
 It is the reference of every other protocol (its truncation is the exact floor, theirs may be one unit higher) and
 the one that fails loudly: a product or a truncation whose number does not fit, or an argument outside a function's
-domain, is an error here and garbage elsewhere. `jali.mpc.engine.dry_run` runs programs under it.
+domain, is an error here, with the user's line, and garbage elsewhere. `jali.mpc.dry_run` runs programs under it.
 """
 
 from __future__ import annotations
@@ -86,11 +86,21 @@ class PlainProtocol:
         prgs: Mapping[int, Prg] | None = None,
         streams: Mapping[int, Stream] | None = None,
         checked: bool = True,
+        watch: Callable[[str, str, float], None] | None = None,
     ) -> None:
-        """A fresh instance; `checked=False` lets numbers wrap around, as they do in the other protocols."""
+        """A fresh instance; `checked=False` lets numbers wrap around, as they do in the other protocols.
+
+        `watch(what, source, magnitude)` is told how large the numbers of the program get that are truncated.
+        """
         del prgs, streams  # nothing is random and nobody listens
         self.role = role
         self.checked = checked
+        self.watch = watch
+        self._kind = self._source = ""
+
+    def locate(self, kind: str, source: str) -> None:
+        """The program comes to an operation that the user wrote there."""
+        self._kind, self._source = kind, source
 
     @classmethod
     def sizes(cls, role: int) -> PlainProtocol:
@@ -123,7 +133,7 @@ class PlainProtocol:
         signed = x.data.view(np.int64)
         if self.checked and signed.size and (int(signed.min()) < low or int(signed.max()) >= high):
             outside = int(np.count_nonzero((signed < low) | (signed >= high)))
-            raise FixedPointRangeError(
+            raise self._placed(
                 f"{what}: {outside} of {signed.size} arguments lie outside its domain, where the result would be "
                 "garbage under a secure protocol: clamp or rescale them first (jnp.clip)"
             )
@@ -202,7 +212,7 @@ class PlainProtocol:
         yield from ()
         if self.checked and x.data.size:
             a, b = _magnitude(x.data), _magnitude(y.data)
-            if float(a.max()) * float(b.max()) >= _HEADROOM:
+            if self.watch is not None or float(a.max()) * float(b.max()) >= _HEADROOM:
                 self._check(a * b, "a product")
         return _Clear(_floor(np.asarray(np.multiply(x.data, y.data)), shift))
 
@@ -211,7 +221,7 @@ class PlainProtocol:
         yield from ()
         if self.checked and x.data.size and y.data.size:
             a, b = _magnitude(x.data), _magnitude(y.data)
-            if float(a.max()) * float(b.max()) * a.shape[-1] >= _HEADROOM:
+            if self.watch is not None or float(a.max()) * float(b.max()) * a.shape[-1] >= _HEADROOM:
                 self._check(a @ b, "a matrix product")
         product = kernels.matmul(np.ascontiguousarray(x.data), np.ascontiguousarray(y.data))
         return _Clear(_floor(product, shift))
@@ -220,7 +230,7 @@ class PlainProtocol:
         """floor(x / 2^bits)."""
         yield from ()
         if self.checked:
-            self._check(_magnitude(x.data), "a number to truncate")
+            self._check(_magnitude(x.data), "a number to round")
         return _Clear(_floor(x.data, bits))
 
     # -- bits ---------------------------------------------------------------------------------------------------
@@ -299,11 +309,19 @@ class PlainProtocol:
         return x.data
 
     def _check(self, magnitude: NDArray[np.float64], what: str) -> None:
-        if magnitude.size and float(magnitude.max()) >= _HEADROOM:
-            raise FixedPointRangeError(
+        largest = float(magnitude.max(initial=0.0))
+        if self.watch is not None and self._kind != "function":  # inside functions nothing depends on the user's scale
+            self.watch(what, self._source, largest)
+        if largest >= _HEADROOM:
+            raise self._placed(
                 f"{what} of shape {magnitude.shape} needs more than 62 bits: the inputs are too large for fixed point. "
                 "Scale the columns (divide by the standard deviation), or use fewer fraction bits"
             )
+
+    def _placed(self, message: str) -> FixedPointRangeError:
+        error = FixedPointRangeError(message)
+        error.source = self._source or None
+        return error
 
 
 def _shaped(result: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:

@@ -87,7 +87,15 @@ def _plan(program: Program) -> Plan:
         if builder is None:
             raise InternalError(f"no step for an operation of kind {op.kind!r}")
         start, interactive = builder(node)
-        step = Step(start, op.inputs, outputs=op.outputs, interactive=interactive, many=op.kind in _MANY)
+        step = Step(
+            start,
+            op.inputs,
+            outputs=op.outputs,
+            interactive=interactive,
+            many=op.kind in _MANY,
+            kind=op.kind,
+            source=op.source,
+        )
         steps.append(step)
     return Plan(steps, size=len(program.types), given=program.inputs, outputs=program.outputs, initial=initial)
 

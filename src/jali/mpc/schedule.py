@@ -25,10 +25,11 @@ __all__ = ["Plan", "Step", "run_steps"]
 class Step:
     """One operation, ready to run: `start(protocol, values)` gives a result, or a generator if `interactive`.
 
-    `many` says that the result is a tuple with one entry for each of `outputs`.
+    `many` says that the result is a tuple with one entry for each of `outputs`. `kind` and `source` say what the step
+    is, and where the user wrote it.
     """
 
-    __slots__ = ("inputs", "interactive", "many", "outputs", "start")
+    __slots__ = ("inputs", "interactive", "kind", "many", "outputs", "source", "start")
 
     def __init__(
         self,
@@ -38,6 +39,8 @@ class Step:
         outputs: Sequence[int],
         interactive: bool,
         many: bool = False,
+        kind: str = "",
+        source: str = "",
     ) -> None:
         """Describe the step; `inputs` and `outputs` are value numbers."""
         self.start = start
@@ -45,6 +48,8 @@ class Step:
         self.outputs = tuple(outputs)
         self.interactive = interactive
         self.many = many
+        self.kind = kind
+        self.source = source
 
 
 class Plan:
@@ -96,12 +101,13 @@ def run_steps(plan: Plan, protocol: MpcProtocol, inputs: Sequence[Any]) -> Gener
 class _Run:
     """What is under way: values, counts of what is missing, and operations between two rounds."""
 
-    __slots__ = ("active", "dependents", "pending", "protocol", "ready", "steps", "uses", "values")
+    __slots__ = ("active", "dependents", "locate", "pending", "protocol", "ready", "steps", "uses", "values")
 
     def __init__(self, plan: Plan, protocol: MpcProtocol, inputs: Sequence[Any]) -> None:
         self.values = plan.initial.copy()
         self.values[: plan.given] = inputs
         self.protocol = protocol
+        self.locate = getattr(protocol, "locate", None)  # of the protocol that says where a number left its range
         self.steps, self.dependents = plan.steps, plan.dependents
         self.pending, self.uses, self.ready = plan.pending.copy(), plan.uses.copy(), plan.ready.copy()
         self.active: list[tuple[int, Generator[Round, Any, Any], Round]] = []
@@ -112,6 +118,8 @@ class _Run:
         while ready:
             index = heappop(ready)
             step = steps[index]
+            if self.locate is not None:
+                self.locate(step.kind, step.source)
             started = step.start(protocol, [values[value] for value in step.inputs])
             if not step.interactive:
                 self.finish(index, started)

@@ -68,11 +68,19 @@ def trace(
         arguments = [jax.ShapeDtypeStruct(kind.shape, _DTYPES[kind.kind]) for kind in types]
         jaxpr = _jaxpr(jax, flat, arguments, name=name)
         build = Builder(name, fraction=fraction)
-        inputs: list[Operand] = [build.given(msgspec.structs.replace(kind, secret=True)) for kind in types]
+        # what is computed from an input has another range: its bound stays with the input
+        bare = [build.given(msgspec.structs.replace(kind, secret=True, bound=None)) for kind in types]
+        inputs: list[Operand] = [build.usual(x) if x.type.fraction > fraction else x for x in bare]
         results = walk(build, jaxpr, inputs)
         outputs = [_output(build, x) for x in results]
     program = build.finish(outputs)
-    return msgspec.structs.replace(program, input_tree=structure.to_value(), output_tree=result_structure[0])
+    given = [msgspec.structs.replace(kind, secret=True) for kind in types]
+    return msgspec.structs.replace(
+        program,
+        types=(*given, *program.types[len(given) :]),
+        input_tree=structure.to_value(),
+        output_tree=result_structure[0],
+    )
 
 
 _DTYPES = {"fixed": np.float64, "int": np.int64, "bool": np.bool_}

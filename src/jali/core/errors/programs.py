@@ -15,6 +15,7 @@ __all__ = [
     "ProgramFailed",
     "ProgramMismatch",
     "ProtocolUseError",
+    "RangesUnsafe",
     "SaveNameInvalid",
     "SecretControl",
     "SecretIndex",
@@ -140,3 +141,9 @@ class NotTraceable(ProgramError):
     """The function cannot be turned into a program for secrets."""
 
     code = "J2104"
+
+
+class RangesUnsafe(ProgramError):
+    """The numbers of a program can leave the range of fixed point, or the domain of a function."""
+
+    code = "J2105"

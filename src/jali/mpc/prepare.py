@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a function and its secret arguments to a program that is ready to run: compiled, and its ranges judged.
+
+Every role does this by itself, from what is public: types, declared bounds, and the intervals of earlier results.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+from jali.core.errors import FixedPointRangeError, RangesUnsafe, UnsupportedOperation
+from jali.core.tree import flatten
+from jali.mpc.engine import SecretArray, compile_function
+from jali.mpc.ir import DEFAULT_FRACTION
+from jali.mpc.program import run_program
+from jali.mpc.ranges import Analysis, analyse, input_interval
+from jali.mpc.ranges_functions import least_fraction
+from jali.mpc.rounding import Whole, with_wholes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Mapping, Sequence
+
+    from jali.mpc.contract import MpcProtocol
+    from jali.mpc.ir import Program
+    from jali.mpc.numbers import Numbers
+    from jali.mpc.ranges import Site
+    from jali.mpc.rounds import Round
+
+__all__ = ["Prepared", "owner_check", "prepare", "run_prepared"]
+
+_FEWEST = 8
+_MOST_NOTES = 3
+_USEFUL = 8.0  # standard deviations: a smaller bound says more about worst cases than about data
+_REMEDY = "scale or clip the data, declare how large the inputs are (jali.mpc.bounded), or use fewer fraction bits"
+
+
+class Prepared(NamedTuple):
+    """A program that may run.
+
+    `worst` is what is proven of it, `brief` what the first iterations of its loops show; `notes` say both in words.
+    """
+
+    program: Program
+    worst: Analysis
+    brief: Analysis
+    numbers: Numbers
+    notes: tuple[str, ...] = ()
+
+    @property
+    def bound(self) -> float:
+        """What no input of undeclared size may exceed: what is proven, unless that is only a worst case of loops."""
+        proven = self.numbers.ranges == "strict" or self.worst.bound >= _USEFUL
+        return min(self.worst.bound, self.brief.bound) if proven else self.brief.bound
+
+    @property
+    def reason(self) -> str:
+        """What does not fit beyond the bound."""
+        return str((self.worst if self.bound == self.worst.bound else self.brief).limiting)
+
+
+def prepare(
+    function: Callable[..., Any], args: Sequence[Any], *, keywords: Mapping[str, Any], numbers: Numbers
+) -> Prepared:
+    """Compile a function for secret arguments, and judge its ranges.
+
+    Raises: RangesUnsafe if the program overflows for all inputs, or for some within their declared bounds; with
+    `ranges = "strict"` also if it is not proven that it does not. UnsupportedOperation if a function needs more
+    fraction bits than the device has; what `compile_function` raises.
+    """
+    given = [secret.intervals for secret in _secrets(args, keywords)]
+
+    def attempt(fraction: int) -> Prepared:
+        program = compile_function(function, args, keywords=keywords, fraction=fraction)
+        worst, first = ([pair[k] for pair in given] for k in (0, 1))
+        return Prepared(program, analyse(program, worst), analyse(program, first, brief=True), numbers)
+
+    declared = all(x is None or x.low.size == 1 for x, _ in given)
+    if numbers.fraction == "auto":
+        return _with_most_fraction(attempt, declared=declared)
+    prepared = attempt(numbers.fraction)
+    _require_bits(prepared.program, numbers.fraction)
+    return _judged(prepared)
+
+
+def _with_most_fraction(attempt: Callable[[int], Prepared], *, declared: bool) -> Prepared:
+    """The largest number of fraction bits for which nothing is left unproven, by bisection."""
+    best = attempt(DEFAULT_FRACTION)
+    if not best.worst.unproven or not declared:
+        why = "no more are used" if declared else "not all inputs have declared bounds"
+        return _judged(best, f"fraction = auto: {DEFAULT_FRACTION} bits ({why})")
+    reason = best.worst.unproven[0]
+    low, high = max([_FEWEST, *map(least_fraction, _functions(best.program))]) - 1, DEFAULT_FRACTION
+    found = None
+    while high - low > 1:
+        middle = (low + high) // 2
+        tried = attempt(middle)
+        if tried.worst.unproven:
+            high, reason = middle, tried.worst.unproven[0]
+        else:
+            low, found = middle, tried
+    if found is None:
+        return _judged(best, f"fraction = auto: {DEFAULT_FRACTION} bits; fewer would not help")
+    return _judged(found, f"fraction = auto: {low} bits; with one more, {reason}")
+
+
+def _require_bits(program: Program, fraction: int) -> None:
+    for name in _functions(program):
+        if (least := least_fraction(name)) > fraction:
+            raise UnsupportedOperation(
+                f"{program.name} uses {name}, which needs {least} fraction bits, on a device with fraction = {fraction}"
+            )
+
+
+def _functions(program: Program) -> list[str]:
+    names = [str(op.attributes["name"]) for op in program.ops if op.kind == "function"]
+    return [*names, *(name for op in program.ops if op.body is not None for name in _functions(op.body))]
+
+
+def _secrets(args: Sequence[Any], keywords: Mapping[str, Any]) -> list[SecretArray]:
+    leaves, _ = flatten([list(args), dict(keywords)])
+    return [leaf for leaf in leaves if isinstance(leaf, SecretArray)]
+
+
+# -- judging --------------------------------------------------------------------------------------------------------
+
+
+def _judged(prepared: Prepared, *notes: str) -> Prepared:
+    if prepared.numbers.ranges != "unchecked":
+        _require_safe(prepared)
+    return prepared._replace(notes=(*notes, *_notes(prepared)))
+
+
+def _require_safe(prepared: Prepared) -> None:
+    program, worst, brief = prepared.program, prepared.worst, prepared.brief
+    if worst.certain is not None:
+        raise _unsafe(f"{program.name} overflows whatever its inputs are: {worst.certain}", worst.certain)
+    if brief.unproven:
+        bare = [input_interval(msgspec.structs.replace(kind, bound=None)) for kind in program.input_types]
+        free = analyse(program, bare, brief=True)
+        hopeless = {(site.what, site.source) for site in free.unproven}
+        for site in brief.unproven:
+            if (site.what, site.source) not in hopeless:
+                raise _unsafe(
+                    f"{program.name} can overflow within the declared bounds of its inputs: {site}. There is room for "
+                    f"inputs within {_around(free.bound)}",
+                    site,
+                )
+    if prepared.numbers.ranges == "strict" and worst.unproven:
+        site = worst.unproven[0]
+        raise _unsafe(f'{program.name} is not proven to stay in range, as ranges = "strict" demands: {site}', site)
+
+
+def _unsafe(message: str, site: Site) -> RangesUnsafe:
+    error = RangesUnsafe(f"{message}; {_REMEDY}")
+    error.source = site.source or None
+    return error
+
+
+def _notes(prepared: Prepared) -> tuple[str, ...]:
+    """What is proven, what owners check, and what is left open."""
+    worst, unproven = prepared.worst, prepared.worst.unproven
+    proven = not unproven and worst.bound >= prepared.bound
+    notes = []
+    if prepared.bound < float("inf"):
+        held = "which nobody checks" if prepared.numbers.ranges == "unchecked" else "which their owners check"
+        safe = "proven safe for" if proven else "takes"
+        notes.append(f"{safe} inputs within {_around(prepared.bound)}, {held}: beyond, {prepared.reason}")
+    elif proven:
+        notes.append("proven safe for all inputs that may go in")
+    if not unproven and not proven:
+        notes.append(f"proven safe within {_around(worst.bound)}: beyond, in the worst case, {worst.limiting}")
+    distinct = list(dict.fromkeys(map(str, unproven)))
+    notes += [f"not proven, overflow is possible: {text}" for text in distinct[:_MOST_NOTES]]
+    if len(distinct) > _MOST_NOTES:
+        notes.append(f"not proven: {len(distinct) - _MOST_NOTES} more places")
+    return tuple(f"{prepared.program.name}: {note}" for note in notes)
+
+
+def _around(bound: float) -> str:
+    return f"-{bound:.4g}..{bound:.4g}"
+
+
+def owner_check(largest: float | None, bound: float, reason: str) -> None:
+    """Let the owner of inputs of undeclared size compare its largest number with what the program can take.
+
+    Security: the others learn that a number was too large, as the run ends; not which, nor how large.
+    Raises: FixedPointRangeError if it is too large.
+    """
+    if largest is None or largest <= bound:
+        return
+    raise FixedPointRangeError(
+        f"an input of this party has numbers beyond {bound:.4g}, the most that the program has room for: beyond, "
+        f"{reason}. {_REMEDY[0].upper()}{_REMEDY[1:]}; ranges = 'unchecked' runs it all the same"
+    )
+
+
+# -- running --------------------------------------------------------------------------------------------------------
+
+
+def run_prepared(
+    prepared: Prepared,
+    protocol: MpcProtocol,
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+    *,
+    run: Callable[..., Generator[Round, Any, list[Any]]] = run_program,
+) -> Generator[Round, Any, list[SecretArray]]:
+    """Run a program at one role on its arguments; the results know their intervals, and what they are rounded from."""
+    program, exact = prepared.program, prepared.numbers.rounding == "exact"
+    kept = with_wholes(program) if exact else None
+    secrets = _secrets(args, kwargs)
+    results = yield from run(program if kept is None else kept.program, protocol, [secret.share for secret in secrets])
+    largest = max((secret.largest for secret in secrets if secret.largest is not None), default=None)
+    intervals = zip(prepared.worst.outputs, prepared.brief.outputs, strict=True)
+    outputs = []
+    for index, (kind, known) in enumerate(zip(program.output_types, intervals, strict=True)):
+        place = None if kept is None else kept.places[index]
+        whole = None if kept is None or place is None else Whole(results[place], kept.shifts[index])
+        plain = msgspec.structs.replace(kind, bound=None)
+        outputs.append(SecretArray(results[index], plain, intervals=known, largest=largest, whole=whole))
+    return outputs
