@@ -58,18 +58,14 @@ def functions() -> dict[str, Function]:
     return {function.name: function for function in (*EXPONENTIAL, *POWER)}
 
 
-def call(
-    name: str, protocol: MpcProtocol, x: Arithmetic, *, fraction: int, extra: int = 0
-) -> Generator[Round, Any, Arithmetic]:
-    """A function by its name; `extra` fraction bits of the result beyond those of x, where it can have them.
+def call(name: str, protocol: MpcProtocol, x: Arithmetic, *, fraction: int) -> Generator[Round, Any, Arithmetic]:
+    """A function by its name.
 
     Raises: InternalError if there is none of that name.
     """
     function = functions().get(name)
     if function is None:
         raise InternalError(f"no fixed-point function is called {name!r}")
-    if extra:
-        return function.evaluate(protocol, x, fraction=fraction, extra=extra)
     return function.evaluate(protocol, x, fraction=fraction)
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from jali.mpc.functions import Function, check_domain, constant, part, scaled
+from jali.mpc.functions import Function, check_domain, constant, loose, part, scaled
 from jali.mpc.lookup import octaves, pieces
 from jali.mpc.rounds import parallel
 
@@ -53,12 +53,13 @@ def exp(protocol: MpcProtocol, x: Arithmetic, *, fraction: int) -> Generator[Rou
 def _power(protocol: MpcProtocol, x: Arithmetic, fraction: int) -> Generator[Round, Any, Arithmetic]:
     both = yield from protocol.lookup(x, _octaves(fraction))
     small, large = part(protocol, both, 0), part(protocol, both, 1)
+    free = loose(protocol)  # below the domain the power is anything, and the choice drops it
     if fraction >= _LARGE_BITS:
-        small = yield from protocol.truncate(small, _SMALL_BITS - fraction)
+        small = yield from free.truncate(small, _SMALL_BITS - fraction)
         large = scaled(protocol, large, 2 ** (fraction - _LARGE_BITS))
     else:
         small, large = yield from parallel(
-            protocol.truncate(small, _SMALL_BITS - fraction), protocol.truncate(large, _LARGE_BITS - fraction)
+            free.truncate(small, _SMALL_BITS - fraction), free.truncate(large, _LARGE_BITS - fraction)
         )
     return protocol.linear(np.add, small, large, shape=x.shape)
 

@@ -28,43 +28,73 @@ if TYPE_CHECKING:
 
     Real = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
-__all__ = ["FUNCTIONS", "log_", "reciprocal", "reciprocal_positive", "rsqrt", "sqrt_"]
+__all__ = [
+    "FUNCTIONS",
+    "QUOTIENT_MOST_DIVISOR",
+    "QUOTIENT_SHIFT",
+    "divide",
+    "log_",
+    "reciprocal",
+    "reciprocal_positive",
+    "rsqrt",
+    "sqrt_",
+]
 
 _CLASSES = range(16)
 _START = 58  # c = 1 is 2^58
 _MOST_BITS = 62
 _SCALE = 52  # fraction bits of the table's result
 
+QUOTIENT_SHIFT = 18
+"""Fraction bits that a quotient has before its truncation, beyond the usual ones: it stays below 2^(62 - 18 - 18)."""
+
+QUOTIENT_MOST_DIVISOR = 20
+"""Divisors are below 2^20; with larger ones the scale would be no whole number."""
+
 _INVERSE_BITS, _ROOT_BITS = 22, 24  # fraction bits of 1 / c and 1 / sqrt(c), and of sqrt(c)
 
 
-def reciprocal(
-    protocol: MpcProtocol, y: Arithmetic, *, fraction: int, extra: int = 0
-) -> Generator[Round, Any, Arithmetic]:
-    """1 / y, with `extra` fraction bits more than y; 0 for 0 (so a guarded division needs no special case).
+def reciprocal(protocol: MpcProtocol, y: Arithmetic, *, fraction: int) -> Generator[Round, Any, Arithmetic]:
+    """1 / y; 0 for 0 (so a guarded division needs no special case).
 
     Cost: 32 comparisons with public numbers, two products, two truncations.
     """
-    return (yield from _reciprocal(protocol, y, fraction=fraction, extra=extra, both_signs=True))
+    return (yield from _reciprocal(protocol, y, fraction=fraction, both_signs=True))
 
 
-def reciprocal_positive(
-    protocol: MpcProtocol, y: Arithmetic, *, fraction: int, extra: int = 0
-) -> Generator[Round, Any, Arithmetic]:
+def reciprocal_positive(protocol: MpcProtocol, y: Arithmetic, *, fraction: int) -> Generator[Round, Any, Arithmetic]:
     """1 / y for y >= 0, and 0 for 0: `reciprocal` with half the comparisons."""
     check_domain(protocol, y, low=0, high=1 << _MOST_BITS, what="reciprocal")
-    return (yield from _reciprocal(protocol, y, fraction=fraction, extra=extra, both_signs=False))
+    return (yield from _reciprocal(protocol, y, fraction=fraction, both_signs=False))
 
 
 def _reciprocal(
-    protocol: MpcProtocol, y: Arithmetic, *, fraction: int, extra: int, both_signs: bool
+    protocol: MpcProtocol, y: Arithmetic, *, fraction: int, both_signs: bool
 ) -> Generator[Round, Any, Arithmetic]:
-    # 2^(2 f + extra) / y = f(c) 2^(shift_of_0 - 4 k)
-    exponent = 2 * fraction + extra + 2 - _INVERSE_BITS
-    shift = 41 - exponent
+    # 2^(2 f) / y = f(c) 2^(2 f + 2 - 4 k), and f(c) has _INVERSE_BITS
+    shift = 41 - (2 * fraction + 2 - _INVERSE_BITS)
     up, scale = yield from _scales(protocol, y, lambda k: _power(41 - 4 * k), both_signs=both_signs)
     value = yield from _approximate(protocol, y, up, _inverse_table(), bits=_INVERSE_BITS)
     return (yield from loose(protocol).mul(value, scale, shift=shift))
+
+
+def divide(
+    protocol: MpcProtocol, x: Arithmetic, y: Arithmetic, *, fraction: int, positive: bool
+) -> Generator[Round, Any, Arithmetic]:
+    """x / y for |y| < 2^20 and |x / y| < 2^26; 0 for y = 0. `positive` says that y is not negative.
+
+    x f(c) keeps all digits that x has, so the quotient is as exact as the inverse, whatever its size.
+    Cost: as `reciprocal`, a product and a truncation.
+    """
+    most = 1 << (QUOTIENT_MOST_DIVISOR + fraction)
+    check_domain(protocol, y, low=0 if positive else -most, high=most, what="a division by a secret")
+    # x / y 2^f = x f(c) 2^(f + 2 - 4 k)
+    up, scale = yield from _scales(
+        protocol, y, lambda k: _power(fraction + 2 - 4 * k + QUOTIENT_SHIFT), both_signs=not positive
+    )
+    value = yield from _approximate(protocol, y, up, _inverse_table(), bits=_INVERSE_BITS)
+    part_of_x = yield from loose(protocol).mul(x, value, shift=_INVERSE_BITS)
+    return (yield from loose(protocol).mul(part_of_x, scale, shift=QUOTIENT_SHIFT))
 
 
 def sqrt_(protocol: MpcProtocol, y: Arithmetic, *, fraction: int) -> Generator[Round, Any, Arithmetic]:

@@ -24,6 +24,7 @@ select         `b ? x : y`
 convert        a bit as a number; a number as one of another scale
 share          a public value as a secret one
 function       a named approximation of `jali.mpc.functions`
+divide         x / y; `positive` says that y is known not to be negative
 maximum        greatest along `axis`, by a tournament
 one_hot        a bit for each place that an index can point at, along a new last axis; none outside
 sort           arrays of shape (b, n), the rows of all rearranged so that the first `keys` of them ascend; stable.

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 __all__ = ["add", "divide", "dot_general", "function", "matrix_product", "mul", "neg", "power", "sub", "sum_over"]
 
 _FEWEST_SIGNIFICANT_BITS = 10
-_QUOTIENT_BITS = 6  # more fraction bits of an inverse that a number is multiplied by: the quotient stays below 2^20
 
 
 # -- sums -----------------------------------------------------------------------------------------------------------
@@ -300,17 +299,34 @@ def divide(build: Builder, x: Operand, y: Operand) -> Operand:
         if np.any(values == 0):
             raise UnsupportedOperation("a secret is divided by a public zero")
         return mul(build, x, Public(1.0 / values, y.depth))
-    name = "reciprocal_positive" if is_positive(build, y) else "reciprocal"
-    small = isinstance(x, Public) and bool(np.all(np.abs(x.array) <= 1))
-    return mul(build, x, function(build, name, y, extra=0 if small else _QUOTIENT_BITS))
+    if isinstance(x, Secret) and build.made_by(y, "view") is None and x.shape == y.shape:
+        return _quotient(build, x, y)
+    return mul(build, x, _inverse(build, y))
 
 
-def function(build: Builder, name: str, x: Secret, *, extra: int = 0) -> Secret:
-    """A named approximation of x, in the usual scale or with `extra` fraction bits."""
+def _quotient(build: Builder, x: Secret, y: Secret) -> Secret:
+    """x / y, both with as many elements."""
+    left, right = (reshape(build, build.usual(o), o.shape or (1,)) for o in (x, y))
+    made = build.emit("divide", [left, right], left.type, positive=int(is_positive(build, y)))
+    return reshape(build, made, x.shape)
+
+
+def _inverse(build: Builder, y: Secret) -> Secret:
+    """1 / y: of what is repeated once only, and of a root as one function."""
+    view = build.made_by(y, "view")
+    if view is not None:
+        inner = _inverse(build, build.operand(view.inputs[0]))
+        return build.emit("view", [inner], msgspec.structs.replace(inner.type, shape=y.shape), **view.attributes)
+    made = build.made_by(y, "function")
+    if made is not None and made.attributes["name"] == "sqrt":
+        return function(build, "rsqrt", build.operand(made.inputs[0]))
+    return function(build, "reciprocal_positive" if is_positive(build, y) else "reciprocal", y)
+
+
+def function(build: Builder, name: str, x: Secret) -> Secret:
+    """A named approximation of x, in the usual scale."""
     flat = reshape(build, build.usual(x), x.shape or (1,))
-    result = msgspec.structs.replace(flat.type, fraction=flat.type.fraction + extra)
-    attributes = {"extra": extra} if extra else {}
-    return reshape(build, build.emit("function", [flat], result, name=name, **attributes), x.shape)
+    return reshape(build, build.emit("function", [flat], flat.type, name=name), x.shape)
 
 
 def is_positive(build: Builder, x: Secret, *, limit: int = 8) -> bool:

@@ -15,6 +15,7 @@ import numpy as np
 from jali import kernels
 from jali.core.errors import InternalError
 from jali.mpc.functions import call
+from jali.mpc.functions_power import divide
 from jali.mpc.indexing import one_hot
 from jali.mpc.schedule import Plan, Step, run_steps
 from jali.mpc.sort_bits import sort_by_bits
@@ -342,8 +343,13 @@ def _convert(node: _Node) -> tuple[Start, bool]:
 
 
 def _function(node: _Node) -> tuple[Start, bool]:
-    name, fraction, extra = str(node.op.attributes["name"]), node.types[0].fraction, _integer(node.op, "extra")
-    return lambda p, v: call(name, p, v[0], fraction=fraction, extra=extra), True
+    name, fraction = str(node.op.attributes["name"]), node.result.fraction
+    return lambda p, v: call(name, p, v[0], fraction=fraction), True
+
+
+def _divide(node: _Node) -> tuple[Start, bool]:
+    fraction, positive = node.result.fraction, bool(_integer(node.op, "positive"))
+    return lambda p, v: divide(p, v[0], v[1], fraction=fraction, positive=positive), True
 
 
 def _maximum(node: _Node) -> tuple[Start, bool]:
@@ -429,6 +435,7 @@ _BUILDERS: dict[str, Callable[[_Node], tuple[Start, bool]]] = {
     "concatenate": _concatenate,
     "convert": _convert,
     "cumsum": _cumsum,
+    "divide": _divide,
     "dot": _dot,
     "equal": _compare,
     "function": _function,

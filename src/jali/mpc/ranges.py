@@ -233,8 +233,12 @@ class _Walk:
                 results = self._loop(op, step, [found[value] for value in op.inputs])
                 for value, interval in zip(op.outputs, results, strict=True):
                     found[value] = interval
-            else:
-                found[op.outputs[0]] = step.compute(self, [found[value] for value in step.reads])
+                continue
+            result = step.compute(self, [found[value] for value in step.reads])
+            # what is sorted is rearranged: each column keeps its interval
+            results = [found[value] for value in op.inputs] if op.kind == "sort" else [result]
+            for value, interval in zip(op.outputs, results, strict=True):
+                found[value] = interval
         return found
 
     def once(self, flow: _Flow, inputs: Sequence[Known], *, quiet: bool = False) -> list[Known]:

@@ -26,6 +26,7 @@ __all__ = ["Domain", "domain", "least_fraction", "result"]
 
 _FARTHEST = 2.0**61  # an argument's magnitude in the ring: functions double it, and compare it with their knots
 _SLACK = 8.0  # units of the last place
+_LEAST_DIVISOR = 2.0**-12  # inverses are taken of 0 or of no less, or their worst case would fill the ring
 
 
 class Domain(NamedTuple):
@@ -52,18 +53,20 @@ _RISING: dict[str, Curve] = {
 }
 # Functions that fall on the positive numbers, and are 0 next to 0.
 _FALLING: dict[str, Curve] = {
-    "reciprocal_positive": _largest_inverse(2.0**-12),
-    "rsqrt": lambda x: 1 / np.sqrt(np.maximum(x, 2.0**-14)),
+    "reciprocal_positive": _largest_inverse(_LEAST_DIVISOR),
+    "rsqrt": lambda x: 1 / np.sqrt(np.maximum(x, _LEAST_DIVISOR)),
 }
 # Functions whose results lie between two numbers whatever the argument is.
 _BOUNDED: dict[str, tuple[float, float]] = {"cos": (-1.0, 1.0), "erf": (-1.0, 1.0), "sin": (-1.0, 1.0)}
 _NEVER_NEGATIVE = {"exp", "sqrt", "reciprocal_positive", "rsqrt"}
 
 # A number that is nearer to 0 than the domain gives 0 there: no error, so the gap is part of the domain here.
-_LOWEST = {"reciprocal": -(2.0**19), "reciprocal_positive": 0.0, "rsqrt": 0.0}
+_LOWEST = {"reciprocal": -(2.0**44), "reciprocal_positive": 0.0, "rsqrt": 0.0}
 
 # What functions need to write down the powers of two between which they tell arguments apart.
-_LEAST_FRACTION = {"rsqrt": 14, "sigmoid": 8, "softplus": 8, "sqrt": 8, "tanh": 8}
+_LEAST_FRACTION = dict.fromkeys(
+    ("exp", "log", "reciprocal", "reciprocal_positive", "rsqrt", "sigmoid", "softplus", "sqrt", "tanh"), 8
+)
 
 
 def domain(name: str, *, fraction: int) -> Domain:
@@ -102,20 +105,16 @@ def _ends(name: str, x: Interval) -> Interval | None:
         return Interval(curve(x.low), curve(x.high))
     if name in _FALLING:
         curve = _FALLING[name]
-        return Interval(np.where(x.low < _gap(name), 0.0, curve(x.high)), curve(x.low))
+        return Interval(np.where(x.low < _LEAST_DIVISOR, 0.0, curve(x.high)), curve(x.low))
     if name == "reciprocal":
         # one over the number nearest to 0, on either side of it
         nearest = np.where((x.low > 0) | (x.high < 0), np.minimum(np.abs(x.low), np.abs(x.high)), 0.0)
-        size = 1 / np.maximum(nearest, _gap(name))
+        size = 1 / np.maximum(nearest, _LEAST_DIVISOR)
         return Interval(np.where(x.low > 0, 0.0, -size), np.where(x.high < 0, 0.0, size))
     if name in _BOUNDED:
         low, high = _BOUNDED[name]
         return Interval(np.full_like(x.low, low), np.full_like(x.high, high))
     return None
-
-
-def _gap(name: str) -> float:
-    return functions()[name].low
 
 
 def _with_error(name: str, ends: Interval, *, fraction: int) -> Interval:

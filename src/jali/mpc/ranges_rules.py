@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import numpy as np
 
 from jali.mpc import ranges_functions as known
+from jali.mpc.functions_power import QUOTIENT_MOST_DIVISOR, QUOTIENT_SHIFT
 from jali.mpc.intervals import ANYTHING, RING, Interval, hull, minus, plus, point, times
 
 if TYPE_CHECKING:
@@ -289,6 +290,26 @@ def _same(_: _Node) -> Compute:
     return lambda _, v: v[0]
 
 
+def _sort(node: _Node) -> Compute:
+    check = node.check("the difference of two keys that are compared", limit=WRAP)
+    keys = node.integer("keys")
+
+    def compute(watch: Watch, v: Sequence[Known]) -> Known:
+        for x in v[:keys]:
+            if x is not None:
+                watch.require(check, minus(x, x))
+        return v[0]
+
+    return compute
+
+
+def _scatter(node: _Node) -> Compute:
+    """Rows may all meet at one place."""
+    keep = _checked(node, "a sum of what meets at one place")
+    rows = node.types[0].size // max(node.integer("row"), 1)
+    return lambda watch, v: keep(watch, hull([_of(v[0]).scaled(max(rows, 1)), point(0.0)]))
+
+
 def _view(node: _Node) -> Compute:
     if node.op.attributes["how"] == "pad":
         return lambda _, v: hull([_of(v[0]), point(0.0)])
@@ -377,6 +398,28 @@ def _function(node: _Node) -> Compute:
     return compute
 
 
+def _divide(node: _Node) -> Compute:
+    fraction = node.result.fraction
+    unit = 2.0**fraction
+    most = 2.0 ** (QUOTIENT_MOST_DIVISOR + fraction)
+    least = -1.0 if node.integer("positive") else -most
+    divisor = Check("what a secret is divided by", node.op.source, fraction, most, least)
+    check = node.check("a quotient", fraction=fraction + QUOTIENT_SHIFT)
+
+    def compute(watch: Watch, v: Sequence[Known]) -> Known:
+        x, y = _of(v[0]), _of(v[1])
+        watch.require(divisor, y)
+        inverse = known.result("reciprocal", y, fraction=fraction)
+        z = times(x, inverse).scaled(1 / unit)
+        room = 2.0 + 2e-5 * z.magnitude
+        z = Interval(z.low - room, z.high + room)
+        scaled = z.scaled(2.0**QUOTIENT_SHIFT)
+        watch.require(check, scaled)
+        return _shifted(scaled, QUOTIENT_SHIFT, lost=scaled.magnitude >= HEADROOM)
+
+    return compute
+
+
 def _maximum(node: _Node) -> Compute:
     check = node.check("the difference of two numbers that are compared", limit=WRAP)
 
@@ -393,6 +436,7 @@ _RULES: dict[str, Callable[[_Node], Compute]] = {
     "concatenate": _concatenate,
     "convert": _convert,
     "cumsum": _cumsum,
+    "divide": _divide,
     "dot": _dot,
     "function": _function,
     "less": _less,
@@ -401,8 +445,10 @@ _RULES: dict[str, Callable[[_Node], Compute]] = {
     "neg": _neg,
     "rescale": _same,
     "rows": _same,
+    "scatter": _scatter,
     "select": _select,
     "share": _same,
+    "sort": _sort,
     "sub": _sub,
     "sum": _sum,
     "truncate": _truncate,
