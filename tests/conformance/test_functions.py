@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from scipy.special import expit
+from scipy import special
 
 from jali.core.errors import FixedPointRangeError
 from jali.mpc.engine import estimate_program
@@ -33,12 +33,27 @@ if TYPE_CHECKING:
 FRACTION = 18
 UNIT = 2.0**-FRACTION
 REFERENCE: dict[str, Real] = {
+    "acos": np.arccos,
+    "atan": np.arctan,
+    "atan_unit": np.arctan,
+    "bessel_i0e": lambda x: np.asarray(special.i0e(x)),
+    "bessel_i1e": lambda x: np.asarray(special.i1e(x)),
+    "cos": np.cos,
+    "digamma": lambda x: np.asarray(special.digamma(x)),
+    "erf": lambda x: np.asarray(special.erf(x)),
+    "erf_inv": lambda x: np.asarray(special.erfinv(x)),
     "exp": np.exp,
+    "expm1": np.expm1,
+    "lgamma": lambda x: np.asarray(special.gammaln(x)),
     "log": np.log,
+    "log1p": np.log1p,
     "reciprocal": lambda x: 1 / x,
     "reciprocal_positive": lambda x: 1 / x,
+    "reciprocal_unit": lambda x: 1 / x,
     "rsqrt": lambda x: 1 / np.sqrt(x),
-    "sigmoid": lambda x: np.asarray(expit(x)),
+    "rsqrt_unit": lambda x: 1 / np.sqrt(x),
+    "sigmoid": lambda x: np.asarray(special.expit(x)),
+    "sin": np.sin,
     "softplus": lambda x: np.logaddexp(0, x),
     "sqrt": np.sqrt,
     "tanh": np.tanh,
@@ -115,6 +130,19 @@ def test_a_function_keeps_its_promise_under(protocol: str, name: str) -> None:
         ("reciprocal", -(2.0**19)),
         ("reciprocal_positive", -1.0),
         ("softplus", 2.0**13),
+        ("acos", 1.5),
+        ("atan", 2.0**19),
+        ("atan_unit", -1.5),
+        ("bessel_i0e", 2.0**20),
+        ("bessel_i1e", -(2.0**20)),
+        ("cos", 2.0**12),
+        ("sin", -(2.0**12) - 1),
+        ("digamma", 0.0),
+        ("expm1", 13.2),
+        ("lgamma", -0.5),
+        ("log1p", -1.0),
+        ("reciprocal_unit", 0.5),
+        ("rsqrt_unit", 4.0),
     ],
 )
 def test_an_argument_outside_the_domain_is_loud_in_plain(name: str, bad: float) -> None:
