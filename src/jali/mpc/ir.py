@@ -22,6 +22,7 @@ and, xor, not  of bits
 select         `b ? x : y`
 convert        a bit as a number; a number as one of another scale
 share          a public value as a secret one
+random         fresh bits that nobody knows
 function       a named approximation of `jali.mpc.functions`
 maximum        greatest along `axis`, by a tournament
 loop           `body` run `count` times: constants, carries, and arrays of which iteration i takes the i-th part

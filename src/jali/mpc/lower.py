@@ -14,6 +14,7 @@ usual scale. Rules for the primitives live in `lower_*.py`, a file a family.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from typing import Any
 
 import msgspec
@@ -32,6 +33,7 @@ __all__ = [
     "Public",
     "Rule",
     "Secret",
+    "as_secret",
     "kind_of",
     "library",
     "registered",
@@ -86,6 +88,21 @@ Operand = Public | Secret
 Rule = Callable[..., "Operand | Sequence[Operand]"]
 
 _RULES: dict[str, Rule] = {}
+_RULE_MODULES = (
+    "arithmetic",
+    "bits",
+    "control",
+    "convolution",
+    "division",
+    "functions",
+    "integers",
+    "jacobi",
+    "linalg",
+    "linear",
+    "order",
+    "special",
+    "views",
+)
 
 
 def rule(*names: str) -> Callable[[Rule], Rule]:
@@ -101,17 +118,8 @@ def rule(*names: str) -> Callable[[Rule], Rule]:
 
 def registered() -> dict[str, Rule]:
     """All rules by primitive."""
-    from jali.mpc import (
-        lower_arithmetic,
-        lower_bits,
-        lower_control,
-        lower_functions,
-        lower_linear,
-        lower_order,
-        lower_views,
-    )
-
-    _ = lower_arithmetic, lower_bits, lower_control, lower_functions, lower_linear, lower_order, lower_views
+    for name in _RULE_MODULES:
+        import_module(f"jali.mpc.lower_{name}")
     return _RULES
 
 
@@ -140,6 +148,7 @@ class Builder:
         self.parent = parent
         self.depth: int = 0 if parent is None else parent.depth + 1
         self.source: str = "" if parent is None else parent.source
+        self.pinned: bool = parent is not None and parent.pinned  # whether equations have no source lines of their own
         self.types: list[ValueType] = []
         self.ops: list[Op] = []
         self.inputs: list[int] = []
@@ -326,6 +335,16 @@ class Builder:
     def _new(self, kind: ValueType) -> int:
         self.types.append(kind)
         return len(self.types) - 1
+
+
+def as_secret(x: Operand) -> Secret:
+    """x, which an operation on a secret has made.
+
+    Raises: UnsupportedOperation if it turned out to be public: nothing secret is left of it.
+    """
+    if isinstance(x, Public):
+        raise UnsupportedOperation("an operation on a secret whose result turned out to be public")
+    return x
 
 
 def library(array: Any) -> Any:

@@ -10,7 +10,7 @@ import numpy as np
 
 from jali.core.errors import UnsupportedOperation
 from jali.mpc.fixed import constant_fraction
-from jali.mpc.ir import ValueType
+from jali.mpc.ir import Op, ValueType
 from jali.mpc.lower import MOST_FRACTION, Builder, Operand, Public, Secret, rule
 from jali.mpc.lower_views import broadcast, reshape, transpose
 
@@ -18,7 +18,22 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-__all__ = ["add", "divide", "dot_general", "function", "matrix_product", "mul", "neg", "power", "sub", "sum_over"]
+__all__ = [
+    "LARGE",
+    "add",
+    "divide",
+    "dot_general",
+    "function",
+    "matrix_product",
+    "mul",
+    "neg",
+    "power",
+    "sub",
+    "sum_over",
+]
+
+LARGE = 2.0**42
+"""What stands for infinity among secret numbers: larger public numbers are cut to it in comparisons and choices."""
 
 _FEWEST_SIGNIFICANT_BITS = 10
 
@@ -293,18 +308,51 @@ def _div(build: Builder, params: Any, x: Operand, y: Operand) -> Operand:
 def divide(build: Builder, x: Operand, y: Operand) -> Operand:
     """x / y: by a public number a product with its inverse, by a secret one a product with `reciprocal`."""
     if (x.type.kind if isinstance(x, Secret) else y.type.kind if isinstance(y, Secret) else "") == "int":
-        raise UnsupportedOperation("whole numbers that are secret cannot be divided with //: use / on floats")
+        from jali.mpc.lower_division import quotient
+
+        return quotient(build, x, y)
     if isinstance(y, Public):
         values = np.asarray(y.array, np.float64)
         if np.any(values == 0):
             raise UnsupportedOperation("a secret is divided by a public zero")
         return mul(build, x, Public(1.0 / values, y.depth))
-    name = "reciprocal_positive" if is_positive(build, y) else "reciprocal"
-    return mul(build, x, function(build, name, y))
+    return mul(build, x, _inverse(build, y))
+
+
+def _inverse(build: Builder, y: Secret) -> Secret:
+    """1 / y; where y was chosen to be infinite, `jnp.where(c, y, jnp.inf)`, it is 0."""
+    op = build.defining.get(y.value)
+    if op is not None and op.kind == "view" and _behind_views(build, y).kind == "select":
+        inner = _inverse(build, build.operand(op.inputs[0]))
+        return build.emit("view", [inner], msgspec.structs.replace(inner.type, shape=y.shape), **op.attributes)
+    if op is not None and op.kind == "select":
+        bit, number, other = op.inputs
+        constant = build.defining.get(other)
+        if constant is not None and constant.constant is not None and build.types[number].secret:
+            words = constant.constant.array.view(np.int64)
+            if words.size and np.all(words == round(LARGE * 2**y.type.fraction)):
+                inverse = _inverse(build, build.operand(number))
+                zero = build.encoded(build.public(0.0), kind="fixed", fraction=inverse.type.fraction)
+                return build.emit("select", [bit, inverse, zero], inverse.type)
+    return function(build, "reciprocal_positive" if is_positive(build, y) else "reciprocal", y)
+
+
+def _behind_views(build: Builder, x: Secret) -> Op:
+    """The operation that made what x shows."""
+    op = build.defining.get(x.value)
+    while op is not None and op.kind == "view" and op.inputs[0] in build.defining:
+        op = build.defining[op.inputs[0]]
+    return op or Op(kind="input")
 
 
 def function(build: Builder, name: str, x: Secret) -> Secret:
-    """A named approximation of x, in the usual scale."""
+    """A named approximation of x, in the usual scale; of what is repeated it is computed once."""
+    repeated = build.made_by(x, "view")
+    if repeated is not None and repeated.attributes["how"] == "broadcast":
+        source = build.operand(repeated.inputs[0])
+        if source.type.size < x.type.size:
+            once = function(build, name, source)
+            return build.emit("view", [once], msgspec.structs.replace(once.type, shape=x.shape), **repeated.attributes)
     flat = reshape(build, build.usual(x), x.shape or (1,))
     return reshape(build, build.emit("function", [flat], flat.type, name=name), x.shape)
 

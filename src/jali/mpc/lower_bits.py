@@ -11,13 +11,10 @@ import numpy as np
 from jali.core.errors import UnsupportedOperation
 from jali.mpc.ir import ValueType
 from jali.mpc.lower import Builder, Operand, Public, Secret, kind_of, rule
-from jali.mpc.lower_arithmetic import aligned, neg, sub, sum_over
+from jali.mpc.lower_arithmetic import LARGE, aligned, neg, sub, sum_over
 from jali.mpc.lower_views import broadcast, reshape, transpose
 
-__all__ = ["choose", "less", "not_equal"]
-
-# Comparisons with larger public numbers are decided without a comparison (jnp.inf), or with this one.
-_LARGE = 2.0**42
+__all__ = ["choose", "equal", "less", "not_equal"]
 
 
 # -- comparisons ----------------------------------------------------------------------------------------------------
@@ -42,11 +39,19 @@ def _against_infinity(build: Builder, x: Operand, y: Operand) -> Operand | None:
 
 def _finite(x: Operand) -> Operand:
     if isinstance(x, Public) and x.array.dtype.kind == "f":
-        return Public(np.clip(x.array, -_LARGE, _LARGE), x.depth)
+        return Public(np.clip(x.array, -LARGE, LARGE), x.depth)
     return x
 
 
-def _equal(build: Builder, x: Operand, y: Operand) -> Operand:
+def _holdable(x: Operand) -> Operand:
+    """A public side of a choice in numbers that fixed point has: a large one for infinity, 0 for NaN."""
+    if isinstance(x, Public) and x.array.dtype.kind == "f":
+        return Public(np.clip(np.nan_to_num(x.array, nan=0.0, posinf=LARGE, neginf=-LARGE), -LARGE, LARGE), x.depth)
+    return x
+
+
+def equal(build: Builder, x: Operand, y: Operand) -> Operand:
+    """Whether x and y are the same, exact."""
     shape = tuple(np.broadcast_shapes(x.shape, y.shape))
     if isinstance(x, Secret) and isinstance(y, Secret) and x.value == y.value:
         return build.public(np.ones(shape, np.bool_))
@@ -85,7 +90,7 @@ def _ge(build: Builder, params: Any, x: Operand, y: Operand) -> Operand:
 
 @rule("eq")
 def _eq(build: Builder, params: Any, x: Operand, y: Operand) -> Operand:
-    return _equal(build, x, y)
+    return equal(build, x, y)
 
 
 @rule("ne")
@@ -95,7 +100,7 @@ def _ne(build: Builder, params: Any, x: Operand, y: Operand) -> Operand:
 
 def not_equal(build: Builder, x: Operand, y: Operand) -> Operand:
     """Whether x and y differ, exact."""
-    return _not(build, _equal(build, x, y))
+    return _not(build, equal(build, x, y))
 
 
 @rule("is_finite")
@@ -119,8 +124,6 @@ def _bits(build: Builder, x: Operand, shape: tuple[int, ...]) -> int:
 
 
 def _logic(build: Builder, kind: str, x: Operand, y: Operand) -> Operand:
-    if not (_is_bool(x) and _is_bool(y)):
-        raise UnsupportedOperation(f"bitwise {kind} of secret whole numbers: only booleans can be combined so")
     shape = tuple(np.broadcast_shapes(x.shape, y.shape))
     result = ValueType(shape=shape, kind="bool")
     return build.emit(kind, [_bits(build, x, shape), _bits(build, y, shape)], result)
@@ -140,25 +143,24 @@ def _and(build: Builder, x: Operand, y: Operand) -> Operand:
     return _logic(build, "and", x, y)
 
 
-@rule("and")
-def _rule_and(build: Builder, params: Any, x: Operand, y: Operand) -> Operand:
-    return _and(build, x, y)
+@rule("and", "or", "xor")
+def _rule_logic(build: Builder, params: Any, x: Operand, y: Operand) -> Operand:
+    from jali.mpc.lower_integers import whole_and, whole_or, whole_xor
 
-
-@rule("or")
-def _rule_or(build: Builder, params: Any, x: Operand, y: Operand) -> Operand:
-    return _not(build, _and(build, _not(build, x), _not(build, y)))
-
-
-@rule("xor")
-def _rule_xor(build: Builder, params: Any, x: Operand, y: Operand) -> Operand:
-    return _xor(build, x, y)
+    name, dtype = params["__equation__"].primitive.name, params["__equation__"].outvars[0].aval.dtype
+    if not (_is_bool(x) or _is_bool(y)):
+        return {"and": whole_and, "or": whole_or, "xor": whole_xor}[name](build, x, y, dtype=dtype)
+    if name == "or":
+        return _not(build, _and(build, _not(build, x), _not(build, y)))
+    return _and(build, x, y) if name == "and" else _xor(build, x, y)
 
 
 @rule("not")
 def _rule_not(build: Builder, params: Any, x: Secret) -> Operand:
+    from jali.mpc.lower_integers import whole_not
+
     if x.type.kind != "bool":
-        raise UnsupportedOperation("bitwise not of secret whole numbers: only booleans can be negated so")
+        return whole_not(build, x, dtype=params["__equation__"].outvars[0].aval.dtype)
     return _not(build, x)
 
 
@@ -169,7 +171,7 @@ def _reduce_bits(build: Builder, params: Any, x: Secret) -> Operand:
     counted = _not(build, x) if every else x
     if not isinstance(counted, Secret):
         return counted
-    none = _equal(build, sum_over(build, counted, tuple(params["axes"])), build.public(np.int64(0)))
+    none = equal(build, sum_over(build, counted, tuple(params["axes"])), build.public(np.int64(0)))
     return none if every else _not(build, none)
 
 
@@ -205,6 +207,7 @@ def choose(build: Builder, bit: Operand, x: Operand, y: Operand) -> Operand:
 
 
 def _choose_numbers(build: Builder, where: int, x: Operand, y: Operand, *, shape: tuple[int, ...]) -> Operand:
+    x, y = _holdable(x), _holdable(y)
     secrets = [o for o in (x, y) if isinstance(o, Secret)]
     kind = secrets[0].type.kind if secrets else kind_of(x.array.dtype)  # type: ignore[union-attr]
     usual = build.fraction if kind == "fixed" else 0
@@ -293,7 +296,7 @@ def _convert(build: Builder, params: Any, x: Secret) -> Operand:
         return x
     if target == "bool":
         zero = build.public(np.zeros((), np.float64 if x.type.kind == "fixed" else np.int64))
-        return _not(build, _equal(build, x, zero))
+        return _not(build, equal(build, x, zero))
     if target == "int" and x.type.kind == "fixed":
         from jali.mpc.lower_order import whole
 

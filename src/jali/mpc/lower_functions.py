@@ -6,6 +6,7 @@ from __future__ import annotations
 from math import log
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 
 from jali.core.errors import UnsupportedOperation
@@ -55,16 +56,6 @@ def _tanh(build: Builder, params: Any, x: Secret) -> Operand:
     return function(build, "tanh", x)
 
 
-@rule("log1p")
-def _log1p(build: Builder, params: Any, x: Secret) -> Operand:
-    return _of(build, "log", add(build, x, build.public(1.0)))
-
-
-@rule("expm1")
-def _expm1(build: Builder, params: Any, x: Secret) -> Operand:
-    return sub(build, function(build, "exp", x), build.public(1.0))
-
-
 @rule("exp2")
 def _exp2(build: Builder, params: Any, x: Secret) -> Operand:
     return _of(build, "exp", mul(build, x, build.public(log(2))))
@@ -84,6 +75,8 @@ def _pow(build: Builder, params: Any, x: Operand, y: Operand) -> Operand:
             return function(build, "sqrt", x)
         if y.only == -0.5:
             return function(build, "rsqrt", x)
+    if isinstance(y, Secret) and y.type.kind == "int":
+        y = build.emit("convert", [y], msgspec.structs.replace(y.type, kind="fixed", fraction=build.fraction))
     if isinstance(x, Public):
         if not np.all(x.array > 0):
             raise UnsupportedOperation("a public base of a secret power must be positive")

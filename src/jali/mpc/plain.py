@@ -15,6 +15,7 @@ import numpy as np
 from jali import kernels
 from jali.core.errors import FixedPointRangeError
 from jali.core.threat import Threat
+from jali.crypto.randomness import random_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping, Sequence
@@ -75,7 +76,7 @@ class PlainProtocol:
         checked: bool = True,
     ) -> None:
         """A fresh instance; `checked=False` lets numbers wrap around, as they do in the other protocols."""
-        del prgs, streams  # nothing is random and nobody listens
+        del prgs, streams  # nothing is masked and nobody listens
         self.role = role
         self.checked = checked
 
@@ -162,6 +163,10 @@ class PlainProtocol:
     def public_bits(self, value: NDArray[np.bool_]) -> _Clear:
         """The bits themselves."""
         return _Clear(value)
+
+    def random_bits(self, shape: tuple[int, ...]) -> _Clear:
+        """Bits of the operating system."""
+        return _Clear(random_words(shape) >> np.uint64(63) != 0)
 
     def permute_bits(self, function: Callable[..., NDArray[np.bool_]], *bits: _Clear, shape: tuple[int, ...]) -> _Clear:
         """`function` of the bits."""

@@ -215,6 +215,11 @@ def _share(node: _Node) -> tuple[Start, bool]:
     return lambda p, v: p.public(_filled(v[0], shape)), False
 
 
+def _random(node: _Node) -> tuple[Start, bool]:
+    shape = node.result.shape
+    return lambda p, _: p.random_bits(shape), False
+
+
 # -- bits ---------------------------------------------------------------------------------------------------------
 
 
@@ -421,6 +426,7 @@ _BUILDERS: dict[str, Callable[[_Node], tuple[Start, bool]]] = {
     "mul": _mul,
     "neg": _neg,
     "not": _not,
+    "random": _random,
     "rescale": _rescale,
     "rows": _rows,
     "select": _select,
