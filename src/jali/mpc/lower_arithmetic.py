@@ -249,7 +249,7 @@ def _public_product(build: Builder, x: Secret, y: Public, *, shape: tuple[int, .
 def _spread(build: Builder, x: Secret, y: Public) -> Operand | None:
     if x.value in build.factors:
         base, factor = build.factors[x.value]
-        return mul(build, base, Public(factor.only * y.array, y.depth))
+        return mul(build, base, Public(np.asarray(factor.only * y.array), y.depth))
     op = build.defining.get(x.value)
     if op is None or op.kind not in {"add", "sub"}:
         return None
@@ -315,7 +315,7 @@ def divide(build: Builder, x: Operand, y: Operand) -> Operand:
         values = np.asarray(y.array, np.float64)
         if np.any(values == 0):
             raise UnsupportedOperation("a secret is divided by a public zero")
-        return mul(build, x, Public(1.0 / values, y.depth))
+        return mul(build, x, Public(np.asarray(1.0 / values), y.depth))
     return mul(build, x, _inverse(build, y))
 
 

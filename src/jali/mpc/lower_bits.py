@@ -212,6 +212,8 @@ def _choose_numbers(build: Builder, where: int, x: Operand, y: Operand, *, shape
     kind = secrets[0].type.kind if secrets else kind_of(x.array.dtype)  # type: ignore[union-attr]
     usual = build.fraction if kind == "fixed" else 0
     fraction = max((o.type.fraction for o in secrets), default=usual)
+    if kind == "fixed" and any(_needs_room(o, fraction) for o in (x, y)):
+        fraction = usual
     result = ValueType(shape=shape, kind=kind, fraction=fraction)
     public_choice = not build.types[where].secret  # then both sides are rearranged, so both must be secret
     values = []
@@ -225,6 +227,11 @@ def _choose_numbers(build: Builder, where: int, x: Operand, y: Operand, *, shape
         else:
             values.append(build.encoded(o, kind=kind, fraction=fraction))
     return build.emit("select", [where, *values], result)
+
+
+def _needs_room(x: Operand, fraction: int) -> bool:
+    """Whether a public number is too large for a scale."""
+    return isinstance(x, Public) and float(np.max(np.abs(x.array), initial=0.0)) >= 2.0 ** (61 - fraction)
 
 
 @rule("max")

@@ -72,9 +72,7 @@ def _without_pivots(jnp: Any, matrix: Any) -> Any:
             column = column * (1 / row[0])
         upper = jnp.concatenate([upper, jnp.pad(row, (k, 0))[None]], axis=0)
         lower = jnp.concatenate([lower, jnp.pad(column, (k + 1, 0))[:, None]], axis=1)
-    size = min(m, n)
-    packed = jnp.zeros((m, n)).at[:, :size].add(lower)
-    return packed.at[:size].add(upper)
+    return jnp.pad(lower, ((0, 0), (0, n - lower.shape[1]))) + jnp.pad(upper, ((0, m - upper.shape[0]), (0, 0)))
 
 
 @program("triangular_solve")
@@ -167,8 +165,8 @@ def orthogonal(jax: Any, matrix: Any) -> Any:
     q, r = jnp.eye(m), matrix
     for k in range(min(m - 1, n)):
         v, beta = _reflector(jax, r[k:, k])
-        r = r.at[k:, k:].add(-jnp.outer(v, beta * (v @ r[k:, k:])))
-        q = q.at[:, k:].add(-jnp.outer(q[:, k:] @ v, beta * v))
+        r = r - jnp.pad(jnp.outer(v, beta * (v @ r[k:, k:])), ((k, 0), (k, 0)))
+        q = q - jnp.pad(jnp.outer(q[:, k:] @ v, beta * v), ((0, 0), (k, 0)))
     return q, r
 
 
@@ -183,7 +181,7 @@ def _reflector(jax: Any, x: Any) -> Any:
     unit = unit * (1.5 - 0.5 * (unit @ unit))
     sign = jnp.where(unit[0] < 0, -1.0, 1.0)
     reciprocal_unit = named(jax, "reciprocal_unit", lambda c: 1 / c)
-    return unit.at[0].add(sign), reciprocal_unit(1 + sign * unit[0])
+    return jnp.concatenate([unit[:1] + sign, unit[1:]]), reciprocal_unit(1 + sign * unit[0])
 
 
 @program("householder_product")
