@@ -26,6 +26,9 @@ WIDE = _random.integers(-(2**60), 2**60, 6)
 SMALL = np.array([1e-4, -3e-4, 2.5e-3, 0.2, -0.2])
 
 
+barrier: Any = lax.optimization_barrier
+
+
 def parts(z: Any) -> Any:
     return z.real, z.imag
 
@@ -105,10 +108,19 @@ CASES: dict[str, Case] = {
         lambda x, i: (x.astype(int), i.astype(float) / 3, (i > 0).astype(int) * 2, x.astype(bool)), (X, I)
     ),
     "nothing happens": Case(
-        lambda x: (lax.stop_gradient(x), jnp.copy(x), lax.optimization_barrier(x), jax.named_call(lambda a: a)(x)), (X,)
+        lambda x: (lax.stop_gradient(x), jnp.copy(x), barrier(x), jax.named_call(lambda a: a)(x)), (X,)
     ),
     "finite": Case(lambda x: (jnp.isfinite(x), jnp.isnan(x), jnp.isinf(x), jnp.nan_to_num(x)), (X,)),
     "nan in a choice": Case(lambda x: jnp.where(x > -100, x, jnp.nan), (X,)),
+    "a choice of four": Case(
+        lambda x: (
+            jnp.select([x > 1, x > 0, x > -1], [x * 2, x, -x], 7.0),
+            lax.select_n(jnp.clip(x, 0, 2).astype(int), x, x + 1, x + 2),
+            jnp.piecewise(x, [x < -1, x > 1], [-1.0, 1.0, lambda v: v]),
+        ),
+        (X,),
+    ),
+    "places of truth": Case(lambda x: (jnp.argmax(x > 0), jnp.argmin(x < 0), jnp.argmax(-jnp.abs(x))), (X,)),
     "masked minimum": Case(lambda x: jnp.min(jnp.where(x > 0, x, jnp.inf)), (X,)),
     "next number": Case(lambda x: jnp.nextafter(x, jnp.inf), (X,)),
 }

@@ -20,6 +20,9 @@ IMAGES = _random.normal(size=(2, 6, 6, 1))
 SEQUENCE = _random.normal(size=(2, 4, 4))
 
 
+pool: Any = nn.avg_pool
+
+
 class Perceptron(nn.Module):
     @nn.compact
     def __call__(self, x: Any) -> Any:
@@ -29,7 +32,7 @@ class Perceptron(nn.Module):
 class Convolutional(nn.Module):
     @nn.compact
     def __call__(self, x: Any) -> Any:
-        x = nn.avg_pool(nn.relu(nn.Conv(2, (3, 3))(x)), (2, 2), (2, 2))
+        x = pool(nn.relu(nn.Conv(2, (3, 3))(x)), (2, 2), (2, 2))
         return nn.Dense(3)(x.reshape(x.shape[0], -1))
 
 
@@ -64,7 +67,8 @@ def case(model: nn.Module, x: Any, *, absolute: float) -> Case:
 
 
 def trained(model: nn.Module, x: Any, *, absolute: float) -> Case:
-    loss = jax.value_and_grad(lambda p, rows: jnp.mean(model.apply(p, rows) ** 2))
+    apply: Any = model.apply
+    loss = jax.value_and_grad(lambda p, rows: jnp.mean(apply(p, rows) ** 2))
     return Case(loss, (parameters_of(model, x), x), absolute)
 
 

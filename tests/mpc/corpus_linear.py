@@ -17,7 +17,8 @@ __all__ = ["CASES"]
 _random = np.random.default_rng(5)
 _tall = _random.normal(size=(24, 5))
 SPD = _tall.T @ _tall / 24 + 0.1 * np.eye(5)
-SPD16 = (lambda a: a.T @ a / 64 + 0.2 * np.eye(16))(_random.normal(size=(64, 16)))
+_large = _random.normal(size=(64, 16))
+SPD16 = _large.T @ _large / 64 + 0.2 * np.eye(16)
 DOMINANT = np.eye(5) + 0.2 * _random.normal(size=(5, 5))
 GENERAL = _random.normal(size=(6, 4))
 SQUARE = _random.normal(size=(4, 4))
@@ -86,6 +87,12 @@ def newton_schulz(a: Any) -> Any:
     return x
 
 
+def product_of_lu(a: Any) -> Any:
+    factors, _, order = lax.linalg.lu(a)
+    product = (jnp.tril(factors, -1) + jnp.eye(5)) @ jnp.triu(factors)
+    return product[jnp.argsort(order)]
+
+
 CASES: dict[str, Case] = {
     "cholesky": Case(jnp.linalg.cholesky, (SPD,), 5e-5),
     "cholesky of 16": Case(jnp.linalg.cholesky, (SPD16,), 5e-5),
@@ -99,7 +106,7 @@ CASES: dict[str, Case] = {
     "inverses": Case(jnp.linalg.inv, (np.stack([SPD, DOMINANT]),), 3e-3),
     "determinant": Case(lambda a, b: (jnp.linalg.det(a), jnp.linalg.det(b[:2, :2])), (DOMINANT, SQUARE), 1e-4),
     "log determinant": Case(jnp.linalg.slogdet, (SPD,), 3e-4),
-    "lu": Case(lambda a: _product_of_lu(a), (SPD,), 3e-5),
+    "lu": Case(product_of_lu, (SPD,), 3e-5),
     "qr": Case(jnp.linalg.qr, (GENERAL,), 2e-4),
     "qr complete": Case(lambda a: jnp.linalg.qr(a, mode="complete"), (GENERAL,), 2e-4),
     "qr wide": Case(jnp.linalg.qr, (GENERAL.T.copy(),), 3e-4),
@@ -156,7 +163,7 @@ CASES: dict[str, Case] = {
         (IMAGES,),
     ),
     "gradient of a convolution": Case(
-        lambda x, k: jax.grad(lambda a, b: (conv(a, b, (2, 1), "SAME") ** 2).sum(), argnums=(0, 1))(x, k),
+        jax.grad(lambda a, b: (conv(a, b, (2, 1), "SAME") ** 2).sum(), argnums=(0, 1)),
         (IMAGES, KERNEL),
         2e-3,
     ),
@@ -231,9 +238,3 @@ CASES: dict[str, Case] = {
     ),
     "differences": Case(lambda a: (jnp.diff(a), jnp.gradient(a[0]), jnp.ediff1d(a[0]), jnp.trapezoid(a[0])), (SQUARE,)),
 }
-
-
-def _product_of_lu(a: Any) -> Any:
-    factors, _, order = lax.linalg.lu(a)
-    product = (jnp.tril(factors, -1) + jnp.eye(5)) @ jnp.triu(factors)
-    return product[jnp.argsort(order)]

@@ -72,6 +72,13 @@ def associative(x: Any) -> Any:
     return lax.associative_scan(lambda a, b: a * 0.5 + b, x), lax.associative_scan(jnp.add, x, reverse=True)
 
 
+def newton_root(f: Any, a: Any) -> Any:
+    def step(x: Any, _: Any) -> Any:
+        return x - f(x) / (3 * x * x), None
+
+    return lax.scan(step, a, None, length=6)[0]
+
+
 CASES: dict[str, Case] = {
     "gradient": Case(jax.grad(bowl), (X,)),
     "value and gradient": Case(jax.value_and_grad(lambda w, x: jnp.mean(jax.nn.softplus(x @ w))), (W, ROWS)),
@@ -97,13 +104,13 @@ CASES: dict[str, Case] = {
     "custom vjp": Case(jax.grad(lambda x: clipped(x).sum()), (X,)),
     "custom jvp": Case(lambda x: (smooth(x), jax.grad(lambda a: smooth(a).sum())(x)), (X,), 2e-3),
     "checkpoint": Case(jax.grad(lambda x: jax.checkpoint(lambda a: jnp.sin(a @ W))(x).sum()), (X,)),
-    "jit within": Case(lambda x: jax.jit(lambda a: jax.jit(jnp.exp)(a) + 1)(x), (X,)),
+    "jit within": Case(jax.jit(lambda a: jax.jit(jnp.exp)(a) + 1), (X,)),
     "newton in a scan": Case(newton, (np.abs(X) + 0.5,), 1e-3),
     "runge kutta": Case(runge_kutta, (X,), 1e-4),
     "associative scan": Case(associative, (X,), 1e-4),
     "map": Case(partial(lax.map, lambda row: row.sum() * 2), (ROWS,)),
     "gradient through a loop": Case(
-        jax.grad(lambda x: lax.scan(lambda c, r: (c * 0.9 + jnp.sin(r), c), 0.0, x)[0]), (X,)
+        jax.grad(lambda x: lax.scan(lambda c, r: (c * 0.9 + jnp.sin(r), c), jnp.zeros(()), x)[0]), (X,)
     ),
     "loop with a public schedule": Case(
         lambda x: lax.fori_loop(0, 5, lambda i, a: a - jnp.cos(0.1 * i) * 0.1 * jax.grad(bowl)(a), x), (X,), 2e-3
@@ -114,12 +121,10 @@ CASES: dict[str, Case] = {
     "public switch": Case(
         lambda x: lax.switch(jnp.asarray(1), [lambda a: a + 1, lambda a: a * 2, lambda a: a - 1], x), (X,)
     ),
-    "secret branch": Case(lambda x: lax.cond(x[0] > x[1], lambda a: jnp.sin(a), lambda a: a * 2, x), (X,)),
+    "secret branch": Case(lambda x: lax.cond(x[0] > x[1], jnp.sin, lambda a: a * 2, x), (X,)),
     "stopped gradient": Case(jax.grad(lambda x: jnp.sum(x * lax.stop_gradient(jnp.cos(x)))), (X,)),
     "implicit differentiation": Case(
-        jax.grad(
-            lambda x: lax.custom_root(lambda a: a**3 - x, 1.0, lambda f, a: _newton_root(f, a), lambda g, y: y / g(1.0))
-        ),
+        jax.grad(lambda x: lax.custom_root(lambda a: a**3 - x, 1.0, newton_root, lambda g, y: y / g(1.0))),
         (np.float64(2.0),),
         2e-3,
     ),
@@ -130,10 +135,3 @@ CASES: dict[str, Case] = {
         (X,),
     ),
 }
-
-
-def _newton_root(f: Any, a: Any) -> Any:
-    def step(x: Any, _: Any) -> Any:
-        return x - f(x) / (3 * x * x), None
-
-    return lax.scan(step, a, None, length=6)[0]

@@ -8,7 +8,6 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from jali.core.errors import UnsupportedOperation
 from jali.mpc.ir import ValueType
 from jali.mpc.lower import Builder, Operand, Public, Secret, kind_of, rule
 from jali.mpc.lower_arithmetic import LARGE, aligned, neg, sub, sum_over
@@ -184,9 +183,10 @@ def _select_n(build: Builder, params: Any, which: Operand, *cases: Operand) -> O
         return cases[int(which.only)]
     if len(cases) == 1:
         return cases[0]
-    if len(cases) != 2:
-        raise UnsupportedOperation(f"a choice between {len(cases)} arrays by a secret: nest jnp.where")
-    return choose(build, which, cases[1], cases[0])
+    chosen = choose(build, which, cases[1], cases[0]) if _is_bool(which) else cases[0]
+    for number, case in enumerate(cases[1:] if not _is_bool(which) else (), start=1):
+        chosen = choose(build, equal(build, which, build.public(np.int64(number))), case, chosen)
+    return chosen
 
 
 def choose(build: Builder, bit: Operand, x: Operand, y: Operand) -> Operand:

@@ -85,7 +85,8 @@ def _argmax(build: Builder, params: Any, x: Secret) -> Operand:
 
 @rule("argmin")
 def _argmin(build: Builder, params: Any, x: Secret) -> Operand:
-    return _place_of_greatest(build, neg(build, x), axis=int(params["axes"][0]))
+    turned = build.emit("not", [x], x.type) if x.type.kind == "bool" else neg(build, x)
+    return _place_of_greatest(build, turned, axis=int(params["axes"][0]))
 
 
 def _place_of_greatest(build: Builder, x: Secret, *, axis: int) -> Operand:
@@ -94,6 +95,8 @@ def _place_of_greatest(build: Builder, x: Secret, *, axis: int) -> Operand:
     Cost: log2(n) times a comparison and a choice.
     """
     kept = tuple(k for k in range(len(x.shape)) if k != axis)
+    if x.type.kind == "bool":
+        x = build.emit("convert", [x], msgspec.structs.replace(x.type, kind="int"))
     pile = transpose(build, x, (axis, *kept))
     count = pile.shape[0]
     numbers = np.broadcast_to(np.arange(count).reshape(-1, *(1,) * len(kept)), pile.shape)

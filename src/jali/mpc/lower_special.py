@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
-from math import pi
+from math import pi, sqrt
 from typing import Any
 
 from jali.core.errors import UnsupportedOperation
-from jali.mpc.lower import Builder, Operand, Public, Secret, rule
-from jali.mpc.lower_arithmetic import function, sub
+from jali.mpc.lower import Builder, Operand, Public, Secret, as_secret, rule
+from jali.mpc.lower_arithmetic import function, mul, neg, sub
+from jali.mpc.lower_functions import HOOKS
 from jali.mpc.lower_traced import named, program
 
 __all__: list[str] = []
@@ -36,12 +37,38 @@ def _asin(build: Builder, params: Any, x: Secret) -> Operand:
     return sub(build, build.public(pi / 2), function(build, "acos", x))
 
 
+def _ndtri(build: Builder, p: Operand) -> Operand | None:
+    """The quantile of the normal distribution: sqrt(2) erf_inv(2 p - 1)."""
+    if not isinstance(p, Secret):
+        return None
+    centred = as_secret(sub(build, mul(build, p, build.public(2.0)), build.public(1.0)))
+    return mul(build, function(build, "erf_inv", centred), build.public(sqrt(2.0)))
+
+
+def _exp_of_minus_square(build: Builder, x: Operand) -> Operand | None:
+    """e^(-x^2), which jax 0.12 computes from the bit patterns of x."""
+    if not isinstance(x, Secret):
+        return None
+    return function(build, "exp", neg(build, as_secret(mul(build, x, x))))
+
+
+HOOKS["_ndtri"] = _ndtri
+HOOKS["exp_neg_sq"] = _exp_of_minus_square
+
+
 @rule("nextafter")
 def _nextafter(build: Builder, params: Any, x: Operand, y: Operand) -> Operand:
     """The neighbour in floating point is much nearer than the next fixed-point number."""
     if isinstance(x, Public):
         raise UnsupportedOperation("nextafter towards a secret: secret numbers have no neighbours in floating point")
     return x
+
+
+@program("call_hi_primitive")
+def _high_level(jax: Any, params: Any, *operands: Any) -> Any:
+    """A primitive of jax 0.12 that says itself what it is made of."""
+    primitive = params["_prim"]
+    return jax.tree.leaves(primitive.expand(*jax.tree.unflatten(primitive.in_tree, operands)))
 
 
 @program("tan")
