@@ -20,6 +20,7 @@ SPD = _tall.T @ _tall / 24 + 0.1 * np.eye(5)
 _large = _random.normal(size=(64, 16))
 SPD16 = _large.T @ _large / 64 + 0.2 * np.eye(16)
 DOMINANT = np.eye(5) + 0.2 * _random.normal(size=(5, 5))
+ROTATED = 1.5 * np.eye(5)[[1, 2, 3, 4, 0]] + 0.01 * np.eye(5)
 GENERAL = _random.normal(size=(6, 4))
 SQUARE = _random.normal(size=(4, 4))
 B = _random.normal(size=5)
@@ -97,6 +98,10 @@ CASES: dict[str, Case] = {
     "cholesky": Case(jnp.linalg.cholesky, (SPD,), 5e-5),
     "cholesky of 16": Case(jnp.linalg.cholesky, (SPD16,), 5e-5),
     "solve": Case(jnp.linalg.solve, (SPD, B), 2e-3),
+    "solve where pivots are zero": Case(jnp.linalg.solve, (ROTATED, B2), 1e-3),
+    "determinant where pivots are zero": Case(
+        lambda a: (jnp.linalg.det(a), *jnp.linalg.slogdet(a), jnp.linalg.inv(a)), (ROTATED,), 1e-3
+    ),
     "solve many": Case(jnp.linalg.solve, (DOMINANT, B2), 1e-3),
     "solve 16": Case(jnp.linalg.solve, (SPD16, SPD16[:, :2].copy()), 1e-3),
     "solve positive": Case(lambda a, b: jax.scipy.linalg.solve(a, b, assume_a="pos"), (SPD, B), 1e-3),

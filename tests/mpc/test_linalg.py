@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -121,6 +122,30 @@ def test_a_triangular_system_takes_logarithmically_many_rounds() -> None:
         return estimate_program(program, "m2k").rounds
 
     assert rounds(32) - rounds(16) == rounds(16) - rounds(8) <= 4
+
+
+def test_a_function_of_the_user_keeps_its_meaning_whatever_its_name() -> None:
+    @jax.jit
+    def solve(a: Any, b: Any) -> Any:
+        return a - b
+
+    (deviation,) = dry_run(solve, np.eye(3), np.ones((3, 3)))
+    assert deviation.absolute == 0
+
+
+def test_derivatives_of_solutions_are_not_taken_for_solutions() -> None:
+    a, b = positive(4) + np.eye(4), np.arange(4.0)
+    functions = (
+        jax.grad(lambda m, v: jnp.sum(jnp.linalg.solve(m, v) ** 2), argnums=(0, 1)),
+        jax.grad(lambda m, v: jnp.sum(jnp.linalg.solve(m, v) ** 2), argnums=1),
+        jax.grad(lambda m, v: jnp.sum(jnp.linalg.inv(m) @ v)),
+        jax.grad(lambda m, v: jnp.linalg.slogdet(m)[1]),
+        lambda m, v: jax.jvp(jnp.linalg.inv, (m,), (m,)),
+        lambda m, v: jax.linearize(lambda x: jnp.linalg.solve(m, x), v)[1](v),
+    )
+    for function in functions:
+        for deviation in dry_run(function, a, b):
+            assert deviation.absolute < 5e-3
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ usual scale. Rules for the primitives live in `lower_*.py`, a file a family.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from importlib import import_module
 from typing import Any
 
@@ -116,6 +117,7 @@ def rule(*names: str) -> Callable[[Rule], Rule]:
     return register
 
 
+@cache
 def registered() -> dict[str, Rule]:
     """All rules by primitive."""
     for name in _RULE_MODULES:

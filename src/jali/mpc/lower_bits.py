@@ -67,7 +67,7 @@ def _is_bool(x: Operand) -> bool:
     return x.type.kind == "bool" if isinstance(x, Secret) else x.array.dtype == np.bool_
 
 
-@rule("lt")
+@rule("lt", "lt_to")
 def _lt(build: Builder, params: Any, x: Operand, y: Operand) -> Operand:
     return less(build, x, y)
 
@@ -77,7 +77,7 @@ def _gt(build: Builder, params: Any, x: Operand, y: Operand) -> Operand:
     return less(build, y, x)
 
 
-@rule("le")
+@rule("le", "le_to")
 def _le(build: Builder, params: Any, x: Operand, y: Operand) -> Operand:
     return _not(build, less(build, y, x))
 
@@ -87,7 +87,7 @@ def _ge(build: Builder, params: Any, x: Operand, y: Operand) -> Operand:
     return _not(build, less(build, x, y))
 
 
-@rule("eq")
+@rule("eq", "eq_to")
 def _eq(build: Builder, params: Any, x: Operand, y: Operand) -> Operand:
     return equal(build, x, y)
 

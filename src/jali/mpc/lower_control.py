@@ -14,6 +14,7 @@ from jali.mpc.lower import Builder, Operand, Public, Secret, kind_of, library, r
 from jali.mpc.lower_bits import choose, not_equal
 from jali.mpc.lower_complex import complex_results, touches_complex
 from jali.mpc.lower_functions import HOOKS
+from jali.mpc.lower_hooks import applies
 from jali.mpc.lower_public import fold
 from jali.mpc.lower_random import drawn, draws
 
@@ -102,11 +103,12 @@ def _inner(equation: Any) -> Any:
 
 
 def _call(build: Builder, equation: Any, inner: Any, inputs: list[Operand]) -> list[Operand]:
+    registered()  # the modules with rules bring hooks, too
     hook = HOOKS.get(_called(equation, inner))
-    if hook is not None and any(isinstance(x, Secret) for x in inputs):
-        result = hook(build, *inputs)
+    if hook is not None and any(isinstance(x, Secret) for x in inputs) and applies(hook, equation, inner):
+        result = hook.lower(build, *inputs)
         if result is not None:
-            return [result]
+            return [result] if isinstance(result, Public | Secret) else [*result]
     return walk(build, _closed(inner), inputs)
 
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from math import log
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -13,9 +13,7 @@ from jali.core.errors import UnsupportedOperation
 from jali.mpc.lower import Builder, Operand, Public, Secret, rule
 from jali.mpc.lower_arithmetic import add, function, mul, power, sub
 from jali.mpc.lower_bits import choose
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from jali.mpc.lower_hooks import Hook
 
 __all__ = ["HOOKS"]
 
@@ -131,5 +129,5 @@ def _softplus(build: Builder, x: Operand) -> Secret:
     return function(build, "softplus", x)
 
 
-# By the name of a jitted or custom-gradient function of jax; a result of None means that its parts are taken.
-HOOKS: dict[str, Callable[..., Operand | None]] = {"logaddexp": _logaddexp}
+HOOKS: dict[str, Hook] = {"logaddexp": Hook(_logaddexp, operands=2)}
+"""By the name of the function."""

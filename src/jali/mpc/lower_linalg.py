@@ -2,7 +2,8 @@
 """Rules: matrix factorisations and triangular systems, as programs of jax.numpy.
 
 Nobody may see where a pivot is, so LU has none: it is for matrices that need none (positive definite or diagonally
-dominant ones); `qr` is for the others. Each program handles one matrix; batches run side by side.
+dominant ones). `jnp.linalg.solve`, `inv`, `det` and `slogdet` of one matrix go through QR instead, which is for all.
+Each program handles one matrix; batches run side by side.
 
 Numbers of 18 fraction bits want matrices whose entries are about 1: divide by a common scale first.
 """
@@ -12,8 +13,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from jali.core.errors import UnsupportedOperation
+from jali.core.extras import need
 from jali.mpc.lower import Builder, Operand, rule
-from jali.mpc.lower_traced import named, program
+from jali.mpc.lower_functions import HOOKS
+from jali.mpc.lower_hooks import Hook
+from jali.mpc.lower_traced import named, program, traced
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -182,6 +186,50 @@ def _reflector(jax: Any, x: Any) -> Any:
     sign = jnp.where(unit[0] < 0, -1.0, 1.0)
     reciprocal_unit = named(jax, "reciprocal_unit", lambda c: 1 / c)
     return jnp.concatenate([unit[:1] + sign, unit[1:]]), reciprocal_unit(1 + sign * unit[0])
+
+
+# -- jnp.linalg on any matrix ---------------------------------------------------------------------------------------
+
+
+def _through_qr(body: Callable[..., Any]) -> Callable[..., Sequence[Operand] | None]:
+    """A function of jnp.linalg by reflections, which need no pivots; batches are left to jax."""
+
+    def lowered(build: Builder, *operands: Operand) -> Sequence[Operand] | None:
+        if len(operands[0].shape) != 2:
+            return None
+        jax = need("jax", extra="jax")
+        described = [jax.ShapeDtypeStruct(x.shape, "float64") for x in operands]
+        return traced(build, lambda *arrays: body(jax, *arrays), operands, described=described)
+
+    return lowered
+
+
+def _solved(jax: Any, a: Any, b: Any) -> Any:
+    q, r = orthogonal(jax, a)
+    right = q.T @ (b if b.ndim == 2 else b[:, None])
+    x = _forward(jax, r[::-1, ::-1], right[::-1], unit=False)[::-1]
+    return x if b.ndim == 2 else x[:, 0]
+
+
+def _inverted(jax: Any, a: Any) -> Any:
+    return _solved(jax, a, jax.numpy.eye(a.shape[0]))
+
+
+def _determinant(jax: Any, a: Any) -> Any:
+    """The product of R's diagonal; each of the n - 1 reflections turned the sign."""
+    return (-1.0) ** (a.shape[0] - 1) * jax.numpy.prod(jax.numpy.diagonal(orthogonal(jax, a)[1]))
+
+
+def _log_determinant(jax: Any, a: Any) -> Any:
+    diagonal = jax.numpy.diagonal(orthogonal(jax, a)[1])
+    sign = (-1.0) ** (a.shape[0] - 1) * jax.numpy.prod(jax.numpy.sign(diagonal))
+    return sign, jax.numpy.sum(jax.numpy.log(jax.numpy.abs(diagonal)))
+
+
+HOOKS["solve"] = Hook(_through_qr(_solved), operands=2, contains="lu")
+HOOKS["inv"] = Hook(_through_qr(_inverted), operands=1, contains="lu")
+HOOKS["det"] = Hook(_through_qr(_determinant), operands=1, contains="lu")
+HOOKS["slogdet"] = Hook(_through_qr(_log_determinant), operands=1, results=2, contains="lu")
 
 
 @program("householder_product")

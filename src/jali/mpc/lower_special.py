@@ -10,6 +10,7 @@ from jali.core.errors import UnsupportedOperation
 from jali.mpc.lower import Builder, Operand, Public, Secret, as_secret, rule
 from jali.mpc.lower_arithmetic import function, mul, neg, sub
 from jali.mpc.lower_functions import HOOKS
+from jali.mpc.lower_hooks import Hook
 from jali.mpc.lower_traced import named, program
 
 __all__: list[str] = []
@@ -52,8 +53,8 @@ def _exp_of_minus_square(build: Builder, x: Operand) -> Operand | None:
     return function(build, "exp", neg(build, as_secret(mul(build, x, x))))
 
 
-HOOKS["_ndtri"] = _ndtri
-HOOKS["exp_neg_sq"] = _exp_of_minus_square
+HOOKS["_ndtri"] = Hook(_ndtri, operands=1)
+HOOKS["exp_neg_sq"] = Hook(_exp_of_minus_square, operands=1)
 
 
 @rule("nextafter")

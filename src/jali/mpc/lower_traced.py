@@ -12,6 +12,7 @@ from jali.core.extras import need
 from jali.mpc.lower import Builder, Operand, Secret, rule
 from jali.mpc.lower_arithmetic import function
 from jali.mpc.lower_functions import HOOKS
+from jali.mpc.lower_hooks import Hook
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -58,6 +59,7 @@ def named(jax: Any, name: str, meaning: Program) -> Program:
         return meaning(x)
 
     called.__name__ = _NAMED + name
-    HOOKS.setdefault(_NAMED + name, lambda build, x: function(build, name, x) if isinstance(x, Secret) else None)
+    hook = Hook(lambda build, x: function(build, name, x) if isinstance(x, Secret) else None, operands=1)
+    HOOKS.setdefault(_NAMED + name, hook)
     jitted: Program = jax.jit(called)
     return jitted
