@@ -127,6 +127,7 @@ CASES: dict[str, Case] = {
         2e-3,
     ),
     "matrix power": Case(lambda a: (jnp.linalg.matrix_power(a, 3), jnp.linalg.matrix_power(a, -1)), (DOMINANT,), 1e-3),
+    "matrix exponential": Case(lambda a: (jax.scipy.linalg.expm(a), jax.scipy.linalg.expm(a - a.T)), (DOMINANT,), 6e-4),
     "power iteration": Case(power_iteration, (SPD,), 5e-4),
     "conjugate gradient": Case(conjugate_gradient, (SPD + np.eye(5), B), 2e-3),
     "newton schulz": Case(newton_schulz, (DOMINANT,), 1e-3),

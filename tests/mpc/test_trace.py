@@ -40,6 +40,8 @@ WHOLE = ValueType(shape=(3,), kind="int")
         (lambda x: lax.linalg.qr(x[:, None] * x, pivoting=True)[0], UnsupportedOperation, "pivoting=False"),
         (lambda x: jnp.linalg.svd(x[:, None] * x[:2]), UnsupportedOperation, "full_matrices=False"),
         (lambda x: jnp.fft.fft(x + 1), UnsupportedOperation, "x.real and x.imag"),
+        (lambda x: lax.scan(lambda c, r: (c * r, r), 1j * x[0], x)[0].real, UnsupportedOperation, "'scan'"),
+        (lambda x: lax.cond(x[0] > 0, lambda z: z, jnp.conj, 1j * x).real, UnsupportedOperation, "'cond'"),
         (lambda x: jnp.sqrt(jnp.fft.fft(x)).real, UnsupportedOperation, "complex secrets"),
         (lambda x: x / 0.0, UnsupportedOperation, "public zero"),
         (lambda x: x * jnp.inf, UnsupportedOperation, "not finite"),

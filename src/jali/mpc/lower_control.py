@@ -69,7 +69,7 @@ def _results(build: Builder, equation: Any, inputs: list[Operand]) -> list[Opera
 def _rule(build: Builder, equation: Any, inputs: list[Operand]) -> list[Operand]:
     name = equation.primitive.name
     found = registered().get(name)
-    if touches_complex(equation) and name != "cond":
+    if touches_complex(equation) and not (name == "cond" and isinstance(inputs[0], Public)):
         found = _complex
     if found is None:
         raise UnsupportedOperation(

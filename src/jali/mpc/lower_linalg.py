@@ -191,8 +191,8 @@ def _reflector(jax: Any, x: Any) -> Any:
 # -- jnp.linalg on any matrix ---------------------------------------------------------------------------------------
 
 
-def _through_qr(body: Callable[..., Any]) -> Callable[..., Sequence[Operand] | None]:
-    """A function of jnp.linalg by reflections, which need no pivots; batches are left to jax."""
+def _of_one_matrix(body: Callable[..., Any]) -> Callable[..., Sequence[Operand] | None]:
+    """A function of jnp.linalg in another form, which needs no pivots and no branches; batches are left to jax."""
 
     def lowered(build: Builder, *operands: Operand) -> Sequence[Operand] | None:
         if len(operands[0].shape) != 2:
@@ -226,10 +226,23 @@ def _log_determinant(jax: Any, a: Any) -> Any:
     return sign, jax.numpy.sum(jax.numpy.log(jax.numpy.abs(diagonal)))
 
 
-HOOKS["solve"] = Hook(_through_qr(_solved), operands=2, contains="lu")
-HOOKS["inv"] = Hook(_through_qr(_inverted), operands=1, contains="lu")
-HOOKS["det"] = Hook(_through_qr(_determinant), operands=1, contains="lu")
-HOOKS["slogdet"] = Hook(_through_qr(_log_determinant), operands=1, results=2, contains="lu")
+def _exponential(jax: Any, a: Any) -> Any:
+    """e^A for |A| <= 4: a polynomial of degree 6 in A / 16, squared four times. Cost: 7 products of matrices."""
+    unit = jax.numpy.eye(a.shape[0])
+    x = a / 16
+    square = x @ x
+    cube = square @ x
+    power = unit + x + square / 2 + cube @ (unit / 6 + x / 24 + square / 120 + cube / 720)
+    for _ in range(4):
+        power = power @ power
+    return power
+
+
+HOOKS["expm"] = Hook(_of_one_matrix(_exponential), operands=1)
+HOOKS["solve"] = Hook(_of_one_matrix(_solved), operands=2, contains="lu")
+HOOKS["inv"] = Hook(_of_one_matrix(_inverted), operands=1, contains="lu")
+HOOKS["det"] = Hook(_of_one_matrix(_determinant), operands=1, contains="lu")
+HOOKS["slogdet"] = Hook(_of_one_matrix(_log_determinant), operands=1, results=2, contains="lu")
 
 
 @program("householder_product")
