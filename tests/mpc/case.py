@@ -16,5 +16,5 @@ class Case(NamedTuple):
 
     function: Callable[..., Any]
     inputs: tuple[Any, ...]
-    absolute: float = 6e-4
+    absolute: float = 1e-4
     relative: float = 1e-4
