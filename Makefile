@@ -13,7 +13,7 @@ FOLDERS := $(shell find src/jali -type d -not -name __pycache__)
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick check format bench docs wheel sanitize clean
+.PHONY: help demo test quick check format bench docs wheel corpus sanitize clean
 
 help: ## This list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -53,6 +53,9 @@ wheel: $(STAMPS)/venv ## A wheel in dist/, tried without any extra in an environ
 	$(BIN)/python -m venv --clear build/trial
 	build/trial/bin/python -m pip install --quiet --disable-pip-version-check dist/*.whl
 	build/trial/bin/python -P tests/wheel/trial.py
+
+corpus: $(STAMPS)/dev ## The corpus of jax programs in clear, with this Python's newest jax (PYTHON=, VENV=)
+	$(BIN)/python -m tests.mpc.corpus
 
 sanitize: $(STAMPS)/native ## The C++ kernels under the address and undefined-behaviour sanitizers
 	$(BIN)/cmake -S . -B build/sanitize -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN)/ninja) -DJALI_SANITIZE=ON

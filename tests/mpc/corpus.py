@@ -1,236 +1,74 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Programs that users write, with inputs: each runs under every protocol and is compared with jax in float64."""
+"""Programs that users write, with inputs: each is traced, run, and compared with jax in float64.
+
+`python -m tests.mpc.corpus` does that under `plain` with nothing but jax and jali (programs of flax, optax and equinox
+are left out where those are missing). It is how a new release of jax is tried: see the Makefile's `corpus`.
+"""
 
 from __future__ import annotations
 
+import sys
 from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 
-from jali.core.tree import flatten
+from jali.core.tree import flatten, unflatten
 from jali.mpc.engine import compile_function, reveal_outputs, share_inputs, type_of
 from jali.mpc.program import run_program
 from jali.mpc.trace import numpy_as_jax
-from tests.mpc import corpus_order
 from tests.mpc.roles import run_lockstep
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Mapping
 
     from numpy.typing import NDArray
 
+    from jali.mpc.ir import Program
     from jali.mpc.rounds import Round
+    from tests.mpc.case import Case
 
-__all__ = ["PROGRAMS", "expected", "run_program_under"]
+__all__ = ["BASICS", "PROGRAMS", "agree", "expected", "operation_of", "program_of", "run_program_under"]
 
-_random = np.random.default_rng(7)
-A = _random.normal(size=(6, 4))
-B = _random.normal(size=(4, 3))
-C = _random.normal(size=(2, 6, 4))
-V = _random.normal(size=4)
-POSITIVE = np.abs(A) + 0.3
-NUMBERS = np.array([-50, -3, 0, 2, 7, 49])
-BITS = np.array([True, False, True, True, False])
-LABELS = (_random.random(32) < 0.5).astype(np.float64)
-ROWS = _random.normal(size=(32, 3))
-ORDER = np.array([3, 1, 0, 5, 2, 4])
+THEMES = ("basics", "elementwise", "learning", "linear", "metrics", "networks", "order", "scipy", "transforms")
+LIBRARIES = ("equinox", "flax", "optax")
 
 
-def loss(w: Any, x: Any, y: Any) -> Any:
-    z = x @ w
-    return jnp.mean(jnp.logaddexp(0.0, z) - y * z)
+def _cases(*themes: str) -> dict[str, Case]:
+    cases: dict[str, Case] = {}
+    for theme in themes:
+        found = import_module(f"tests.mpc.corpus_{theme}").CASES
+        twice = cases.keys() & found.keys()
+        if twice:
+            raise ValueError(f"two programs of the corpus are called {sorted(twice)}")
+        cases |= found
+    return cases
 
 
-def logistic_regression(x: Any, y: Any) -> Any:
-    def step(w: Any, i: Any) -> Any:
-        rows = lax.dynamic_slice_in_dim(x, i * 8, 8)
-        labels = lax.dynamic_slice_in_dim(y, i * 8, 8)
-        return w - 0.1 * jax.grad(loss)(w, rows, labels), None
+BASICS = _cases("basics")
+"""The programs that run under every protocol."""
 
-    return lax.scan(step, jnp.zeros(3), jnp.arange(4))[0]
+PROGRAMS = _cases(*THEMES, *(name for name in LIBRARIES if find_spec(name) is not None))
+"""All programs by name."""
 
 
-def cross_entropy_gradient(w: Any, x: Any) -> Any:
-    return jax.grad(lambda v: -jnp.mean(jnp.log(jax.nn.sigmoid(x @ v))))(w)
+@cache
+def program_of(name: str) -> Program:
+    """The traced program."""
+    case = PROGRAMS[name]
+    leaves, structure = flatten(list(case.inputs))
+    return compile_function(case.function, unflatten(structure, [type_of(leaf) for leaf in leaves]))
 
 
-def counted_loop(x: Any) -> Any:
-    return lax.fori_loop(0, 6, lambda i, a: a * 0.5 + x[i] * i, jnp.zeros(4))
-
-
-def while_loop(x: Any) -> Any:
-    return lax.fori_loop(0, jnp.asarray(4), lambda i, a: a + x[i] * jnp.sin(i), jnp.zeros(4))
-
-
-def nested_loops(x: Any) -> Any:
-    def outer(carry: Any, i: Any) -> Any:
-        def inner(row: Any, j: Any) -> Any:
-            return row + x[(i + j) % 6] * (i - j), row.sum()
-
-        carry, sums = lax.scan(inner, carry, jnp.arange(3))
-        return carry, sums * i
-
-    return lax.scan(outer, jnp.zeros(4), jnp.arange(4))
-
-
-def shuffled_batches(x: Any) -> Any:
-    def step(carry: Any, i: Any) -> Any:
-        index = lax.dynamic_slice(jnp.asarray(ORDER), (i * 2,), (2,))
-        rate = lax.cond(i % 2 == 0, lambda: 1.0, lambda: 2.0)
-        return carry + x[index].sum(0) * rate, None
-
-    return lax.scan(step, jnp.zeros(4), jnp.arange(3))[0]
-
-
-def network_gradient(x: Any, w: Any) -> Any:
-    return jax.grad(lambda v: jnp.mean(jnp.tanh(x @ v) ** 2))(w)
-
-
-PROGRAMS: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
-    "millionaires": (lambda x, y: x < y, (np.float64(3.5), np.float64(3.75))),
-    "arithmetic": (lambda x, y: (x * y + 2 * x - y / 3 - 1.5, -x, x / 1024, x * 3), (A, POSITIVE)),
-    "division": (lambda x, y: (x / y, 2 / y), (A, POSITIVE)),
-    "products": (lambda x, y, v: (x @ y, x @ v, B.T @ x.T, x @ B / 1024), (A, B, V)),
-    "batched products": (
-        lambda x, y: (jnp.einsum("bij,ij->bi", x, y), jnp.einsum("bij,bkj->bik", x, x)),
-        (C, A),
-    ),
-    "sums": (lambda x: (x.sum(), x.mean(0), x.sum(1), jnp.cumsum(x, 0), (x * x).sum(0), x.prod(0)), (A,)),
-    "statistics": (lambda x: (jnp.var(x), jnp.std(x, axis=0), jnp.linalg.norm(x)), (A,)),
-    "softmax": (lambda x: (jax.nn.softmax(x, axis=1), jax.scipy.special.logsumexp(x, axis=1)), (A,)),
-    "comparisons": (
-        lambda x, y: (x < y, x >= y, x == y, x != y, (x < y) & (x > 0), (x < y) | (x > 1), x <= jnp.inf),
-        (A, POSITIVE),
-    ),
-    "choices": (
-        lambda x, y: (
-            jnp.where(x < y, x, y),
-            jnp.where(x > 0, 1.0, 0.0),
-            jnp.where(x > 0, x, 0),
-            jnp.where(A > 0, x, y),
-            jnp.where(A > 0, x, 3.0),
-            jnp.where(x > 0, x < y, y < 1),
-        ),
-        (A, POSITIVE),
-    ),
-    "extremes": (
-        lambda x, y: (
-            jnp.maximum(x, y),
-            jnp.minimum(x, 0),
-            x.max(),
-            x.max(0),
-            x.min(1),
-            jnp.clip(x, -0.5, 0.5),
-            jnp.abs(x),
-            jnp.sign(x),
-            jax.nn.relu(x),
-        ),
-        (A, POSITIVE),
-    ),
-    "functions": (
-        lambda x, p: (jnp.exp(x), jnp.log(p), jnp.sqrt(p), jax.nn.sigmoid(x), jnp.tanh(x), x**3, p**-2, p**1.3),
-        (A, POSITIVE),
-    ),
-    "more functions": (
-        lambda x, p: (jnp.log1p(p), lax.rsqrt(p), jax.nn.softplus(x), jax.nn.gelu(x), jnp.expm1(x), 2.0**x),
-        (A, POSITIVE),
-    ),
-    "rounding": (
-        lambda x: (
-            jnp.floor(x * 3),
-            jnp.ceil(x * 3),
-            jnp.round(x * 3),
-            (x * 3).astype(int),
-            jnp.floor(POSITIVE * 0 + 2 + 0 * x),
-        ),
-        (A,),
-    ),
-    "places": (
-        lambda x: (
-            jnp.argmax(x),
-            jnp.argmax(x, axis=1),
-            jnp.argmin(x, axis=0),
-            jnp.argmax(jnp.stack([x[0], x[0], x[1]]), axis=0),
-        ),
-        (A,),
-    ),
-    "order": (lambda x: (jnp.sort(x, axis=0), jnp.sort(x, axis=1), jnp.median(x), jnp.quantile(x[:, 0], 0.3)), (A,)),
-    "linear maps": (
-        lambda x: (
-            x.at[np.array([0, 0, 1])].add(x[3:] * 2),
-            jax.grad(lambda z: (z[np.array([0, 0, 2])] ** 2).sum())(x),
-            jnp.convolve(x[:, 0], np.array([1.0, -0.5, 0.25])),
-        ),
-        (A,),
-    ),
-    "small factors": (lambda x: (x * 1e-9 * 1e9, (x * 3e7) * 1e-8, x * 1e4 * 1e-4, x * 1.0 * -1.0 * 0.5), (A,)),
-    "views": (
-        lambda x: (x.T, x[2], x[:, 1], x[::-1], x[1:4:2], x[np.array([4, 0, 0])], x[:, np.array([1, 3])], x[-1, -2]),
-        (A,),
-    ),
-    "assemblies": (
-        lambda x: (
-            jnp.concatenate([x, x + 1]),
-            jnp.stack([x, jnp.ones((6, 4))], axis=1),
-            jnp.pad(x, 1, constant_values=2.0),
-            jnp.roll(x, 1, 0),
-            jnp.repeat(x, 2, axis=0),
-            x.at[0].set(1.0),
-            jnp.split(x, 2),
-            jnp.eye(6) @ x,
-        ),
-        (A,),
-    ),
-    "whole numbers": (
-        lambda i: (i + 1, i * i, -i, i.sum(), i < 3, i == 2, i.astype(float) / 4, i.max(), i * 3 - 2, i.mean()),
-        (NUMBERS,),
-    ),
-    "bits": (
-        lambda m: (
-            ~m,
-            m.sum(),
-            m.mean(),
-            m & BITS,
-            m.any(),
-            m.all(),
-            m.astype(float) * 2,
-            jnp.where(m, 1, 2),
-            m ^ BITS,
-        ),
-        (BITS,),
-    ),
-    "counted loop": (counted_loop, (A,)),
-    "while loop": (while_loop, (A,)),
-    "nested loops": (nested_loops, (A,)),
-    "shuffled batches": (shuffled_batches, (A,)),
-    "stacked results": (
-        lambda x: (
-            lax.scan(lambda c, r: (c + r, c * r), jnp.zeros(4), x),
-            lax.scan(lambda c, r: (c * 0.5 + r, c), jnp.zeros(4), x, reverse=True),
-        ),
-        (A,),
-    ),
-    "secret conditional": (lambda x: lax.cond(x.sum() > 0, lambda a: a + 1, lambda a: a * 2, x), (A,)),
-    "constant": (lambda x: {"one": jnp.ones(3), "x": x}, (A,)),
-    "mapped": (lambda x, w: jax.vmap(lambda row: row @ w)(x), (A, B)),
-    "federated mean": (np.mean, ([ROWS, ROWS + 1, ROWS * 2],)),
-    "logistic regression": (logistic_regression, (ROWS, LABELS)),
-    "cross entropy": (cross_entropy_gradient, (V, A)),
-    "network": (network_gradient, (A, B)),
-    **corpus_order.PROGRAMS,
-}
-
-
-def run_program_under(protocol: str, name: str) -> list[NDArray[Any]]:
-    """The outputs of a program of the corpus as role 0 sees them; all inputs come from role 0."""
-    function, inputs = PROGRAMS[name]
-    leaves, structure = flatten(list(inputs))
+def operation_of(name: str) -> Callable[[Any], Generator[Round, Any, list[Any]]]:
+    """Sharing the inputs, all of them from role 0, running the program, and revealing the outputs to role 0."""
+    leaves, _ = flatten(list(PROGRAMS[name].inputs))
     types = [type_of(leaf) for leaf in leaves]
-    program = compile_function(function, _nested(structure, types))
+    program = program_of(name)
 
     def operation(side: Any) -> Generator[Round, Any, list[Any]]:
         values = leaves if side.role == 0 else None
@@ -239,22 +77,54 @@ def run_program_under(protocol: str, name: str) -> list[NDArray[Any]]:
         results = [type(given[0])(share, kind) for share, kind in zip(shares, program.output_types, strict=True)]
         return (yield from reveal_outputs(side, results, to=[0]))
 
-    return list(run_lockstep(protocol, operation, seed=len(name))[0])
+    return operation
+
+
+def run_program_under(
+    protocol: str, name: str, *, observe: Callable[[Mapping[int, Round]], None] | None = None
+) -> list[NDArray[Any]]:
+    """The outputs of a program of the corpus as role 0 sees them."""
+    return list(run_lockstep(protocol, operation_of(name), seed=len(name), observe=observe)[0])
 
 
 @cache
 def expected(name: str) -> list[NDArray[Any]]:
     """The outputs of a program of the corpus in float64."""
-    function, inputs = PROGRAMS[name]
+    case = PROGRAMS[name]
     with jax.enable_x64(True):
-        leaves, structure = flatten(list(inputs))
+        leaves, structure = flatten(list(case.inputs))
         wide = [jnp.asarray(leaf) for leaf in leaves]
         # compiled as a whole: operation by operation takes a compilation each
-        outputs, _ = flatten(jax.jit(numpy_as_jax(function))(*_nested(structure, wide)))
+        outputs, _ = flatten(jax.jit(numpy_as_jax(case.function))(*unflatten(structure, wide)))
         return [np.asarray(output) for output in outputs]
 
 
-def _nested(structure: Any, leaves: list[Any]) -> Any:
-    from jali.core.tree import unflatten
+def agree(name: str, found: list[NDArray[Any]]) -> None:
+    """Compare results with jax's.
 
-    return unflatten(structure, leaves)
+    Raises: AssertionError if a shape, a kind of number or a value is another.
+    """
+    case, truth = PROGRAMS[name], expected(name)
+    assert [a.shape for a in found] == [b.shape for b in truth]
+    assert [a.dtype.kind for a in found] == [b.dtype.kind.replace("u", "i") for b in truth]
+    for a, b in zip(found, truth, strict=True):
+        exact = b.dtype.kind in "biu"
+        absolute, relative = (0.0, 0.0) if exact else (case.absolute, case.relative)
+        np.testing.assert_allclose(a.astype(float), b.astype(float), atol=absolute, rtol=relative)
+
+
+def main() -> int:
+    """Trace and run every program under `plain`; the exit status is the number of those that failed, at most 100."""
+    failed = 0
+    for name in PROGRAMS:
+        try:
+            agree(name, run_program_under("plain", name))
+        except Exception as error:  # noqa: BLE001 - a report of all failures is the point
+            failed += 1
+            print(f"{name}: {type(error).__name__}: {' '.join(str(error).split())[:300]}")
+    print(f"jax {jax.__version__}, Python {sys.version.split()[0]}: {len(PROGRAMS)} programs, {failed} failed")
+    return min(failed, 100)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

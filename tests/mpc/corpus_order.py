@@ -11,11 +11,12 @@ import numpy as np
 from jax import lax
 
 from jali.mpc import bounded_while
+from tests.mpc.case import Case
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["PROGRAMS"]
+__all__ = ["CASES"]
 
 _random = np.random.default_rng(3)
 A = _random.normal(size=(6, 4))
@@ -64,7 +65,7 @@ def chosen_branches(x: Any, *indices: Any) -> Any:
     return [lax.switch(k, branches, x) for k in indices], varying[0], known
 
 
-PROGRAMS: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
+_PROGRAMS: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     "sorts": (
         lambda x, t: (
             jnp.sort(x, axis=0),
@@ -107,7 +108,7 @@ PROGRAMS: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
         (BITS, WHOLE),
     ),
     "sorted rows": (jax.vmap(lambda a: (jnp.sort(a), jnp.argsort(a))), (A,)),
-    "quantiles": (
+    "quantiles of columns": (
         lambda x: (
             jnp.median(x),
             jnp.median(x, axis=1),
@@ -282,3 +283,5 @@ PROGRAMS: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     "switches": (chosen_branches, (A, INDEX, NEGATIVE, OUTSIDE)),
     "choices between several": (lambda x, i: lax.select_n(jnp.broadcast_to(i, (6, 4)), x, x + 1, x + 2), (A, INDEX)),
 }
+
+CASES = {name: Case(function, inputs) for name, (function, inputs) in _PROGRAMS.items()}

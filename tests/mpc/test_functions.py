@@ -12,12 +12,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jali.core.errors import InternalError
+from jali.mpc import functions_tables_special
 from jali.mpc.estimate import estimate
 from jali.mpc.fixed import constant_fraction, decode, encode
 from jali.mpc.functions import call, functions, polynomial, weigh
 from jali.mpc.lookup import clear, octaves, pieces
 from jali.mpc.plain import PlainProtocol
 from jali.mpc.rounds import drive
+from tests.mpc.derive_special import tables as special_tables
+
+
+@pytest.mark.parametrize("name", functions_tables_special.__all__)
+def test_a_special_table_is_what_the_derivation_finds(name: str) -> None:
+    derived: Any = special_tables()[name]
+    found: Any = getattr(functions_tables_special, name)
+    np.testing.assert_allclose(np.array(found, float), np.array(derived, float), rtol=0, atol=1e-9)
 
 
 def test_thresholds_weigh_as_a_table_look_up() -> None:

@@ -281,7 +281,7 @@ def kinds_in(program: Program) -> set[str]:
 
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_every_kind_of_operation_has_a_rule(name: str) -> None:
-    function, arguments = PROGRAMS[name]
+    function, arguments = PROGRAMS[name].function, PROGRAMS[name].inputs
     flat, structure = flatten(list(arguments))
     program = compile_function(function, unflatten(structure, [type_of(x) for x in flat]))
     assert kinds_in(program) - {"constant", "loop"} <= KINDS, "add it to jali.mpc.ranges_rules"
@@ -384,7 +384,7 @@ def test_outputs_carry_their_range_into_the_next_program() -> None:
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_programs_of_users_have_a_useful_bound(name: str) -> None:
     """Their own inputs are within it, and only arguments that must be positive stay unproven."""
-    function, arguments = PROGRAMS[name]
+    function, arguments = PROGRAMS[name].function, PROGRAMS[name].inputs
     flat, structure = flatten(list(arguments))
     program = compile_function(function, unflatten(structure, [type_of(x) for x in flat]))
     analysis = analyse(program)

@@ -166,6 +166,10 @@ class MpcProtocol(Protocol):
         """Bits that everybody knows, as a share."""
         ...
 
+    def random_bits(self, shape: tuple[int, ...]) -> Boolean:
+        """Fresh uniform bits of which every role lacks a part; local."""
+        ...
+
     def permute_bits(
         self, function: Callable[..., NDArray[np.bool_]], *bits: Boolean, shape: tuple[int, ...]
     ) -> Boolean:

@@ -54,8 +54,10 @@ def functions() -> dict[str, Function]:
     """All functions by name."""
     from jali.mpc.functions_exponential import FUNCTIONS as EXPONENTIAL
     from jali.mpc.functions_power import FUNCTIONS as POWER
+    from jali.mpc.functions_special import FUNCTIONS as SPECIAL
+    from jali.mpc.functions_trigonometric import FUNCTIONS as TRIGONOMETRIC
 
-    return {function.name: function for function in (*EXPONENTIAL, *POWER)}
+    return {function.name: function for function in (*EXPONENTIAL, *POWER, *SPECIAL, *TRIGONOMETRIC)}
 
 
 def call(name: str, protocol: MpcProtocol, x: Arithmetic, *, fraction: int) -> Generator[Round, Any, Arithmetic]:

@@ -23,6 +23,7 @@ and, xor, not  of bits
 select         `b ? x : y`
 convert        a bit as a number; a number as one of another scale
 share          a public value as a secret one
+random         fresh bits that nobody knows
 function       a named approximation of `jali.mpc.functions`
 divide         x / y; `positive` says that y is known not to be negative
 maximum        greatest along `axis`, by a tournament

@@ -14,6 +14,8 @@ usual scale. Rules for the primitives live in `lower_*.py`, a file a family.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
+from importlib import import_module
 from typing import Any
 
 import msgspec
@@ -32,6 +34,7 @@ __all__ = [
     "Public",
     "Rule",
     "Secret",
+    "as_secret",
     "kind_of",
     "library",
     "registered",
@@ -86,6 +89,25 @@ Operand = Public | Secret
 Rule = Callable[..., "Operand | Sequence[Operand]"]
 
 _RULES: dict[str, Rule] = {}
+_RULE_MODULES = (
+    "arithmetic",
+    "bits",
+    "control",
+    "convolution",
+    "division",
+    "functions",
+    "index",
+    "integers",
+    "jacobi",
+    "linalg",
+    "order",
+    "scans",
+    "search",
+    "sort",
+    "special",
+    "views",
+    "windows",
+)
 
 
 def rule(*names: str) -> Callable[[Rule], Rule]:
@@ -99,25 +121,11 @@ def rule(*names: str) -> Callable[[Rule], Rule]:
     return register
 
 
+@cache
 def registered() -> dict[str, Rule]:
     """All rules by primitive."""
-    from jali.mpc import (
-        lower_arithmetic,
-        lower_bits,
-        lower_control,
-        lower_functions,
-        lower_index,
-        lower_linear,
-        lower_order,
-        lower_scans,
-        lower_search,
-        lower_sort,
-        lower_views,
-        lower_windows,
-    )
-
-    _ = lower_arithmetic, lower_bits, lower_control, lower_functions, lower_linear, lower_order, lower_views
-    _ = lower_index, lower_scans, lower_search, lower_sort, lower_windows
+    for name in _RULE_MODULES:
+        import_module(f"jali.mpc.lower_{name}")
     return _RULES
 
 
@@ -146,6 +154,7 @@ class Builder:
         self.parent = parent
         self.depth: int = 0 if parent is None else parent.depth + 1
         self.source: str = "" if parent is None else parent.source
+        self.pinned: bool = parent is not None and parent.pinned  # whether equations have no source lines of their own
         self.types: list[ValueType] = []
         self.ops: list[Op] = []
         self.inputs: list[int] = []
@@ -338,6 +347,16 @@ class Builder:
     def _new(self, kind: ValueType) -> int:
         self.types.append(kind)
         return len(self.types) - 1
+
+
+def as_secret(x: Operand) -> Secret:
+    """x, which an operation on a secret has made.
+
+    Raises: UnsupportedOperation if it turned out to be public: nothing secret is left of it.
+    """
+    if isinstance(x, Public):
+        raise UnsupportedOperation("an operation on a secret whose result turned out to be public")
+    return x
 
 
 def library(array: Any) -> Any:

@@ -18,7 +18,22 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-__all__ = ["add", "divide", "dot_general", "function", "matrix_product", "mul", "neg", "power", "sub", "sum_over"]
+__all__ = [
+    "LARGE",
+    "add",
+    "divide",
+    "dot_general",
+    "function",
+    "matrix_product",
+    "mul",
+    "neg",
+    "power",
+    "sub",
+    "sum_over",
+]
+
+LARGE = 2.0**42
+"""What stands for infinity among secret numbers: larger public numbers are cut to it in comparisons and choices."""
 
 _FEWEST_SIGNIFICANT_BITS = 10
 
@@ -234,7 +249,7 @@ def _public_product(build: Builder, x: Secret, y: Public, *, shape: tuple[int, .
 def _spread(build: Builder, x: Secret, y: Public) -> Operand | None:
     if x.value in build.factors:
         base, factor = build.factors[x.value]
-        return mul(build, base, Public(factor.only * y.array, y.depth))
+        return mul(build, base, Public(np.asarray(factor.only * y.array), y.depth))
     op = build.defining.get(x.value)
     if op is None or op.kind not in {"add", "sub"}:
         return None
@@ -293,13 +308,15 @@ def _div(build: Builder, params: Any, x: Operand, y: Operand) -> Operand:
 def divide(build: Builder, x: Operand, y: Operand) -> Operand:
     """x / y: by a public number a product with its inverse, by a secret one a product with `reciprocal`."""
     if (x.type.kind if isinstance(x, Secret) else y.type.kind if isinstance(y, Secret) else "") == "int":
-        raise UnsupportedOperation("a whole number cannot be divided by a secret one with //: use / on floats")
+        from jali.mpc.lower_division import quotient
+
+        return quotient(build, x, y)
     if isinstance(y, Public):
         values = np.asarray(y.array, np.float64)
         if np.any(values == 0):
             raise UnsupportedOperation("a secret is divided by a public zero")
-        return mul(build, x, Public(1.0 / values, y.depth))
-    if isinstance(x, Secret) and build.made_by(y, "view") is None and x.shape == y.shape:
+        return mul(build, x, Public(np.asarray(1.0 / values), y.depth))
+    if isinstance(x, Secret) and x.shape == y.shape and not _has_cheaper_inverse(build, y):
         return _quotient(build, x, y)
     return mul(build, x, _inverse(build, y))
 
@@ -311,20 +328,51 @@ def _quotient(build: Builder, x: Secret, y: Secret) -> Secret:
     return reshape(build, made, x.shape)
 
 
+def _has_cheaper_inverse(build: Builder, y: Secret) -> bool:
+    return build.made_by(y, "view") is not None or _root(build, y) is not None or _infinite(build, y) is not None
+
+
 def _inverse(build: Builder, y: Secret) -> Secret:
-    """1 / y: of what is repeated once only, and of a root as one function."""
+    """1 / y: of what is repeated once only; of a root as one function; 0 where y was chosen to be infinite."""
     view = build.made_by(y, "view")
     if view is not None:
         inner = _inverse(build, build.operand(view.inputs[0]))
         return build.emit("view", [inner], msgspec.structs.replace(inner.type, shape=y.shape), **view.attributes)
-    made = build.made_by(y, "function")
-    if made is not None and made.attributes["name"] == "sqrt":
-        return function(build, "rsqrt", build.operand(made.inputs[0]))
+    if (root := _root(build, y)) is not None:
+        return function(build, "rsqrt", root)
+    if (chosen := _infinite(build, y)) is not None:
+        bit, number = chosen
+        inverse = _inverse(build, build.operand(number))
+        zero = build.encoded(build.public(0.0), kind="fixed", fraction=inverse.type.fraction)
+        return build.emit("select", [bit, inverse, zero], inverse.type)
     return function(build, "reciprocal_positive" if is_positive(build, y) else "reciprocal", y)
 
 
+def _root(build: Builder, y: Secret) -> Secret | None:
+    """What y is the square root of."""
+    made = build.made_by(y, "function")
+    return build.operand(made.inputs[0]) if made is not None and made.attributes["name"] == "sqrt" else None
+
+
+def _infinite(build: Builder, y: Secret) -> tuple[int, int] | None:
+    """The bit and the number of `jnp.where(bit, number, jnp.inf)`, if y is that."""
+    op = build.made_by(y, "select")
+    constant = build.defining.get(op.inputs[2]) if op is not None else None
+    if op is None or constant is None or constant.constant is None or not build.types[op.inputs[1]].secret:
+        return None
+    words = constant.constant.array.view(np.int64)
+    infinite = words.size and np.all(words == round(LARGE * 2**y.type.fraction))
+    return (op.inputs[0], op.inputs[1]) if infinite else None
+
+
 def function(build: Builder, name: str, x: Secret) -> Secret:
-    """A named approximation of x, in the usual scale."""
+    """A named approximation of x, in the usual scale; of what is repeated it is computed once."""
+    repeated = build.made_by(x, "view")
+    if repeated is not None and repeated.attributes["how"] == "broadcast":
+        source = build.operand(repeated.inputs[0])
+        if source.type.size < x.type.size:
+            once = function(build, name, source)
+            return build.emit("view", [once], msgspec.structs.replace(once.type, shape=x.shape), **repeated.attributes)
     flat = reshape(build, build.usual(x), x.shape or (1,))
     return reshape(build, build.emit("function", [flat], flat.type, name=name), x.shape)
 

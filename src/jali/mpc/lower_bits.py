@@ -8,16 +8,12 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from jali.core.errors import UnsupportedOperation
 from jali.mpc.ir import ValueType
 from jali.mpc.lower import Builder, Operand, Public, Secret, kind_of, rule
-from jali.mpc.lower_arithmetic import aligned, neg, sub, sum_over
+from jali.mpc.lower_arithmetic import LARGE, aligned, neg, sub, sum_over
 from jali.mpc.lower_views import broadcast, reshape, transpose
 
-__all__ = ["choose", "less", "not_equal"]
-
-# Comparisons with larger public numbers are decided without a comparison (jnp.inf), or with this one.
-_LARGE = 2.0**42
+__all__ = ["choose", "equal", "less", "not_equal"]
 
 
 # -- comparisons ----------------------------------------------------------------------------------------------------
@@ -42,11 +38,19 @@ def _against_infinity(build: Builder, x: Operand, y: Operand) -> Operand | None:
 
 def _finite(x: Operand) -> Operand:
     if isinstance(x, Public) and x.array.dtype.kind == "f":
-        return Public(np.clip(x.array, -_LARGE, _LARGE), x.depth)
+        return Public(np.clip(x.array, -LARGE, LARGE), x.depth)
     return x
 
 
-def _equal(build: Builder, x: Operand, y: Operand) -> Operand:
+def _holdable(x: Operand) -> Operand:
+    """A public side of a choice in numbers that fixed point has: a large one for infinity, 0 for NaN."""
+    if isinstance(x, Public) and x.array.dtype.kind == "f":
+        return Public(np.clip(np.nan_to_num(x.array, nan=0.0, posinf=LARGE, neginf=-LARGE), -LARGE, LARGE), x.depth)
+    return x
+
+
+def equal(build: Builder, x: Operand, y: Operand) -> Operand:
+    """Whether x and y are the same, exact."""
     shape = tuple(np.broadcast_shapes(x.shape, y.shape))
     if isinstance(x, Secret) and isinstance(y, Secret) and x.value == y.value:
         return build.public(np.ones(shape, np.bool_))
@@ -63,7 +67,7 @@ def _is_bool(x: Operand) -> bool:
     return x.type.kind == "bool" if isinstance(x, Secret) else x.array.dtype == np.bool_
 
 
-@rule("lt")
+@rule("lt", "lt_to")
 def _lt(build: Builder, params: Any, x: Operand, y: Operand) -> Operand:
     return less(build, x, y)
 
@@ -73,7 +77,7 @@ def _gt(build: Builder, params: Any, x: Operand, y: Operand) -> Operand:
     return less(build, y, x)
 
 
-@rule("le")
+@rule("le", "le_to")
 def _le(build: Builder, params: Any, x: Operand, y: Operand) -> Operand:
     return _not(build, less(build, y, x))
 
@@ -83,9 +87,9 @@ def _ge(build: Builder, params: Any, x: Operand, y: Operand) -> Operand:
     return _not(build, less(build, x, y))
 
 
-@rule("eq")
+@rule("eq", "eq_to")
 def _eq(build: Builder, params: Any, x: Operand, y: Operand) -> Operand:
-    return _equal(build, x, y)
+    return equal(build, x, y)
 
 
 @rule("ne")
@@ -95,7 +99,7 @@ def _ne(build: Builder, params: Any, x: Operand, y: Operand) -> Operand:
 
 def not_equal(build: Builder, x: Operand, y: Operand) -> Operand:
     """Whether x and y differ, exact."""
-    return _not(build, _equal(build, x, y))
+    return _not(build, equal(build, x, y))
 
 
 @rule("is_finite")
@@ -119,8 +123,6 @@ def _bits(build: Builder, x: Operand, shape: tuple[int, ...]) -> int:
 
 
 def _logic(build: Builder, kind: str, x: Operand, y: Operand) -> Operand:
-    if not (_is_bool(x) and _is_bool(y)):
-        raise UnsupportedOperation(f"bitwise {kind} of secret whole numbers: only booleans can be combined so")
     shape = tuple(np.broadcast_shapes(x.shape, y.shape))
     result = ValueType(shape=shape, kind="bool")
     return build.emit(kind, [_bits(build, x, shape), _bits(build, y, shape)], result)
@@ -140,25 +142,24 @@ def _and(build: Builder, x: Operand, y: Operand) -> Operand:
     return _logic(build, "and", x, y)
 
 
-@rule("and")
-def _rule_and(build: Builder, params: Any, x: Operand, y: Operand) -> Operand:
-    return _and(build, x, y)
+@rule("and", "or", "xor")
+def _rule_logic(build: Builder, params: Any, x: Operand, y: Operand) -> Operand:
+    from jali.mpc.lower_integers import whole_and, whole_or, whole_xor
 
-
-@rule("or")
-def _rule_or(build: Builder, params: Any, x: Operand, y: Operand) -> Operand:
-    return _not(build, _and(build, _not(build, x), _not(build, y)))
-
-
-@rule("xor")
-def _rule_xor(build: Builder, params: Any, x: Operand, y: Operand) -> Operand:
-    return _xor(build, x, y)
+    name, dtype = params["__equation__"].primitive.name, params["__equation__"].outvars[0].aval.dtype
+    if not (_is_bool(x) or _is_bool(y)):
+        return {"and": whole_and, "or": whole_or, "xor": whole_xor}[name](build, x, y, dtype=dtype)
+    if name == "or":
+        return _not(build, _and(build, _not(build, x), _not(build, y)))
+    return _and(build, x, y) if name == "and" else _xor(build, x, y)
 
 
 @rule("not")
 def _rule_not(build: Builder, params: Any, x: Secret) -> Operand:
+    from jali.mpc.lower_integers import whole_not
+
     if x.type.kind != "bool":
-        raise UnsupportedOperation("bitwise not of secret whole numbers: only booleans can be negated so")
+        return whole_not(build, x, dtype=params["__equation__"].outvars[0].aval.dtype)
     return _not(build, x)
 
 
@@ -169,7 +170,7 @@ def _reduce_bits(build: Builder, params: Any, x: Secret) -> Operand:
     counted = _not(build, x) if every else x
     if not isinstance(counted, Secret):
         return counted
-    none = _equal(build, sum_over(build, counted, tuple(params["axes"])), build.public(np.int64(0)))
+    none = equal(build, sum_over(build, counted, tuple(params["axes"])), build.public(np.int64(0)))
     return none if every else _not(build, none)
 
 
@@ -207,10 +208,13 @@ def choose(build: Builder, bit: Operand, x: Operand, y: Operand) -> Operand:
 
 
 def _choose_numbers(build: Builder, where: int, x: Operand, y: Operand, *, shape: tuple[int, ...]) -> Operand:
+    x, y = _holdable(x), _holdable(y)
     secrets = [o for o in (x, y) if isinstance(o, Secret)]
     kind = secrets[0].type.kind if secrets else kind_of(x.array.dtype)  # type: ignore[union-attr]
     usual = build.fraction if kind == "fixed" else 0
     fraction = max((o.type.fraction for o in secrets), default=usual)
+    if kind == "fixed" and any(_needs_room(o, fraction) for o in (x, y)):
+        fraction = usual
     result = ValueType(shape=shape, kind=kind, fraction=fraction)
     public_choice = not build.types[where].secret  # then both sides are rearranged, so both must be secret
     values = []
@@ -224,6 +228,11 @@ def _choose_numbers(build: Builder, where: int, x: Operand, y: Operand, *, shape
         else:
             values.append(build.encoded(o, kind=kind, fraction=fraction))
     return build.emit("select", [where, *values], result)
+
+
+def _needs_room(x: Operand, fraction: int) -> bool:
+    """Whether a public number is too large for a scale."""
+    return isinstance(x, Public) and float(np.max(np.abs(x.array), initial=0.0)) >= 2.0 ** (61 - fraction)
 
 
 @rule("max")
@@ -295,7 +304,7 @@ def _convert(build: Builder, params: Any, x: Secret) -> Operand:
         return x
     if target == "bool":
         zero = build.public(np.zeros((), np.float64 if x.type.kind == "fixed" else np.int64))
-        return _not(build, _equal(build, x, zero))
+        return _not(build, equal(build, x, zero))
     if target == "int" and x.type.kind == "fixed":
         from jali.mpc.lower_order import whole
 

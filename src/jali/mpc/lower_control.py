@@ -12,8 +12,11 @@ from jali.core.errors import ProgramError, SecretControl, UnsupportedOperation
 from jali.mpc.ir import Op, ValueType
 from jali.mpc.lower import Builder, Operand, Public, Secret, kind_of, library, registered, rule
 from jali.mpc.lower_bits import choose, less, not_equal
+from jali.mpc.lower_complex import complex_results, touches_complex
 from jali.mpc.lower_functions import HOOKS
+from jali.mpc.lower_hooks import applies
 from jali.mpc.lower_public import fold
+from jali.mpc.lower_random import drawn, draws
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,7 +37,7 @@ def walk(build: Builder, jaxpr: Any, operands: Sequence[Operand]) -> list[Operan
     environment = _bound(build, jaxpr, operands)
     for equation in jaxpr.jaxpr.eqns:
         inputs = [_read(build, environment, atom) for atom in equation.invars]
-        build.source = _source(equation) or build.source
+        build.source = (not build.pinned and _source(equation)) or build.source
         results = _results(build, equation, inputs)
         environment.update(zip(equation.outvars, results, strict=True))
     return [_read(build, environment, atom) for atom in jaxpr.jaxpr.outvars]
@@ -52,6 +55,8 @@ def _read(build: Builder, environment: dict[Any, Any], atom: Any) -> Any:
 
 def _results(build: Builder, equation: Any, inputs: list[Operand]) -> list[Operand]:
     name = equation.primitive.name
+    if draws(equation):
+        return [drawn(build, equation)]
     inner = _inner(equation)
     if inner is not None:
         return _call(build, equation, inner, inputs)
@@ -65,6 +70,8 @@ def _results(build: Builder, equation: Any, inputs: list[Operand]) -> list[Opera
 def _rule(build: Builder, equation: Any, inputs: list[Operand]) -> list[Operand]:
     name = equation.primitive.name
     found = registered().get(name)
+    if touches_complex(equation) and not (name == "cond" and isinstance(inputs[0], Public)):
+        found = _complex
     if found is None:
         raise UnsupportedOperation(
             f"jax's {name!r} has no rule for secret data: write it with sums, products, comparisons and jnp.where, or "
@@ -81,6 +88,10 @@ def _rule(build: Builder, equation: Any, inputs: list[Operand]) -> list[Operand]
     return [result] if isinstance(result, Public | Secret) else [*result]
 
 
+def _complex(build: Builder, params: Any, *inputs: Any) -> Sequence[Any]:
+    return complex_results(build, params["__equation__"], inputs)
+
+
 # -- calls ----------------------------------------------------------------------------------------------------------
 
 
@@ -93,12 +104,12 @@ def _inner(equation: Any) -> Any:
 
 
 def _call(build: Builder, equation: Any, inner: Any, inputs: list[Operand]) -> list[Operand]:
-    name = _called(equation, inner)
+    rules, name = registered(), _called(equation, inner)  # the modules with rules bring hooks, too
     if any(isinstance(x, Secret) for x in inputs):
-        hook, found = HOOKS.get(name), registered().get(f"jit {name}")
-        result = hook(build, *inputs) if hook is not None else None
+        hook, found = HOOKS.get(name), rules.get(f"jit {name}")
+        result = hook.lower(build, *inputs) if hook is not None and applies(hook, equation, inner) else None
         if result is not None:
-            return [result]
+            return [result] if isinstance(result, Public | Secret) else [*result]
         # a rule for a call sees the equations inside; if it gives nothing, they are taken
         results = found(build, {**equation.params, "__inner__": inner}, *inputs) if found is not None else []
         if results:
@@ -400,7 +411,9 @@ def _partial(build: Builder, jaxpr: Any, operands: Sequence[Public | None]) -> l
         inputs = [_read(build, environment, atom) for atom in equation.invars]
         inner = _inner(equation)
         results: Sequence[Any]
-        if inner is not None:
+        if draws(equation):
+            results = [None]
+        elif inner is not None:
             results = _partial(build, _closed(inner), inputs)
         elif any(x is None for x in inputs):
             results = [None] * len(equation.outvars)
@@ -424,8 +437,11 @@ def _known(jaxpr: Any, flags: Sequence[bool]) -> list[bool]:
         inputs = [flag(atom) for atom in equation.invars]
         inner = _inner(equation)
         alike = [all(inputs)] * len(equation.outvars)
-        results = alike if inner is None else _known(_closed(inner).jaxpr, inputs)
-        known.update(zip(equation.outvars, results, strict=True))
+        if draws(equation):
+            alike = [False]
+        elif inner is not None:
+            alike = _known(_closed(inner).jaxpr, inputs)
+        known.update(zip(equation.outvars, alike, strict=True))
     return [flag(atom) for atom in jaxpr.outvars]
 
 

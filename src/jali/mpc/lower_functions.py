@@ -4,17 +4,16 @@
 from __future__ import annotations
 
 from math import log
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import msgspec
 import numpy as np
 
 from jali.core.errors import UnsupportedOperation
-from jali.mpc import lower_division
 from jali.mpc.lower import Builder, Operand, Public, Secret, rule
 from jali.mpc.lower_arithmetic import add, function, mul, power, sub
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from jali.mpc.lower_bits import choose
+from jali.mpc.lower_hooks import Hook
 
 __all__ = ["HOOKS"]
 
@@ -56,16 +55,6 @@ def _tanh(build: Builder, params: Any, x: Secret) -> Operand:
     return function(build, "tanh", x)
 
 
-@rule("log1p")
-def _log1p(build: Builder, params: Any, x: Secret) -> Operand:
-    return _of(build, "log", add(build, x, build.public(1.0)))
-
-
-@rule("expm1")
-def _expm1(build: Builder, params: Any, x: Secret) -> Operand:
-    return sub(build, function(build, "exp", x), build.public(1.0))
-
-
 @rule("exp2")
 def _exp2(build: Builder, params: Any, x: Secret) -> Operand:
     return _of(build, "exp", mul(build, x, build.public(log(2))))
@@ -85,6 +74,10 @@ def _pow(build: Builder, params: Any, x: Operand, y: Operand) -> Operand:
             return function(build, "sqrt", x)
         if y.only == -0.5:
             return function(build, "rsqrt", x)
+    if isinstance(y, Public) and isinstance(x, Secret) and _whole_exponents(y):
+        return _powers(build, x, Public(y.array.astype(np.int64), y.depth))
+    if isinstance(y, Secret) and y.type.kind == "int":
+        y = build.emit("convert", [y], msgspec.structs.replace(y.type, kind="fixed", fraction=build.fraction))
     if isinstance(x, Public):
         if not np.all(x.array > 0):
             raise UnsupportedOperation("a public base of a secret power must be positive")
@@ -92,7 +85,25 @@ def _pow(build: Builder, params: Any, x: Operand, y: Operand) -> Operand:
     return _of(build, "exp", mul(build, y, function(build, "log", x)))
 
 
-@rule("stop_gradient", "copy", "copy_p", "optimization_barrier", "reduce_precision", "device_put")
+def _whole_exponents(y: Public) -> bool:
+    """Whether all exponents are whole numbers from 0 to 64."""
+    return bool(np.all((y.array == np.rint(y.array)) & (y.array >= 0) & (y.array <= 64)))
+
+
+def _powers(build: Builder, x: Secret, y: Public) -> Operand:
+    """x to different public whole powers: the product of x^1, x^2, x^4, ... where the exponent has that bit."""
+    shape = tuple(np.broadcast_shapes(x.shape, y.shape))
+    result: Operand = build.public(np.ones(shape))
+    square: Operand = x
+    for k in range(int(np.max(y.array, initial=0)).bit_length()):
+        bit = Public((y.array >> k) & 1 != 0, y.depth)
+        factor = choose(build, bit, square, build.public(np.ones(shape)))
+        result = mul(build, result, factor)
+        square = mul(build, square, square)
+    return result
+
+
+@rule("stop_gradient", "name", "copy", "copy_p", "optimization_barrier", "reduce_precision", "device_put")
 def _itself(build: Builder, params: Any, *x: Operand) -> Operand | list[Operand]:
     return list(x) if len(x) > 1 else x[0]
 
@@ -118,5 +129,5 @@ def _softplus(build: Builder, x: Operand) -> Secret:
     return function(build, "softplus", x)
 
 
-# By the name of a jitted or custom-gradient function of jax; a result of None means that its parts are taken.
-HOOKS: dict[str, Callable[..., Operand | None]] = {"logaddexp": _logaddexp, **lower_division.HOOKS}
+HOOKS: dict[str, Hook] = {"logaddexp": Hook(_logaddexp, operands=2)}
+"""By the name of the function."""

@@ -114,9 +114,14 @@ def _fill(params: Any) -> float:
 # -- writing --------------------------------------------------------------------------------------------------------
 
 
-@rule("scatter", "scatter-add", "scatter-mul", "scatter-min", "scatter-max")
+@rule("scatter", "scatter-add", "scatter-sub", "scatter-mul", "scatter-min", "scatter-max")
 def _scatter(build: Builder, params: Any, x: Operand, index: Operand, updates: Operand) -> Operand | Sequence[Operand]:
     how = params["__equation__"].primitive.name.partition("-")[2]
+    if how == "sub":
+        how, updates = (
+            "add",
+            neg(build, updates) if isinstance(updates, Secret) else Public(-updates.array, updates.depth),
+        )
     if isinstance(index, Public):
         if not how:
             return moved(build, params, x, index, updates)

@@ -12,7 +12,7 @@ from jali.core.errors import UnsupportedOperation
 from jali.mpc.ir import ValueType
 from jali.mpc.lower import Builder, Operand, Public, Secret, rule
 from jali.mpc.lower_arithmetic import add, neg, sub
-from jali.mpc.lower_bits import choose, less
+from jali.mpc.lower_bits import choose, equal, less
 from jali.mpc.lower_views import reshape, transpose
 
 __all__ = ["whole"]
@@ -33,8 +33,20 @@ def _ceil(build: Builder, params: Any, x: Secret) -> Operand:
 
 @rule("round")
 def _round(build: Builder, params: Any, x: Secret) -> Operand:
-    """To the nearest, halves up (numpy takes halves to even)."""
-    return _fixed(build, _floored(build, _secret(add(build, x, build.public(0.5)))))
+    """To the nearest; halves to the even neighbour, or away from zero, as jax is asked."""
+    half = build.public(0.5)
+    if params["rounding_method"].name != "TO_NEAREST_EVEN":
+        negative = less(build, x, build.public(0.0))
+        size = _secret(choose(build, negative, neg(build, x), x))
+        rounded = _floored(build, _secret(add(build, size, half)))
+        return _fixed(build, _secret(choose(build, negative, neg(build, rounded), rounded)))
+    up = _floored(build, _secret(add(build, x, half)))
+    # x is 1/2 above an even number: rounding up was one too many
+    evens = _floored(build, build.emit("rescale", [x], msgspec.structs.replace(x.type, fraction=x.type.fraction + 1)))
+    double = build.emit("convert", [evens], msgspec.structs.replace(x.type, fraction=x.type.fraction + 1))
+    double = build.emit("rescale", [double], x.type)
+    tie = equal(build, sub(build, x, double), half)
+    return _fixed(build, _secret(sub(build, up, build.emit("convert", [_secret(tie)], up.type))))
 
 
 def whole(build: Builder, x: Secret) -> Operand:

@@ -63,6 +63,8 @@ def fold(build: Builder, equation: Any, operands: Sequence[Public]) -> list[Publ
         return [_elementwise(build, _ELEMENTWISE[name], operands, aval=outputs[0])]
     if name == "div" and outputs[0].dtype.kind == "f":
         return [_elementwise(build, np.divide, operands, aval=outputs[0])]
+    if name in _MOVES and all(isinstance(x.array, np.ndarray) for x in operands):
+        return [_MOVES[name](build, operands, equation.params)]
     if name == "broadcast_in_dim":
         return [_broadcast(operands[0], equation.params, aval=outputs[0], depth=build.depth)]
     if name in {"reshape", "squeeze", "expand_dims"}:
@@ -86,6 +88,45 @@ def _broadcast(x: Public, params: Any, *, aval: Any, depth: int) -> Public:
         wide[dim] = size
     lead = x.array.shape[:depth]
     return Public(np.broadcast_to(x.array.reshape((*lead, *wide)), (*lead, *aval.shape)), depth)
+
+
+def _iota(build: Builder, _: Sequence[Public], params: Any) -> Public:
+    shape, axis = tuple(params["shape"]), int(params["dimension"])
+    along = np.arange(shape[axis], dtype=params["dtype"]).reshape([-1 if k == axis else 1 for k in range(len(shape))])
+    return build.public(np.broadcast_to(along, shape))
+
+
+def _transposed(build: Builder, operands: Sequence[Public], params: Any) -> Public:
+    (x,) = operands
+    lead = range(build.depth)
+    return Public(x.array.transpose(*lead, *(build.depth + axis for axis in params["permutation"])), build.depth)
+
+
+def _sliced(build: Builder, operands: Sequence[Public], params: Any) -> Public:
+    (x,) = operands
+    starts, stops = params["start_indices"], params["limit_indices"]
+    window = map(slice, starts, stops, params["strides"] or (1,) * len(starts))
+    return Public(x.array[(*(slice(None),) * build.depth, *window)], build.depth)
+
+
+def _joined(build: Builder, operands: Sequence[Public], params: Any) -> Public:
+    lead = np.broadcast_shapes(*(x.array.shape[: build.depth] for x in operands))
+    parts = [np.broadcast_to(x.array, (*lead, *x.shape)) for x in operands]
+    return Public(np.concatenate(parts, axis=build.depth + int(params["dimension"])), build.depth)
+
+
+def _reversed(build: Builder, operands: Sequence[Public], params: Any) -> Public:
+    (x,) = operands
+    return Public(np.flip(x.array, tuple(build.depth + axis for axis in params["dimensions"])), build.depth)
+
+
+_MOVES: dict[str, Callable[[Builder, Sequence[Public], Any], Public]] = {
+    "concatenate": _joined,
+    "iota": _iota,
+    "rev": _reversed,
+    "slice": _sliced,
+    "transpose": _transposed,
+}
 
 
 def by_jax(build: Builder, primitive: Any, params: Any, *, operands: Sequence[Public]) -> list[Public]:

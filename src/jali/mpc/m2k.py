@@ -374,6 +374,20 @@ class M2k:
         """Known bits, masked by 0."""
         return self._wires.known(kernels.pack_bits(value.reshape(-1)), value.shape, bits=True)
 
+    def random_bits(self, shape: tuple[int, ...]) -> Additive:
+        """Bits of three summands: what each evaluator draws with the dealer, and what both draw together.
+
+        Security: an evaluator does not know what the other one drew with the dealer, nor the dealer what the
+        evaluators drew; for each of them the bits are uniform. No communication.
+        """
+        words, nonce = layout(shape, bits=True), self._wires.nonce()
+
+        def part() -> NDArray[np.uint64]:
+            own = self._prgs[DEALER].words(nonce, words)
+            return self._prgs[1].xor(own, nonce) if self._leader else own
+
+        return Additive(shape, self._side.evaluate(words, part), bits=True)
+
     def permute_bits(self, function: Callable[..., NDArray[np.bool_]], *bits: Share, shape: tuple[int, ...]) -> Share:
         """Rearrange bits; the result is masked if all operands are. No communication."""
         return self._wires.mapped(on_bits(function, [part.shape for part in bits]), bits, shape, bits=True)

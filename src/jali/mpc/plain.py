@@ -17,6 +17,7 @@ from jali import kernels
 from jali.core.errors import FixedPointRangeError, ProtocolUseError
 from jali.core.threat import Threat
 from jali.crypto.prg import Prg
+from jali.crypto.randomness import random_words
 from jali.mpc.lookup import clear
 from jali.mpc.permutations import KEY_WORDS, Permutation
 from jali.mpc.rounds import Round
@@ -92,7 +93,7 @@ class PlainProtocol:
 
         `watch(what, source, magnitude)` is told how large the numbers of the program get that are truncated.
         """
-        del prgs, streams  # nothing is random and nobody listens
+        del prgs, streams  # nothing is masked and nobody listens
         self.role = role
         self.checked = checked
         self.watch = watch
@@ -237,6 +238,10 @@ class PlainProtocol:
     def public_bits(self, value: NDArray[np.bool_]) -> _Clear:
         """The bits themselves."""
         return _Clear(value)
+
+    def random_bits(self, shape: tuple[int, ...]) -> _Clear:
+        """Bits of the operating system."""
+        return _Clear(random_words(shape) >> np.uint64(63) != 0)
 
     def permute_bits(self, function: Callable[..., NDArray[np.bool_]], *bits: _Clear, shape: tuple[int, ...]) -> _Clear:
         """`function` of the bits."""

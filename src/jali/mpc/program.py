@@ -232,6 +232,11 @@ def _share(node: _Node) -> tuple[Start, bool]:
     return lambda p, v: p.public(_filled(v[0], shape)), False
 
 
+def _random(node: _Node) -> tuple[Start, bool]:
+    shape = node.result.shape
+    return lambda p, _: p.random_bits(shape), False
+
+
 # -- bits ---------------------------------------------------------------------------------------------------------
 
 
@@ -446,6 +451,7 @@ _BUILDERS: dict[str, Callable[[_Node], tuple[Start, bool]]] = {
     "neg": _neg,
     "not": _not,
     "one_hot": _one_hot,
+    "random": _random,
     "rescale": _rescale,
     "rows": _rows,
     "scatter": _scatter,

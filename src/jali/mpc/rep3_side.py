@@ -326,6 +326,16 @@ class ReplicatedSide:
         """Known bits, as the part x_0."""
         return self._wires.known(kernels.pack_bits(value.reshape(-1)), value.shape, bits=True)
 
+    def random_bits(self, shape: tuple[int, ...]) -> Replicated:
+        """Bits of three parts, each drawn by two roles together.
+
+        Security: a role does not know the part that the two others drew; for it the bits are uniform. No communication.
+        """
+        wires, words = self._wires, layout(shape, bits=True)
+        nonce = wires.nonce()
+        first, second = (wires.drawn(words, role, nonce) for role in (wires.behind, wires.ahead))
+        return Replicated(shape, first, second, bits=True)
+
     def permute_bits(
         self, function: Callable[..., NDArray[np.bool_]], *bits: Replicated, shape: tuple[int, ...]
     ) -> Replicated:

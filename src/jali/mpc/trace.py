@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
-from jali.core.errors import NotTraceable, SecretControl
+from jali.core.errors import NotTraceable, SecretControl, UnsupportedOperation
 from jali.core.extras import need
 from jali.core.tree import flatten, unflatten
 from jali.mpc.ir import DEFAULT_FRACTION, Program, ValueType
 from jali.mpc.lower import Builder, Operand, Secret, kind_of
+from jali.mpc.lower_complex import Complex
 from jali.mpc.lower_control import walk
 
 if TYPE_CHECKING:
@@ -114,9 +115,13 @@ def spec_of(leaf: Any, *, fraction: int = DEFAULT_FRACTION) -> ValueType:
     return ValueType(shape=tuple(shape), kind=kind, fraction=fraction if kind == "fixed" else 0)
 
 
-def _output(build: Builder, x: Operand) -> int:
+def _output(build: Builder, x: Operand | Complex) -> int:
     if isinstance(x, Secret):
         return build.usual(x).value
+    if isinstance(x, Complex):
+        raise UnsupportedOperation(
+            "an output is complex: return its real and imaginary parts, x.real and x.imag", source=build.source or None
+        )
     kind = kind_of(x.array.dtype, what="an output")
     fraction = build.fraction if kind == "fixed" else 0
     # an output that does not depend on the inputs; shared, so that all outputs are alike
