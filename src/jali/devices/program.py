@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from jali.core import config
     from jali.devices.arguments import Arguments
     from jali.graph.runtime import Runtime
+    from jali.transport.network import Network
 
 __all__ = ["Program"]
 
@@ -133,13 +134,9 @@ class Program:
         return Placeholder(root, targets)
 
     # -- what it does and what it cost --------------------------------------------------------------------------
-    def report(self, *, predicted: bool = True) -> Report:
-        """What ran so far: nodes, who learned what, bytes, rounds and seconds of the parties hosted here.
-
-        With `predicted`, what MPC nodes should have cost stands beside it (the program is priced again: that takes
-        about as long as its Python did).
-        """
-        from jali.devices.predict import predict, trust
+    def report(self, *, predicted: bool = True, network: str | Network | None = None) -> Report:
+        """See `jali.Federation.report`."""
+        from jali.devices.predict import notes, predict, trust
 
         for runtime in self.runtimes.values():
             runtime.settle()
@@ -149,12 +146,13 @@ class Program:
         title = f"Program of {count} nodes at {', '.join(self.runtimes)}"
         if not self.runtimes:
             title = f"Plan of {count} nodes for {', '.join(self.parties)}; nothing has run"
-        planned = predict(self.graph.nodes, outlines) if predicted else {}
+        planned = predict(self.graph.nodes, outlines, network=network) if predicted else {}
         return Report(
             title=title,
             parties=self.parties,
             rows=merge_rows(self.graph.nodes, records, planned),
             trust=trust(self.graph.nodes),
+            timing=notes(self.graph.nodes, planned, network) if predicted else (),
         )
 
     # -- the end ------------------------------------------------------------------------------------------------

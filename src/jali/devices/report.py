@@ -13,6 +13,7 @@ from jali.core.threat import Cost, Leak
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from jali.devices.predict import Planned
     from jali.graph.node import Node
     from jali.graph.runtime import NodeRecord
 
@@ -35,6 +36,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float | None = None
     started: float | None = None
     predicted: Cost | None = None
+    predicted_seconds: float | None = None
+    predicted_offline_seconds: float | None = None
 
 
 class StageCost(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,6 +56,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     parties: tuple[str, ...]
     rows: tuple[Row, ...]
     trust: tuple[str, ...] = ()
+    timing: tuple[str, ...] = ()
 
     @property
     def disclosures(self) -> tuple[Leak, ...]:
@@ -80,6 +84,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         lines += [f"  {leak.to} learns {leak.what} ({leak.why})" for leak in self.disclosures] or ["  nobody, anything"]
         if self.trust:
             lines += ["", "What is trusted", *(f"  {line}" for line in self.trust)]
+        if self.timing:
+            lines += ["", "Planned seconds", *(f"  {line}" for line in self.timing)]
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
@@ -87,11 +93,12 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         head = "".join(f"<th>{escape(cell)}</th>" for cell in header)
         body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
         learns = "".join(f"<li>{escape(f'{leak.to} learns {leak.what}')}</li>" for leak in self.disclosures)
-        return f"<table><tr>{head}</tr>{body}</table><ul>{learns}</ul>"
+        timing = "".join(f"<p>Planned seconds: {escape(line)}</p>" for line in self.timing)
+        return f"<table><tr>{head}</tr>{body}</table><ul>{learns}</ul>{timing}"
 
 
 def merge_rows(
-    nodes: Iterable[Node], records: Sequence[dict[int, NodeRecord]], predicted: dict[int, Cost]
+    nodes: Iterable[Node], records: Sequence[dict[int, NodeRecord]], planned: dict[int, Planned]
 ) -> tuple[Row, ...]:
     """Rows of a program from the records of the parties that run here: bytes add up, rounds and seconds are maxima."""
     rows = []
@@ -107,6 +114,8 @@ def merge_rows(
             if ran
             else {}
         )
+        found = planned.get(node.index)
+        time = found.time if found is not None else None
         rows.append(
             Row(
                 index=node.index,
@@ -117,7 +126,9 @@ def merge_rows(
                 participants=node.participants,
                 visibility=str(node.visibility),
                 disclosures=node.leaks,
-                predicted=predicted.get(node.index),
+                predicted=found.cost if found is not None else None,
+                predicted_seconds=time.seconds if time is not None else None,
+                predicted_offline_seconds=time.offline_seconds if time is not None else None,
                 **cost,  # type: ignore[arg-type]
             )
         )
@@ -131,8 +142,11 @@ def _table(rows: Sequence[Row]) -> list[tuple[str, ...]]:
     return [tuple(row[i] for i in kept) for row in (_HEADER, *cells)]
 
 
-_NUMBERS = {"#", "bytes", "planned bytes", "rounds", "planned rounds", "seconds"}
-_HEADER = ("#", "node", "on", "seen by", "bytes", "planned bytes", "rounds", "planned rounds", "seconds", "from")
+_TEXT = {"node", "on", "seen by", "from"}
+_HEADER = (
+    *("#", "node", "on", "seen by", "bytes", "planned bytes", "rounds", "planned rounds"),
+    *("seconds", "planned seconds", "of them offline", "from"),
+)
 
 
 def _cells(row: Row) -> tuple[str, ...]:
@@ -146,9 +160,15 @@ def _cells(row: Row) -> tuple[str, ...]:
         _number(sum(planned.bytes_sent.values()) + planned.offline_bytes if planned else None),
         _number(row.rounds),
         _number(planned.rounds if planned else None),
-        "" if row.seconds is None else f"{row.seconds:.3f}",
+        _seconds(row.seconds),
+        _seconds(row.predicted_seconds),
+        _seconds(row.predicted_offline_seconds or None),
         row.source,
     )
+
+
+def _seconds(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"
 
 
 def _number(value: int | None) -> str:
@@ -157,7 +177,7 @@ def _number(value: int | None) -> str:
 
 def _aligned(table: list[tuple[str, ...]]) -> list[str]:
     widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))]
-    right = {i for i, name in enumerate(table[0]) if name in _NUMBERS}
+    right = {i for i, name in enumerate(table[0]) if name not in _TEXT}
     return [
         "  ".join(
             c.rjust(w) if i in right else c.ljust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jali.core.threat import Cost
+from jali.mpc.meter import Metered, Work
 from jali.mpc.registry import PROTOCOLS
 from jali.mpc.rounds import lockstep
 
@@ -23,9 +24,60 @@ if TYPE_CHECKING:
     from jali.mpc.contract import MpcProtocol
     from jali.mpc.rounds import Round
 
-__all__ = ["GUEST", "estimate"]
+__all__ = ["DEALER", "GUEST", "Transcript", "estimate", "transcribe"]
 
+DEALER = "dealer"
 GUEST = "guest"
+
+
+class Transcript:
+    """Everything that the roles of an operation would say and do, round by round; bytes are exact.
+
+    `rounds` has the bytes of each message, by sender and receiver; `dealt` what the `dealer` (a role, or None) sends
+    ahead of time for each round and for what follows the last; `works` the operations of each role.
+    """
+
+    def __init__(self, names: Mapping[int, str], *, dealer: int | None) -> None:
+        """Nothing is said yet; `names` are those of the roles."""
+        self.names = names
+        self.dealer = dealer
+        self.rounds: list[dict[tuple[int, int], int]] = []
+        self.dealt: list[int] = []
+        self._dealt_bytes = 0
+        self.works: dict[int, list[Work]] = {role: [] for role in names}
+
+    @property
+    def cost(self) -> Cost:
+        """Rounds in which anybody spoke, and bytes by sender."""
+        sent = dict.fromkeys(self.names, 0)
+        for messages in self.rounds:
+            for (sender, _), size in messages.items():
+                sent[sender] += size
+        return Cost(
+            rounds=sum(bool(messages) for messages in self.rounds),
+            bytes_sent={self.names[role]: size for role, size in sent.items()},
+            offline_bytes=self._dealt_bytes,
+        )
+
+    def add(self, rounds: Mapping[int, Round]) -> None:
+        """Note a round."""
+        messages = {}
+        for sender, round_ in rounds.items():
+            for receiver, arrays in round_.send.items():
+                size = 8 * sum(array.size for array in arrays)
+                if size:
+                    messages[sender, receiver] = size
+        self.rounds.append(messages)
+
+    def convert(self, role: int, words: int, *, back: bool = False) -> None:
+        """Note that a role makes ring elements of numbers first, or numbers of ring elements at the end."""
+        when = float(len(self.rounds) if back else 0)
+        self.works[role].append(Work("decode" if back else "encode", words, ((when, when),)))
+
+    def deal(self, total_bytes: int) -> None:
+        """Note how much was dealt so far."""
+        self.dealt.append(total_bytes - self._dealt_bytes)
+        self._dealt_bytes = total_bytes
 
 
 def estimate(
@@ -34,11 +86,7 @@ def estimate(
     *,
     guest: Callable[[MpcProtocol], Generator[Round, Any, Any]] | None = None,
 ) -> Cost:
-    """The cost of what `operation` does under a protocol.
-
-    `operation(side)` is called once for each role; shares that it keeps for later are priced as used there (they
-    remember in which state they are). `guest(side)` is the part of an owner of data who is no role. A protocol of one
-    role sends nothing, so there the operation is not called.
+    """The cost of what `operation` does under a protocol; see `transcribe`.
 
     Example:
     >>> def product(side):
@@ -48,39 +96,45 @@ def estimate(
     >>> estimate("m2k", product).rounds
     3
     """
+    return transcribe(protocol, operation, guest=guest).cost
+
+
+def transcribe(
+    protocol: str,
+    operation: Callable[[MpcProtocol], Generator[Round, Any, Any]],
+    *,
+    guest: Callable[[MpcProtocol], Generator[Round, Any, Any]] | None = None,
+) -> Transcript:
+    """What the roles of an operation would say and do under a protocol.
+
+    `operation(side)` is called once for each role; shares that it keeps for later are priced as used there (they
+    remember in which state they are). `guest(side)` is the part of an owner of data who is no role. A protocol of one
+    role sends nothing, so there the operation is not called.
+    """
     kind = PROTOCOLS.get(protocol)
-    if len(kind.roles) == 1:
-        return Cost(rounds=0, bytes_sent={kind.roles[0]: 0})
-    sides: dict[int, Any] = {role: kind.sizes(role) for role in range(len(kind.roles))}
     names = dict(enumerate(kind.roles))
-    running = {role: operation(side) for role, side in sides.items()}
+    if len(names) == 1:
+        return Transcript(names, dealer=None)
+    parts = dict.fromkeys(names, operation)
     if guest is not None:
-        role = len(kind.roles)
-        running[role] = guest(kind.sizes(role))
-        names[role] = GUEST
-    tally = _Tally(running)
-    lockstep(running, observe=tally.add, join=_outline)
-    return Cost(
-        rounds=tally.rounds,
-        bytes_sent={names[role]: 8 * words for role, words in tally.words.items()},
-        offline_bytes=sides[len(kind.roles) - 1].dealt_bytes,
-    )
+        parts[len(names)] = guest
+        names[len(names)] = GUEST
+    dealer = len(kind.roles) - 1
+    transcript = Transcript(names, dealer=dealer if kind.roles[dealer] == DEALER else None)
+    sides: dict[int, Any] = {role: kind.sizes(role) for role in parts}
 
+    def observe(rounds: Mapping[int, Round]) -> None:
+        transcript.add(rounds)
+        transcript.deal(sides[dealer].dealt_bytes)
 
-class _Tally:
-    """Rounds in which anybody spoke, and words by sender."""
-
-    def __init__(self, roles: Mapping[int, object]) -> None:
-        self.rounds = 0
-        self.words = dict.fromkeys(roles, 0)
-
-    def add(self, rounds: Mapping[int, Round]) -> None:
-        spoken = 0
-        for role, round_ in rounds.items():
-            sent = sum(array.size for arrays in round_.send.values() for array in arrays)
-            self.words[role] += sent
-            spoken += sent
-        self.rounds += spoken > 0
+    watched: dict[int, Any] = {
+        role: Metered(side, clock=lambda: len(transcript.rounds), note=transcript.works[role].append)
+        for role, side in sides.items()
+    }
+    running = {role: part(watched[role]) for role, part in parts.items()}
+    lockstep(running, observe=observe, join=_outline)
+    transcript.deal(sides[dealer].dealt_bytes)
+    return transcript
 
 
 def _outline(arrays: Sequence[NDArray[np.uint64]]) -> NDArray[np.uint64]:

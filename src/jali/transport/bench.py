@@ -20,7 +20,7 @@ from jali.transport.authority import create_federation
 from jali.transport.connect import connect_tls
 from jali.transport.measure import measure
 
-__all__ = ["limit_rows"]
+__all__ = ["limit_rows", "session_limits"]
 
 PIECE_BYTES = 1 << 20
 PINGS = 300
@@ -33,7 +33,7 @@ def limit_rows(*, repeats: int = 3, size_bytes: int = 1 << 28) -> list[dict[str,
     Units: gigabytes (1e9) a second of payload; seconds.
     """
     tcp_rate, tcp_trip = _tcp(repeats, size_bytes)
-    tls_rate, tls_trip = _session(repeats)
+    tls_rate, tls_trip = session_limits(repeats)
     rates = [("loopback TCP one way", tcp_rate), ("loopback session (TLS 1.3) one way", tls_rate)]
     trips = [("loopback TCP round trip", tcp_trip), ("loopback session (TLS 1.3) round trip", tls_trip)]
     return [
@@ -90,7 +90,8 @@ def _tcp_child(port: int, repeats: int, size: int) -> None:
             there.sendall(b"x")
 
 
-def _session(repeats: int) -> tuple[float, float]:
+def session_limits(repeats: int) -> tuple[float, float]:
+    """Medians over a TLS session between two processes: bytes a second one way, seconds of a round trip."""
     with tempfile.TemporaryDirectory(prefix="jali-bench-") as directory:
         file = create_federation(Path(directory) / "federation", ("a", "b"))
         child = _child("session", str(file), str(repeats))

@@ -206,8 +206,8 @@ def split_address(address: str) -> tuple[str, int]:
 
 def _wrap(raw: socket.socket, context: ssl.SSLContext, *, server_side: bool) -> ssl.SSLSocket:
     try:
-        # Buffers are left to the kernel: a size that is asked for is fixed, and where the system's limit is low (208 KiB
-        # on a stock Linux) it holds a connection over 40 ms to half of 100 Mbit/s.
+        # Buffers are left to the kernel: a size that is asked for is fixed, and where the system's limit is low (208
+        # KiB on a stock Linux) it holds a connection over 40 ms to half of 100 Mbit/s.
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return context.wrap_socket(raw, server_side=server_side, do_handshake_on_connect=False)
     except BaseException:

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How fast sessions and cores are on this machine: a self-test of about two seconds."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from typing import Final
+
+import numpy as np
+
+from jali import kernels
+from jali.transport.bench import session_limits
+from jali.transport.timeline import MachineSpeed
+
+__all__ = ["measure_machine"]
+
+_AT_ONCE: Final = 4
+_TRY_S: Final = 0.03
+_TRIES: Final = 10
+_SIDE: Final = 256
+_WORDS: Final = 1 << 17
+
+
+def measure_machine() -> MachineSpeed:
+    """Time a session between two processes on loopback, and all cores beside one."""
+    rate, trip = session_limits(1)
+    return MachineSpeed(message_s=trip / 2, byte_s=1 / rate, cores=_cores())
+
+
+def _cores() -> float:
+    """The work of several threads (as many as there are cores, at most four) over that of one."""
+    count = min(_AT_ONCE, os.cpu_count() or 1)
+    alone = max(_pace(1) for _ in range(_TRIES))
+    return max(1.0, max(_pace(count) for _ in range(_TRIES)) / alone)
+
+
+def _pace(count: int) -> float:
+    """How often a second so many threads, together, do a matrix product and a key stream."""
+    done = [0] * count
+    start = time.perf_counter()
+
+    def work(index: int) -> None:
+        matrix, words = np.ones((_SIDE, _SIDE), np.uint64), np.zeros(_WORDS, np.uint64)
+        while time.perf_counter() - start < _TRY_S:
+            kernels.matmul(matrix, matrix)
+            kernels.xor_prg(words, bytes(16), 0, out=words)
+            done[index] += 1
+
+    threads = [threading.Thread(target=work, args=(index,)) for index in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return sum(done) / (time.perf_counter() - start)
