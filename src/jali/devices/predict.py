@@ -18,6 +18,7 @@ from jali.core.tree import flatten, map_leaves, unflatten
 from jali.core.types import Spec
 from jali.devices.mpc import run_on_secrets
 from jali.devices.roles import RoleParts
+from jali.graph.operation import OPERATIONS
 from jali.mpc.duration import Duration
 from jali.mpc.engine import (
     SecretArray,
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
     from jali.mpc.ir import Program, ValueType
     from jali.mpc.rounds import Round
     from jali.transport.network import Network
+
+    _Handler = Callable[[Node, list[Any], "_Pricing"], tuple[Any, "Planned | None"]]
 
 __all__ = ["Planned", "notes", "predict", "trust"]
 
@@ -66,7 +69,7 @@ def predict(
     costs: dict[int, Planned] = {}
     pricing = _Pricing(nodes, network)
     for node in nodes:
-        handler = _HANDLERS.get(node.operation)
+        handler = _HANDLERS.get(node.operation) or _planner(node.operation)
         inputs = [values.get(used.index) for used in node.inputs]
         if node.operation == "mpc.share" and node.index in outlines:
             inputs = [unflatten(*outlines[node.index])]
@@ -78,6 +81,14 @@ def predict(
         if cost is not None:
             costs[node.index] = cost
     return costs
+
+
+def _planner(operation: str) -> _Handler | None:
+    """Of an operation of a layer above, which plans itself; what its value will be is not known."""
+    plan = getattr(OPERATIONS.get(operation), "plan", None)
+    if plan is None:
+        return None
+    return lambda node, inputs, pricing: (None, OPERATIONS.get(operation)().plan(node, inputs, pricing.network))
 
 
 def notes(nodes: Sequence[Node], planned: Mapping[int, Planned], network: str | Network | None) -> tuple[str, ...]:
@@ -127,7 +138,7 @@ class _Pricing:
     """Prices operations, in seconds too if there is a network."""
 
     def __init__(self, nodes: Sequence[Node], network: str | Network | None) -> None:
-        self._network = network
+        self.network = network
         self._compiled: set[Program] = set()
         self._windows: dict[Layout, dict[tuple[object, object], float]] = {}
         layouts = [n.attributes["device"] for n in nodes if n.operation in {"mpc.share", "mpc.call"}]
@@ -158,12 +169,12 @@ class _Pricing:
             for role in roles:
                 transcript.convert(role, sum(math.prod(kind.shape) for kind in types), back=back)
         time = None
-        if self._network is not None and self._pace is not None:
+        if self.network is not None and self._pace is not None:
             prepare_s = None if program is None else self._prepare_s(program)
             time = self._pace.duration(
                 transcript,
                 protocol=layout.protocol,
-                network=self._network,
+                network=self.network,
                 prepare_s=prepare_s,
                 windows=self._windows.setdefault(layout, {}),
             )
@@ -258,7 +269,7 @@ def _side_by_side(openings: Sequence[Planned]) -> Planned:
     return Planned(cost=cost, time=Duration(seconds=max(times), online_seconds=max(times)) if times else None)
 
 
-_HANDLERS: dict[str, Callable[[Node, list[Any], _Pricing], tuple[Any, Planned | None]]] = {
+_HANDLERS: dict[str, _Handler] = {
     "plain.call": _plain_call,
     "item": _item,
     "mpc.share": _share,
