@@ -63,7 +63,7 @@ def command(
     if names == []:
         raise click.UsageError("--parties names nobody: say --parties alice,bob")
     if network is not None and not explain:
-        raise click.UsageError("--network is for --explain: it predicts, and a run has the network that it has")
+        raise click.UsageError("--network is for --explain; an option of PROGRAM with that name goes after --")
     if explain:
         return _explain(program, arguments, federation=federation, parties=names, network=network)
     if party is not None:

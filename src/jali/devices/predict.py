@@ -108,7 +108,7 @@ def notes(nodes: Sequence[Node], planned: Mapping[int, Planned], network: str | 
     unknown = [node.name for node in nodes if node.index not in planned and node.operation != "item"]
     lines = [
         f"network {name}({where}), and parties as fast as this machine",
-        f"the longest chain of nodes: {max(ends.values(), default=0.0):.3f} s",
+        f"in all at least {max(ends.values(), default=0.0):.3f} s, the longest chain of nodes",
     ]
     if unknown:
         shown = ", ".join(unknown[:_SHOWN]) + (f" and {len(unknown) - _SHOWN} more" if len(unknown) > _SHOWN else "")

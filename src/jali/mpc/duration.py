@@ -61,13 +61,12 @@ def duration(
             timeline.compute(role, NODE_S)
         if prepare_s is not None:
             _agree(timeline, transcript.names, prepare_s)
-    arrivals = _deal(transcript, work, together)
-    _deal(transcript, work, dealt)
-    _play(transcript, work, together, arrivals=arrivals)
+    _play(transcript, work, together, arrivals=_deal(transcript, work, together))
     _play(transcript, work, alone, arrivals={})
-    offline = max(arrivals.values(), default=0.0)
     return Duration(
-        seconds=together.elapsed(), offline_seconds=max(offline, dealt.elapsed()), online_seconds=alone.elapsed()
+        seconds=together.elapsed(),
+        offline_seconds=max(_deal(transcript, work, dealt).values(), default=0.0),
+        online_seconds=alone.elapsed(),
     )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from bisect import bisect_right
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 import numpy as np
@@ -23,17 +23,24 @@ from jali.mpc.rounds import lockstep
 from jali.transport.pipe import stream_pair
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping
+    from collections.abc import Generator, Mapping, Sequence
 
     from jali.mpc.rounds import Round
 
     Talk = Generator[Round, Any, Any]
 
-__all__ = ["SIZES", "STEP_S", "ProtocolSpeed", "measure_protocol"]
+__all__ = ["STEP_S", "TRIALS", "ProtocolSpeed", "Trial", "measure_protocol"]
 
-SIZES: Final = (64, 4096, 65_536, 524_288)
-_REPEATS: Final = (8, 4, 3, 2)
-_SIDES: Final = (8, 64, 256, 512)
+
+class Trial(NamedTuple):
+    """What is timed at once: operations on `n` words, products of matrices of `side` rows and columns."""
+
+    n: int
+    side: int
+    repeats: int
+
+
+TRIALS: Final = (Trial(64, 8, 8), Trial(4096, 64, 4), Trial(65_536, 256, 3), Trial(524_288, 512, 2))
 _SHIFT: Final = 18
 STEP_S: Final = 1e-5  # the scheduler starts and ends an operation
 _MOST_PARTS: Final = 20
@@ -63,12 +70,12 @@ class ProtocolSpeed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         return found
 
 
-def measure_protocol(protocol: str) -> ProtocolSpeed:
-    """Time every operation of a protocol. Cost: a second or two of one core."""
+def measure_protocol(protocol: str, *, trials: Sequence[Trial] = TRIALS) -> ProtocolSpeed:
+    """Time every operation of a protocol; the least of the repeats counts. Cost: a second or two of one core."""
     steps, squares = _Best(), _Best()
-    for n, side, repeats in zip(SIZES, _SIDES, _REPEATS, strict=True):
-        for _ in range(repeats):
-            for role, works in _run(protocol, n, side).items():
+    for trial in trials:
+        for _ in range(trial.repeats):
+            for role, works in _run(protocol, trial).items():
                 for work in works:
                     (squares if work.products else steps).add(role, work)
     speed = ProtocolSpeed(steps=steps.rows())
@@ -125,7 +132,7 @@ def _interpolated(rows: Rows, size: int, parts: int) -> list[float]:
     return [*[0.0] * (parts - len(found)), *found[-parts:]]
 
 
-def _run(protocol: str, n: int, side: int) -> dict[int, list[Work]]:
+def _run(protocol: str, trial: Trial) -> dict[int, list[Work]]:
     """What every role did, and when. A dealer runs first, since it waits for nobody."""
     kind = PROTOCOLS.get(protocol)
     roles = range(len(kind.roles))
@@ -139,7 +146,7 @@ def _run(protocol: str, n: int, side: int) -> dict[int, list[Work]]:
     sides = {role: kind(role, prgs=prgs[role], streams=streams[role]) for role in roles}
     works: dict[int, list[Work]] = {role: [] for role in roles}
     courses = {
-        role: _course(Metered(own, clock=time.perf_counter, note=works[role].append), n, side)
+        role: _course(Metered(own, clock=time.perf_counter, note=works[role].append), trial)
         for role, own in sides.items()
     }
     if kind.roles[-1] == "dealer":
@@ -147,7 +154,7 @@ def _run(protocol: str, n: int, side: int) -> dict[int, list[Work]]:
         lockstep({dealer: courses.pop(dealer)})
         sides[dealer].finish()
     lockstep(courses)
-    works[0] += _conversions(n)
+    works[0] += _conversions(trial.n)
     return works
 
 
@@ -160,8 +167,9 @@ def _conversions(n: int) -> list[Work]:
     return [Work("encode", n, ((times[0], times[1]),)), Work("decode", n, ((times[1], times[2]),))]
 
 
-def _course(side: Any, n: int, square: int) -> Talk:
+def _course(side: Any, trial: Trial) -> Talk:
     """All operations, each on operands that no product has needed before and again on operands that one has."""
+    n = trial.n
     numbers = np.arange(n, dtype=np.uint64)
     x = yield from side.input(numbers if side.role == 0 else None, 0, (n,))
     y = yield from side.input(numbers if side.role == 1 else None, 1, (n,))
@@ -186,7 +194,7 @@ def _course(side: Any, n: int, square: int) -> Talk:
         for _ in range(2):
             yield from operation(*operands)
     yield from _truncations_and_openings(side, fresh(), fresh(), fresh_bits())
-    yield from _matrix_products(side, fresh, n, square)
+    yield from _matrix_products(side, fresh, trial)
     side.linear(np.subtract, fresh(), fresh(), shape=(n,))
     side.add_public(fresh(), numbers)
     side.public(numbers)
@@ -204,9 +212,9 @@ def _truncations_and_openings(side: Any, x: Any, y: Any, bits: Any) -> Talk:
         yield from side.truncate(x, _SHIFT)
 
 
-def _matrix_products(side: Any, fresh: Any, n: int, square: int) -> Talk:
+def _matrix_products(side: Any, fresh: Any, trial: Trial) -> Talk:
     for shift in (0, _SHIFT):
-        for rows, inner, columns in ((n // 64, 64, 1), (square, square, square)):
+        for rows, inner, columns in ((trial.n // 64, 64, 1), (trial.side, trial.side, trial.side)):
             left = side.linear(partial(np.resize, new_shape=(rows, inner)), fresh(), shape=(rows, inner))
             right = side.linear(partial(np.resize, new_shape=(inner, columns)), fresh(), shape=(inner, columns))
             for _ in range(2):
