@@ -127,6 +127,18 @@ def test_speeds_are_measured_once_and_remembered(tmp_path: Path, monkeypatch: py
     assert measured[3:] == ["machine", "m2k"]
 
 
+def test_measuring_anew_replaces_what_is_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    measured = measure_protocol("m2k", trials=[Trial(64, 8, 1)])
+    monkeypatch.setattr(pace, "measure_machine", lambda: FREE)
+    monkeypatch.setattr(pace, "measure_protocol", lambda name: measured)
+    found = list(pace.rows())
+    assert found[0]["cores"] == FREE.cores
+    assert {row["protocol"] for row in found[1:]} == set(SECURE)
+    assert all(isinstance(row["seconds"], float) and row["seconds"] > 0 for row in found[1:])
+    assert pace_of(*SECURE) == Pace(machine=FREE, protocols=dict.fromkeys(SECURE, measured))
+
+
 def test_a_cache_that_cannot_be_written_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))

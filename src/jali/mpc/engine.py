@@ -138,9 +138,9 @@ def _traced(
 ) -> Program:
     from jali.mpc.trace import trace
 
-    started = time.thread_time()
+    started = time.process_time()
     program = trace(function, specs, keywords=keywords, fraction=fraction)
-    _SECONDS[program] = time.thread_time() - started
+    _SECONDS[program] = time.process_time() - started
     return program
 
 
