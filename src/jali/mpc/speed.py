@@ -2,7 +2,8 @@
 """How fast this machine does the operations of a protocol: a self-test of a second or two, kept for the next time.
 
 All roles run in one thread, in lock-step, on arrays of a few sizes; every part of every operation is timed at every
-role. Between the sizes times are interpolated, beyond the largest they grow in proportion.
+role, by the processor's time, which other programs disturb little. Between the sizes times are interpolated, beyond the
+largest they grow in proportion.
 """
 
 from __future__ import annotations
@@ -146,7 +147,7 @@ def _run(protocol: str, trial: Trial) -> dict[int, list[Work]]:
     sides = {role: kind(role, prgs=prgs[role], streams=streams[role]) for role in roles}
     works: dict[int, list[Work]] = {role: [] for role in roles}
     courses = {
-        role: _course(Metered(own, clock=time.perf_counter, note=works[role].append), trial)
+        role: _course(Metered(own, clock=time.thread_time, note=works[role].append), trial)
         for role, own in sides.items()
     }
     if kind.roles[-1] == "dealer":
@@ -159,11 +160,11 @@ def _run(protocol: str, trial: Trial) -> dict[int, list[Work]]:
 
 
 def _conversions(n: int) -> list[Work]:
-    times = [time.perf_counter()]
+    times = [time.thread_time()]
     words = encode(np.arange(n, dtype=np.float64), kind="fixed", fraction=_SHIFT)
-    times.append(time.perf_counter())
+    times.append(time.thread_time())
     decode(words, kind="fixed", fraction=_SHIFT)
-    times.append(time.perf_counter())
+    times.append(time.thread_time())
     return [Work("encode", n, ((times[0], times[1]),)), Work("decode", n, ((times[1], times[2]),))]
 
 

@@ -92,22 +92,22 @@ def _tcp_child(port: int, repeats: int, size: int) -> None:
             there.sendall(b"x")
 
 
-def session_speeds(repeats: int) -> list[Speed]:
-    """What a TLS session between two processes on this machine does, measured several times."""
+def session_speeds(repeats: int, *, seconds: float = 0.3) -> list[Speed]:
+    """What a TLS session between two processes on this machine does, measured several times, so long each way."""
     with tempfile.TemporaryDirectory(prefix="jali-bench-") as directory:
         file = create_federation(Path(directory) / "federation", ("a", "b"))
-        child = _child("session", str(file), str(repeats))
+        child = _child("session", str(file), str(repeats), str(seconds))
         try:
             with connect_tls(config.load(file), "a", purpose="bench") as session:
-                return [measure(session, "b") for _ in range(repeats)]
+                return [measure(session, "b", seconds=seconds, number=number) for number in range(repeats)]
         finally:
             _end(child)
 
 
-def _session_child(file: str, repeats: int) -> None:
+def _session_child(file: str, repeats: int, seconds: float) -> None:
     with connect_tls(config.load(file), "b", purpose="bench") as session:
-        for _ in range(repeats):
-            measure(session, "a")
+        for number in range(repeats):
+            measure(session, "a", seconds=seconds, number=number)
 
 
 def _child(*arguments: str) -> subprocess.Popen[bytes]:
@@ -130,4 +130,4 @@ if __name__ == "__main__":
     if kind == "tcp":
         _tcp_child(*(int(number) for number in rest))
     else:
-        _session_child(rest[0], int(rest[1]))
+        _session_child(rest[0], int(rest[1]), float(rest[2]))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Speed", "measure"]
 
-STREAM = b"jali measure v1\0"
+STREAM = b"jali measure v1"
 PINGS = 50
 FIRST_BYTES, LAST_BYTES = 1 << 20, 256 << 20
 
@@ -30,12 +30,15 @@ class Speed(msgspec.Struct, frozen=True, kw_only=True):
     in_bytes_per_s: float
 
 
-def measure(session: Session, peer: str, *, seconds: float = 0.3) -> Speed:
+def measure(session: Session, peer: str, *, seconds: float = 0.3, number: int = 0) -> Speed:
     """Measure with `peer`, who measures at the same time; about `seconds` each way.
+
+    In one session every measurement has another `number` (0 to 255), since streams are never used again.
 
     Raises: PeerError family.
     """
-    stream = session.channel(peer).stream(STREAM)
+    name = STREAM + bytes([number])
+    stream = session.channel(peer).stream(name)
     leads = session.party < peer
     round_trip_s = _ping(stream) if leads else _echo(stream)
     if leads:
@@ -44,7 +47,7 @@ def measure(session: Session, peer: str, *, seconds: float = 0.3) -> Speed:
     else:
         inward = _pull(stream)
         outward = _push(stream, seconds)
-    session.channel(peer).close_stream(STREAM)
+    session.channel(peer).close_stream(name)
     return Speed(round_trip_s=round_trip_s, out_bytes_per_s=outward, in_bytes_per_s=inward)
 
 
