@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The program of `network_times.py`: operations on shared inputs, one after the other, each twice (first traced)."""
+"""The program of `network_times.py`: operations on shared inputs, one after the other, each four times."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def main() -> None:
         mpc = fed.mpc(*parties, protocol=protocol)
         results = []
         for function, x, y in programs(alice, bob, int(n)):
-            for _ in range(1 if y is None else 2):
+            for _ in range(1 if y is None else 4):
                 results.append(mpc(function)(x) if y is None else mpc(function)(x, y))
                 fed.report(predicted=False)  # waits until all that was called has run
         Path(file).write_bytes(fed.report(network=network).to_json())

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -53,7 +54,7 @@ def main() -> None:
         os.environ["XDG_CACHE_HOME"] = str(Path(name, "cache"))
         pace = pace_of(*options.protocols.split(","))
         print(f"this machine: {pace.machine}, load {os.getloadavg()[0]:.1f}")
-        print(f"{'network':9} {'protocol':8} {'node':20} {'planned':>9} {'actual':>9} {'ratio':>6}")
+        print(f"{'network':9} {'protocol':8} {'node':14} {'call':5} {'planned':>9} {'actual':>9} {'ratio':>6}")
         for network in options.networks:
             print(f"load {os.getloadavg()[0]:.1f}")
             with ExitStack() as stack:
@@ -89,13 +90,23 @@ def measured(network: str, protocol: str, n: int, folder: Path) -> list[tuple[Ro
 
 
 def show(network: str, protocol: str, runs: list[list[tuple[Row, float]]]) -> None:
-    """A line for each node that was predicted."""
-    for same in zip(*runs, strict=True):
-        row, actual = min(same, key=lambda found: found[1])
-        planned = row.predicted_seconds or 0.0
+    """A line for each function's first call, which is traced and finds no memory ready, and one for the best later."""
+    for text, first, found in [*calls(runs, first=True), *calls(runs, first=False)]:
+        planned = statistics.median(row.predicted_seconds or 0.0 for row, _ in found)
+        actual = min(seconds for _, seconds in found)
         ratio = planned / actual
         miss = "" if 1 - WITHIN <= ratio <= 1 + WITHIN else "  miss"
-        print(f"{network:9} {protocol:8} {row.text:20} {planned:9.4f} {actual:9.4f} {ratio:6.2f}{miss}", flush=True)
+        call = "first" if first else "later"
+        print(f"{network:9} {protocol:8} {text:14} {call} {planned:9.4f} {actual:9.4f} {ratio:6.2f}{miss}", flush=True)
+
+
+def calls(runs: list[list[tuple[Row, float]]], *, first: bool) -> Iterator[tuple[str, bool, list[tuple[Row, float]]]]:
+    """The calls of each function in all runs: the first, or those after it."""
+    for text in dict.fromkeys(row.text for row, _ in runs[0] if row.text != "kept"):
+        same = [[found for found in run if found[0].text == text] for run in runs]
+        chosen = [found for run in same for found in (run[:1] if first else run[1:])]
+        if chosen:
+            yield text, first, chosen
 
 
 @contextmanager

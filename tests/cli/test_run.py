@@ -79,7 +79,7 @@ def test_a_plan_runs_nothing_and_shows_who_would_learn_what(tmp_path: Path) -> N
 
 def test_a_plan_for_a_network_predicts_seconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    speed = MachineSpeed(message_s=5e-5, byte_s=1e-9, cores=2.0)
+    speed = MachineSpeed(message_s=5e-5, message_cpu_s=5e-5, byte_s=1e-9, cores=2.0)
     cache_file().parent.mkdir()
     cache_file().write_bytes(msgspec.json.encode(Pace(machine=speed, protocols={"m2k": ProtocolSpeed(steps={})})))
     program = write(

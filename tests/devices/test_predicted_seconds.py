@@ -17,7 +17,7 @@ from jali.transport.timeline import MachineSpeed
 if TYPE_CHECKING:
     from jali.devices.report import Report, Row
 
-MACHINE = MachineSpeed(message_s=5e-5, byte_s=1e-9, cores=2.0)
+MACHINE = MachineSpeed(message_s=5e-5, message_cpu_s=5e-5, byte_s=1e-9, cores=2.0)
 NOTHING = ProtocolSpeed(steps={})
 N = 100_000
 

@@ -22,7 +22,7 @@ from tests.mpc.roles import SECURE
 if TYPE_CHECKING:
     from pathlib import Path
 
-FREE = MachineSpeed(message_s=0.0, byte_s=0.0, cores=8.0)
+FREE = MachineSpeed(message_s=0.0, message_cpu_s=0.0, byte_s=0.0, cores=8.0)
 NOTHING = ProtocolSpeed(steps={})
 SMALL = 1e-3
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from jali.devices.report import Row
     from jali.psi.contract import Learns
 
-MACHINE = MachineSpeed(message_s=0.0, byte_s=0.0, cores=2.0)
+MACHINE = MachineSpeed(message_s=0.0, message_cpu_s=0.0, byte_s=0.0, cores=2.0)
 SIZES = [(0, 0), (1, 0), (10, 10), (8192, 8193), (30_000, 5)]
 
 

@@ -11,7 +11,7 @@ from jali.core.errors import UnknownName
 from jali.transport.network import NETWORKS, Network, network_of
 from jali.transport.timeline import FIRST_SEGMENTS, MESSAGE_BYTES, SEGMENT_BYTES, WIRE_FACTOR, MachineSpeed, Timeline
 
-FREE = MachineSpeed(message_s=0.0, byte_s=0.0, cores=1.0)
+FREE = MachineSpeed(message_s=0.0, message_cpu_s=0.0, byte_s=0.0, cores=1.0)
 FIRST_BYTES = FIRST_SEGMENTS * SEGMENT_BYTES * WIRE_FACTOR
 
 
@@ -51,12 +51,12 @@ def test_a_window_never_needs_to_exceed_what_the_line_holds() -> None:
 
 
 def test_without_a_limit_the_processor_is_one() -> None:
-    machine = MachineSpeed(message_s=0.5, byte_s=0.01, cores=1.0)
+    machine = MachineSpeed(message_s=0.5, message_cpu_s=0.5, byte_s=0.01, cores=1.0)
     assert Timeline(Network(), machine).send("a", "b", 100) == pytest.approx(0.5 + 1.0)
 
 
 def test_parties_on_one_machine_share_its_cores() -> None:
-    machine = MachineSpeed(message_s=0.0, byte_s=0.0, cores=1.5)
+    machine = MachineSpeed(message_s=0.0, message_cpu_s=0.0, byte_s=0.0, cores=1.5)
     apart, together = Timeline(Network(), machine), Timeline(Network(one_machine=True), machine)
     for timeline in (apart, together):
         for party in ("a", "b", "c"):

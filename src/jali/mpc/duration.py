@@ -26,15 +26,20 @@ if TYPE_CHECKING:
 __all__ = ["Duration", "duration"]
 
 DEALT_TO = 1
-NODE_S = 1e-3  # threads, streams and records of a node
+NODE_S = 1.5e-3  # threads, streams and records of a node
+WAKE_S = 3e-5  # a thread that has waited for a message begins with cold caches
 
 
 class Duration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Predicted seconds: of all, a dealer working beside the others; of the dealer's part alone; of the rest alone."""
+    """Predicted seconds: of all, a dealer working beside the others; of the dealer's part alone; of the rest alone.
+
+    `cpu_seconds` is the work of all processors together.
+    """
 
     seconds: float
     offline_seconds: float = 0.0
     online_seconds: float = 0.0
+    cpu_seconds: float = 0.0
 
 
 def duration(
@@ -67,6 +72,7 @@ def duration(
         seconds=together.elapsed(),
         offline_seconds=max(_deal(transcript, work, dealt).values(), default=0.0),
         online_seconds=alone.elapsed(),
+        cpu_seconds=together.busy_s,
     )
 
 
@@ -127,3 +133,5 @@ def _play(
         ]
         for receiver, arrived in came:
             timeline.wait(receiver, arrived)
+        for receiver in {receiver for receiver, _ in came}:
+            timeline.compute(receiver, WAKE_S)

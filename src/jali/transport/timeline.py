@@ -30,11 +30,13 @@ SEND_BUFFER_BYTES: Final = 2 << 20
 class MachineSpeed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a session costs here, measured on loopback, and how much the cores do at once.
 
-    `message_s` is one way of a small message; `byte_s` for each byte, encrypted and sent here, received and decrypted
-    beside it. `cores` is the work of all cores at once over that of one: less than their number where they share units.
+    `message_s` is one way of a small message when another goes the other way, `message_cpu_s` the work for it at both
+    ends; `byte_s` for each byte, encrypted and sent here, received and decrypted beside it. `cores` is the work of all
+    cores at once over that of one: less than their number where they share units.
     """
 
     message_s: float
+    message_cpu_s: float
     byte_s: float
     cores: float
 
@@ -72,8 +74,8 @@ class Timeline:
     def send(self, sender: object, receiver: object, size_bytes: int) -> float:
         """When the message has arrived. The sender goes on when its socket has taken it."""
         cpu = size_bytes * self.machine.byte_s
-        self.compute(sender, self.machine.message_s / 2)
-        self.busy_s += min(2.0, self.machine.cores) * cpu + self.machine.message_s / 2
+        self.busy_s += self.machine.message_cpu_s + min(2.0, self.machine.cores) * cpu
+        self.wait(sender, self._clocks[sender] + self.machine.message_s / 2)
         start = max(self._clocks[sender], self._line_free[sender])
         end = start + max(cpu, self._on_the_wire(sender, receiver, size_bytes))
         self._line_free[sender] = end
