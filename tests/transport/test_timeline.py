@@ -62,14 +62,15 @@ def test_parties_on_one_machine_share_its_cores() -> None:
         for party in ("a", "b", "c"):
             timeline.compute(party, 1.0)
     assert apart.elapsed() == pytest.approx(1.0)
-    assert together.elapsed() == pytest.approx(2.0)
+    assert 2.0 < together.elapsed() < 2.1
 
 
 def test_who_waits_does_not_work() -> None:
     timeline = Timeline(Network(one_machine=True), FREE)
     timeline.wait("a", 3.0)
     timeline.wait("a", 2.0)
-    assert (timeline.now("a"), timeline.busy_s, timeline.elapsed()) == (3.0, 0.0, 3.0)
+    assert (timeline.now("a"), timeline.busy_s) == (3.0, 0.0)
+    assert timeline.elapsed() == pytest.approx(3.0)
 
 
 def test_networks_have_names_and_can_be_described() -> None:
