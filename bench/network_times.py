@@ -82,11 +82,18 @@ def measured(network: str, protocol: str, n: int, folder: Path) -> list[tuple[Ro
     if any(process.wait() for process in running):
         raise SystemExit(1)
     tables = [Report.from_json(report.read_bytes()).rows for report in reports]
-    return [
-        (rows[0], max(row.seconds or 0.0 for row in rows))
-        for rows in zip(*tables, strict=True)
-        if rows[0].predicted_seconds is not None
-    ]
+    nodes = [rows for rows in zip(*tables, strict=True) if rows[0].predicted_seconds is not None]
+    for rows in nodes:
+        check(rows)
+    return [(rows[0], max(row.seconds or 0.0 for row in rows)) for rows in nodes]
+
+
+def check(rows: tuple[Row, ...]) -> None:
+    """End with an error if bytes and rounds of a node, from all parties, are not those that were planned."""
+    cost = rows[0].predicted
+    sent, rounds = sum(row.bytes_sent or 0 for row in rows), max(row.rounds or 0 for row in rows)
+    if cost is not None and (sent, rounds) != (sum(cost.bytes_sent.values()) + cost.offline_bytes, cost.rounds):
+        raise SystemExit(f"{rows[0].text}: planned {cost}, found {sent} bytes in {rounds} rounds")
 
 
 def show(network: str, protocol: str, runs: list[list[tuple[Row, float]]]) -> None:

@@ -85,8 +85,8 @@ class Timeline:
     def elapsed(self) -> float:
         """Seconds until the last party is done.
 
-        On a shared machine both the last clock and the cores' time for all the work are lower bounds, and where they are
-        close neither is met: who waits for a core is late for others. The root of the sum of cubes was found to fit.
+        On a shared machine the last clock and the cores' time for all the work are both lower bounds, and where they
+        are close neither is met: who waits for a core is late for others. The cube root of the sum of cubes fits best.
         """
         last = max(self._clocks.values(), default=0.0)
         if not self.network.one_machine:
