@@ -119,6 +119,8 @@ def calls(runs: list[list[tuple[Row, float]]], *, first: bool) -> Iterator[tuple
 @contextmanager
 def emulated(network: str, source: Path, folder: Path) -> Iterator[None]:
     """Network namespaces for the parties, joined as the network says."""
+    if not source.is_file():
+        raise SystemExit(f"no emulator at {source}; name its source with --emulator")
     found = NETWORKS[network]
     binary = folder / "emulator"
     subprocess.run([shutil.which("g++") or "c++", "-O2", "-o", str(binary), str(source)], check=True)
