@@ -13,7 +13,7 @@ FOLDERS := $(shell find src/jali -type d -not -name __pycache__)
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick check format bench docs wheel corpus sanitize clean
+.PHONY: help demo test quick check format bench times docs wheel corpus sanitize clean
 
 help: ## This list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -41,6 +41,9 @@ format: $(STAMPS)/dev ## Format the code and fix what can be fixed without thoug
 
 bench: $(STAMPS)/dev ## Times, bytes and rounds, beside the limits of this machine
 	$(BIN)/jali bench $(ARGS)
+
+times: $(STAMPS)/dev ## Predicted beside actual seconds, on loopback and over emulated networks (as root)
+	$(BIN)/python bench/network_times.py $(or $(ARGS),loopback lan wan)
 
 docs: $(STAMPS)/dev ## The documentation, in site/; a broken link is an error
 	$(BIN)/python docs/generate.py

@@ -18,10 +18,12 @@ if TYPE_CHECKING:
     from jali.devices.saves import is_saved, load, save
     from jali.psi.join import align
     from jali.tables.csv import read_csv, write_csv
+    from jali.transport.network import Network
 
 __all__ = [
     "Federation",
     "JaliError",
+    "Network",
     "Spec",
     "Table",
     "__version__",
@@ -42,6 +44,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "Federation": "jali.devices.federation",
     "JaliError": "jali.core.errors",
+    "Network": "jali.transport.network",
     "Spec": "jali.core.types",
     "Table": "jali.core.table",
     "align": "jali.psi.join",

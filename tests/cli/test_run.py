@@ -10,7 +10,12 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
+
+from jali.mpc.pace import Pace, cache_file
+from jali.mpc.speed import ProtocolSpeed
+from jali.transport.timeline import MachineSpeed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -70,6 +75,29 @@ def test_a_plan_runs_nothing_and_shows_who_would_learn_what(tmp_path: Path) -> N
     assert done.stdout.startswith("<revealed to bob only>\nPlan of 2 nodes for alice, bob, dealer; nothing has run\n")
     assert "bob learns the value of <lambda>" in done.stdout
     assert not (tmp_path / "ran").exists()
+
+
+def test_a_plan_for_a_network_predicts_seconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    speed = MachineSpeed(message_s=5e-5, message_cpu_s=5e-5, byte_s=1e-9, cores=2.0)
+    cache_file().parent.mkdir()
+    cache_file().write_bytes(msgspec.json.encode(Pace(machine=speed, protocols={"m2k": ProtocolSpeed(steps={})})))
+    program = write(
+        tmp_path / "job.py",
+        "import jali\nfed = jali.connect()\n"
+        "x = fed.plain('alice')(min, returns=jali.Spec((9,)))(0)\n"
+        "fed.mpc('alice', 'bob')(lambda a: a * a)(x)\n",
+    )
+    done = run(program, "--parties", "alice,bob", "--explain", "--network", "wan", XDG_CACHE_HOME=str(tmp_path))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "network wan (40 ms there and back, 100 Mbit/s out of each party)" in done.stdout
+    assert "planned seconds" in done.stdout
+
+
+def test_a_network_is_for_plans(program: Path) -> None:
+    done = run(program, "--simulate", "--network", "wan")
+    assert done.returncode == 2
+    assert "--network is for --explain" in done.stderr
 
 
 def test_one_party_is_told_who_it_is(program: Path, tmp_path: Path) -> None:

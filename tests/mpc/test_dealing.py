@@ -13,7 +13,7 @@ from jali.core.threat import Dealt
 from jali.crypto.prg import Prg
 from jali.mpc.dealing import deal, manifest_of, run_apart
 from jali.mpc.engine import SecretArray, compile_function, estimate_program, reveal_outputs, type_of
-from jali.mpc.estimate import price
+from jali.mpc.estimate import transcribe
 from jali.mpc.fixed import encode
 from jali.mpc.m2k import M2k
 from jali.mpc.m2k_sides import PIECE_BYTES
@@ -44,23 +44,23 @@ def test_every_role_knows_what_is_dealt_and_that_is_what_is_sent(protocol: str, 
         return on_inputs(name, x, y, (N,))(side)
 
     _, streams = run_threads(protocol, operation)
-    planned = price(protocol, on_inputs(name, None, None, (N,)))
+    planned = transcribe(protocol, on_inputs(name, None, None, (N,)))
     assert {side.dealt for side in sides} == {planned.dealt}
     sent = streams[2][1].counters.bytes_sent
     assert sum(items.size_bytes for items in planned.dealt) == sent == planned.cost.offline_bytes > 0
 
 
 def test_an_item_names_the_operation_that_it_is_for() -> None:
-    kinds = {item.kind for item in price("m2k", on_inputs("select", None, None, (N,))).dealt}
+    kinds = {item.kind for item in transcribe("m2k", on_inputs("select", None, None, (N,))).dealt}
     assert kinds == {"compared", "level", "mul", "select"}
-    [product] = price("m2k", on_inputs("mul", None, None, (N,))).dealt
+    [product] = transcribe("m2k", on_inputs("mul", None, None, (N,))).dealt
     assert str(product) == f"1 mul[{N}]: {8 * N:,} bytes"
     assert product == Dealt(kind="mul", shape=(N,))
 
 
 def test_protocols_without_a_dealer_are_dealt_nothing() -> None:
-    assert price("rep3", on_inputs("sign", None, None, (N,))).dealt == ()
-    assert price("plain", on_inputs("sign", None, None, (N,))).dealt == ()
+    assert transcribe("rep3", on_inputs("sign", None, None, (N,))).dealt == ()
+    assert transcribe("plain", on_inputs("sign", None, None, (N,))).dealt == ()
 
 
 # -- manifests ------------------------------------------------------------------------------------------------------
@@ -186,9 +186,9 @@ def test_scattering_costs_evaluators_nothing() -> None:
     def of_guest(side: Any) -> Part:
         return (yield from side.scatter(None, 3, (N,), bits=True))
 
-    assert price("m2k", operation).cost.rounds == 0
-    assert sum(price("m2k", operation).cost.bytes_sent.values()) == 0
-    assert price("m2k", of_guest, guest=of_guest).cost.bytes_sent["guest"] == N // 8
+    assert transcribe("m2k", operation).cost.rounds == 0
+    assert sum(transcribe("m2k", operation).cost.bytes_sent.values()) == 0
+    assert transcribe("m2k", of_guest, guest=of_guest).cost.bytes_sent["guest"] == N // 8
 
 
 def test_an_evaluator_without_a_dealer_cannot_be_dealt_anything() -> None:

@@ -17,6 +17,7 @@ SUITES = {
     "kernels": "jali.kernels.bench:kernel_rows",
     "mpc": "jali.mpc.bench:rows",
     "psi": "jali.psi.bench:rows",
+    "speed": "jali.mpc.pace:rows",
     "demo": "jali.cli.demo.bench:rows",
 }
 
@@ -36,7 +37,8 @@ def command(suites: tuple[str, ...], *, as_json: bool, peers: tuple[str, ...], c
     """Run the benchmark SUITES (all of them if none is named).
 
     Every suite starts with the machine's own limits (memory, AES, loopback), so that figures of different machines
-    can be compared. Times are medians of several runs; close everything else first.
+    can be compared. Times are medians of several runs; close everything else first. The suite "speed" measures anew
+    what `jali run --explain --network` predicts seconds from.
     """
     commands = dict(map(_command, peers))
     _check(cases)

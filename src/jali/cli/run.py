@@ -40,6 +40,12 @@ EVERYBODY = "all"
 @click.option(
     "--explain", is_flag=True, help="Run nothing: print what would happen, who would learn what, and the cost."
 )
+@click.option(
+    "--network",
+    metavar="NAME",
+    help="With --explain, predict seconds over this network: loopback, lan (1 Gbit/s, 1 ms), wan (100 Mbit/s, 40 ms), "
+    "or for example 20ms/200Mbit.",
+)
 def command(
     *,
     program: Path,
@@ -50,6 +56,7 @@ def command(
     simulate: bool,
     without: str | None,
     explain: bool,
+    network: str | None,
 ) -> int:
     """Run PROGRAM with ARGUMENTS: as one party, as several processes, or simulated; or only --explain it.
 
@@ -62,8 +69,10 @@ def command(
         raise click.UsageError("choose one of --as, --parties and --simulate")
     if names == []:
         raise click.UsageError("--parties names nobody: say --parties alice,bob")
+    if network is not None and not explain:
+        raise click.UsageError("--network is for --explain; an option of PROGRAM with that name goes after --")
     if explain:
-        return _explain(program, arguments, federation=federation, parties=names)
+        return _explain(program, arguments, federation=federation, parties=names, network=network)
     if party is not None:
         return run_here(program, arguments, federation=_required(federation), party=party)
     if simulate:
@@ -130,12 +139,19 @@ def run_parties(
         return launch(processes)
 
 
-def _explain(program: Path, arguments: tuple[str, ...], *, federation: Path | None, parties: list[str] | None) -> int:
+def _explain(
+    program: Path,
+    arguments: tuple[str, ...],
+    *,
+    federation: Path | None,
+    parties: list[str] | None,
+    network: str | None,
+) -> int:
     """Trace the program; what it prints itself comes first, then its plan."""
     from jali.devices.connect import EXPLAIN, plans
 
     status = _simulate(program, arguments, federation=federation, parties=parties, mode=EXPLAIN)
-    for report in plans():
+    for report in plans(network):
         click.echo(report)
     return status
 

@@ -123,9 +123,9 @@ def plan(settings: config.Federation) -> Federation:
     return planned
 
 
-def plans() -> list[Report]:
+def plans(network: str | None = None) -> list[Report]:
     """What the programs of this process would do, where `jali run --explain` only plans them."""
-    return [planned.report() for planned in _planned]
+    return [planned.report(network=network) for planned in _planned]
 
 
 def _simulation(settings: config.Federation) -> Federation:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from jali.core import config
     from jali.devices.report import Report
+    from jali.transport.network import Network
 
 __all__ = ["KINDS", "Federation", "failure"]
 
@@ -121,13 +122,14 @@ class Federation:
         finally:
             self.program.stage = before
 
-    def report(self, *, predicted: bool = True) -> Report:
+    def report(self, *, predicted: bool = True, network: str | Network | None = None) -> Report:
         """What ran so far: nodes, who learned what, bytes, rounds and seconds of the parties hosted here.
 
         With `predicted`, what MPC nodes should have cost stands beside it (the program is priced again: that takes
-        about as long as its Python did). Raises: the error that ended the run.
+        about as long as its Python did). With a `network` (a name, or `jali.Network`), so do the seconds that they
+        should have taken over it; see `jali.explain`. Raises: the error that ended the run.
         """
-        return self.program.report(predicted=predicted)
+        return self.program.report(predicted=predicted, network=network)
 
     def close(self) -> None:
         """Wait for everything that runs, agree that the program has ended, and close the sessions.

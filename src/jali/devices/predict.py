@@ -2,16 +2,17 @@
 """What a program will cost and whom it trusts, before it runs, from shapes alone.
 
 Rounds and bytes are exact: the roles of every MPC node are run on arrays that have shapes and no content, and they
-take the decisions that the real roles take.
+take the decisions that the real roles take. Seconds follow from them, a network, and the speed of this machine.
 """
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from jali.core.threat import Cost
+from jali.core.threat import Cost, Dealt
 from jali.core.tree import flatten, map_leaves, unflatten
 from jali.devices.moves import sharing
 from jali.devices.mpc import run_on_secrets
@@ -19,12 +20,16 @@ from jali.devices.pinned import pinned_types
 from jali.devices.roles import RoleParts
 from jali.devices.secret_moves import groups_of, received
 from jali.devices.specs import type_of_spec
-from jali.mpc.engine import SecretArray, reveal_outputs, round_outputs
-from jali.mpc.estimate import Priced, price
+from jali.graph.operation import OPERATIONS
+from jali.mpc.duration import Duration
+from jali.mpc.engine import SecretArray, reveal_outputs, round_outputs, seconds_to_compile
+from jali.mpc.estimate import transcribe
 from jali.mpc.ir import ValueType
+from jali.mpc.pace import pace_of
 from jali.mpc.parts import added, from_parts
 from jali.mpc.prepare import prepare
 from jali.mpc.registry import PROTOCOLS
+from jali.transport.network import network_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping, Sequence
@@ -33,21 +38,39 @@ if TYPE_CHECKING:
     from jali.devices.roles import Layout
     from jali.graph.node import Node
     from jali.mpc.contract import MpcProtocol
+    from jali.mpc.ir import Program
     from jali.mpc.prepare import Prepared
     from jali.mpc.rounds import Round
+    from jali.transport.network import Network
 
-__all__ = ["Prediction", "predict", "trust"]
+    _Handler = Callable[[Node, list[Any], "_Pricing"], tuple[Any, "Planned | None"]]
+
+__all__ = ["Planned", "Prediction", "notes", "predict", "trust"]
+
+_SHOWN = 5
+
+
+class Planned(msgspec.Struct, frozen=True, kw_only=True):
+    """What a node will cost, and what is dealt for it; `time` is None where no network was named or nobody knows."""
+
+    cost: Cost
+    dealt: tuple[Dealt, ...] = ()
+    time: Duration | None = None
 
 
 class Prediction(NamedTuple):
-    """Costs by node index, and what is known of how large the numbers of each program may be."""
+    """Plans by node index, and what is known of how large the numbers of each program may be."""
 
-    costs: dict[int, Priced]
+    costs: dict[int, Planned]
     ranges: tuple[str, ...]
 
 
-def predict(nodes: Sequence[Node], outlines: Mapping[int, Any]) -> Prediction:
+def predict(
+    nodes: Sequence[Node], outlines: Mapping[int, Any], *, network: str | Network | None = None
+) -> Prediction:
     """Exact rounds and bytes, and what is dealt, of the MPC nodes whose inputs' shapes are known; ranges of programs.
+
+    With a network, seconds too.
 
     Shapes are known where `device(f, returns=...)` pins them, and from `outlines` of a run: (structure, types) of
     what was shared or loaded, by node index.
@@ -56,9 +79,10 @@ def predict(nodes: Sequence[Node], outlines: Mapping[int, Any]) -> Prediction:
     """
     values: dict[int, Any] = {}
     ranges: dict[str, None] = {}
-    costs: dict[int, Priced] = {}
+    costs: dict[int, Planned] = {}
+    pricing = _Pricing(nodes, network)
     for node in nodes:
-        handler = _HANDLERS.get(node.operation)
+        handler = _HANDLERS.get(node.operation) or _planner(node.operation)
         inputs = [values.get(used.index) for used in node.inputs]
         if node.operation == "mpc.share" and node.index in outlines:
             inputs = [unflatten(*outlines[node.index])]
@@ -71,10 +95,44 @@ def predict(nodes: Sequence[Node], outlines: Mapping[int, Any]) -> Prediction:
         if node.operation == "mpc.call":
             prepared = _prepared(node, inputs)
             ranges.update(dict.fromkeys(f"{note} ({node.source})" for note in prepared.notes))
-        values[node.index], cost = handler(node, inputs)
+        values[node.index], cost = handler(node, inputs, pricing)
         if cost is not None:
             costs[node.index] = cost
     return Prediction(costs, tuple(ranges))
+
+
+def _planner(operation: str) -> _Handler | None:
+    """Of an operation of a layer above, which plans itself; what its value will be is not known."""
+    plan = getattr(OPERATIONS.get(operation), "plan", None)
+    if plan is None:
+        return None
+    return lambda node, inputs, pricing: (None, OPERATIONS.get(operation)().plan(node, inputs, pricing.network))
+
+
+def notes(nodes: Sequence[Node], planned: Mapping[int, Planned], network: str | Network | None) -> tuple[str, ...]:
+    """What to know of predicted seconds: for which network, of the whole program, and what they leave out."""
+    if network is None:
+        return ()
+    found = network_of(network)
+    name = f"{network} " if isinstance(network, str) else ""
+    limits = [f"{found.rtt_s * 1e3:g} ms there and back"] if found.rtt_s else []
+    limits += [f"{found.bandwidth / 1e6:g} Mbit/s out of each party"] if found.bandwidth else []
+    where = ", ".join(limits) or "no limit but the processor's"
+    ends: dict[int, float] = {}
+    for node in nodes:
+        time = planned[node.index].time if node.index in planned else None
+        start = max((ends[used.index] for used in node.inputs), default=0.0)
+        ends[node.index] = start + (0.0 if time is None else time.seconds)
+    known = {index for index, plan in planned.items() if plan.time is not None}
+    unknown = [node.name for node in nodes if node.index not in known and node.operation != "item"]
+    lines = [
+        f"network {name}({where}), and parties as fast as this machine",
+        f"in all at least {max(ends.values(), default=0.0):.3f} s, the longest chain of nodes",
+    ]
+    if unknown:
+        shown = ", ".join(unknown[:_SHOWN]) + (f" and {len(unknown) - _SHOWN} more" if len(unknown) > _SHOWN else "")
+        lines.append(f"not predicted, and not in the sum: {shown}")
+    return tuple(lines)
 
 
 def trust(nodes: Sequence[Node]) -> tuple[str, ...]:
@@ -102,23 +160,80 @@ def trust(nodes: Sequence[Node]) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*lines, *(n.attributes["trust"] for n in nodes if "trust" in n.attributes)]))
 
 
+class _Pricing:
+    """Prices operations, in seconds too if there is a network."""
+
+    def __init__(self, nodes: Sequence[Node], network: str | Network | None) -> None:
+        self.network = network
+        self._compiled: set[Program] = set()
+        self._windows: dict[Layout, dict[tuple[object, object], float]] = {}
+        layouts = [n.attributes["device"] for n in nodes if n.operation in _COMPUTING]
+        protocols = dict.fromkeys(layout.protocol for layout in layouts if len(layout.roles) > 1)
+        self._pace = pace_of(*protocols) if network is not None and protocols else None
+
+    def price(
+        self,
+        layout: Layout,
+        operation: Callable[[MpcProtocol], Generator[Round, Any, Any]],
+        *,
+        guest: Callable[[MpcProtocol], Generator[Round, Any, Any]] | None = None,
+        program: Program | None = None,
+        converted: tuple[Sequence[int], Sequence[ValueType], bool] | None = None,
+    ) -> tuple[RoleParts, Planned]:
+        """The parts of the result by role, and the cost; a `program` is compiled and agreed on first.
+
+        `converted` says which roles make ring elements of numbers of which types first, or numbers of them at the end.
+        """
+        parts = RoleParts()
+
+        def keeping(side: MpcProtocol) -> Generator[Round, Any, None]:
+            parts[side.role] = yield from operation(side)
+
+        transcript = transcribe(layout.protocol, keeping, guest=guest)
+        if layout.absent is not None:
+            transcript = transcript.without_dealer()
+        if converted is not None:
+            roles, types, back = converted
+            for role in roles:
+                transcript.convert(role, sum(math.prod(kind.shape) for kind in types), back=back)
+        time = None
+        if self.network is not None and self._pace is not None and len(layout.roles) > 1:
+            prepare_s = None if program is None else self._prepare_s(program)
+            time = self._pace.duration(
+                transcript,
+                protocol=layout.protocol,
+                network=self.network,
+                prepare_s=prepare_s,
+                windows=self._windows.setdefault(layout, {}),
+            )
+        return parts, Planned(cost=transcript.cost, dealt=transcript.dealt, time=time)
+
+    def _prepare_s(self, program: Program) -> float:
+        """A program is traced where it is first used."""
+        known = program in self._compiled
+        self._compiled.add(program)
+        return 0.0 if known else seconds_to_compile(program)
+
+
 _TRUSTING = {"mpc.call", "mpc.move", "mpc.load", "mpc.save"}
+_COMPUTING = {"mpc.share", "mpc.move", "mpc.load", "mpc.call", "mpc.round"}
 
 
-def _plain_call(node: Node, inputs: list[Any]) -> tuple[Any, None]:
-    del inputs
+def _plain_call(node: Node, inputs: list[Any], pricing: _Pricing) -> tuple[Any, None]:
+    del inputs, pricing
     returns = node.attributes["returns"]
     return None if pinned_types(returns) is None else returns, None  # specs become types when a device takes them
 
 
-def _item(node: Node, inputs: list[Any]) -> tuple[Any, None]:
+def _item(node: Node, inputs: list[Any], pricing: _Pricing) -> tuple[Any, None]:
+    del pricing
     value = inputs[0]
     for key in node.attributes["path"]:
         value = RoleParts({r: v[key] for r, v in value.items()}) if isinstance(value, RoleParts) else value[key]
     return value, None
 
 
-def _share(node: Node, inputs: list[Any]) -> tuple[RoleParts, Priced]:
+def _share(node: Node, inputs: list[Any], pricing: _Pricing) -> tuple[RoleParts, Planned]:
     layout: Layout = node.attributes["device"]
     outlines, structure = flatten(inputs[0])
     types = [kind if isinstance(kind, ValueType) else type_of_spec(kind, layout.numbers) for kind in outlines]
@@ -129,17 +244,18 @@ def _share(node: Node, inputs: list[Any]) -> tuple[RoleParts, Priced]:
     def operation(side: MpcProtocol) -> Generator[Round, Any, list[SecretArray]]:
         return sharing(layout)(side, None, owner=source, types=types)
 
-    parts, cost = _priced(layout, operation, guest=operation if source == len(layout.roles) else None)
+    guest = operation if source == len(layout.roles) else None
+    parts, cost = pricing.price(layout, operation, guest=guest, converted=([source], types, False))
     return RoleParts({role: unflatten(structure, secrets) for role, secrets in parts.items()}), cost
 
 
-def _move(node: Node, inputs: list[Any]) -> tuple[RoleParts, Priced]:
+def _move(node: Node, inputs: list[Any], pricing: _Pricing) -> tuple[RoleParts, Planned]:
     source: Layout = node.attributes["source"]
     target: Layout = node.attributes["device"]
     secrets, structure = flatten(inputs[0][0])
     types = [secret.type for secret in secrets]
     columns: dict[int, list[Any]] = {role: [] for role in range(len(target.roles))}
-    costs = []
+    plans = []
     for group in groups_of(source, target):
         owners = dict.fromkeys(map(target.input_role, group))
 
@@ -147,8 +263,8 @@ def _move(node: Node, inputs: list[Any]) -> tuple[RoleParts, Priced]:
             return received(side, owners, types)
 
         guest = operation if len(target.roles) in owners else None
-        parts, priced = _priced(target, operation, guest=guest)
-        costs.append(priced.cost)
+        parts, planned = pricing.price(target, operation, guest=guest)
+        plans.append(planned)
         for role, shares in parts.items():
             columns[role].extend(shares)
 
@@ -156,26 +272,25 @@ def _move(node: Node, inputs: list[Any]) -> tuple[RoleParts, Priced]:
         yield from ()
         return added(side, columns[side.role], types)
 
-    sums, _ = _priced(target, total)
-    return RoleParts({role: unflatten(structure, value) for role, value in sums.items()}), Priced(_at_once(costs))
+    sums, _ = pricing.price(target, total)
+    return RoleParts({role: unflatten(structure, value) for role, value in sums.items()}), _side_by_side(plans)
 
 
-def _save(node: Node, inputs: list[Any]) -> tuple[None, Priced]:
-    del inputs
-    layout: Layout = node.attributes["device"]
-    return None, _nothing(layout)
+def _save(node: Node, inputs: list[Any], pricing: _Pricing) -> tuple[None, Planned]:
+    del inputs, pricing
+    return None, _nothing(node.attributes["device"])
 
 
-def _load(node: Node, inputs: list[Any]) -> tuple[RoleParts, Priced]:
+def _load(node: Node, inputs: list[Any], pricing: _Pricing) -> tuple[RoleParts, Planned]:
     layout: Layout = node.attributes["device"]
     structure, types = inputs[0]
     if len(layout.roles) == 1:
         return _alone(layout, structure, types)
-    parts, cost = _priced(layout, lambda side: from_parts(side, None, types))
+    parts, cost = pricing.price(layout, lambda side: from_parts(side, None, types))
     return RoleParts({role: unflatten(structure, secrets) for role, secrets in parts.items()}), cost
 
 
-def _mpc_call(node: Node, inputs: list[Any]) -> tuple[RoleParts, Priced]:
+def _mpc_call(node: Node, inputs: list[Any], pricing: _Pricing) -> tuple[RoleParts, Planned]:
     layout: Layout = node.attributes["device"]
     arguments = node.attributes["arguments"]
     prepared = _prepared(node, inputs)
@@ -187,10 +302,7 @@ def _mpc_call(node: Node, inputs: list[Any]) -> tuple[RoleParts, Priced]:
         own_args, own_kwargs = arguments.fill(tuple(parts[side.role] for parts in inputs))
         return run_on_secrets(prepared, side, own_args, own_kwargs, apart=layout.absent is not None)
 
-    parts, priced = _priced(layout, operation)
-    if layout.absent is not None:  # what was dealt is another node's cost
-        priced = Priced(msgspec.structs.replace(priced.cost, offline_bytes=0))
-    return parts, priced
+    return pricing.price(layout, operation, program=program)
 
 
 def _prepared(node: Node, inputs: list[Any]) -> Prepared:
@@ -199,7 +311,7 @@ def _prepared(node: Node, inputs: list[Any]) -> Prepared:
     return prepare(node.attributes["function"], args, keywords=kwargs, numbers=layout.numbers)
 
 
-def _round(node: Node, inputs: list[Any]) -> tuple[RoleParts, Priced]:
+def _round(node: Node, inputs: list[Any], pricing: _Pricing) -> tuple[RoleParts, Planned]:
     layout: Layout = node.attributes["device"]
     if len(layout.roles) == 1:
         secrets, structure = flatten(inputs[0][0])
@@ -209,24 +321,25 @@ def _round(node: Node, inputs: list[Any]) -> tuple[RoleParts, Priced]:
         secrets, structure = flatten(inputs[0][side.role])
         return unflatten(structure, (yield from round_outputs(side, secrets)))
 
-    return _priced(layout, operation)
+    return pricing.price(layout, operation)
 
 
-def _deal(node: Node, inputs: list[Any]) -> tuple[None, Priced]:
-    del inputs
+def _deal(node: Node, inputs: list[Any], pricing: _Pricing) -> tuple[None, Planned]:
+    del inputs, pricing
     count: int = node.attributes["count"]
     items = tuple(msgspec.structs.replace(item, count=count * item.count) for item in node.attributes["manifest"].items)
     cost = Cost(rounds=1, bytes_sent={}, offline_bytes=sum(item.size_bytes for item in items))
-    return None, Priced(cost, items)
+    return None, Planned(cost=cost, dealt=items)
 
 
-def _reveal(node: Node, inputs: list[Any]) -> tuple[Any, Priced]:
+def _reveal(node: Node, inputs: list[Any], pricing: _Pricing) -> tuple[Any, Planned]:
     layout: Layout = node.attributes["layout"]
     parts: RoleParts = inputs[0]
     secrets = {role: flatten(tree)[0] for role, tree in parts.items()}
+    opened = [secret.type for secret in secrets[0]]
     roles = [role for role, party in enumerate(layout.evaluators) if party in node.attributes["to"]]
     guests = [party for party in node.attributes["to"] if party not in layout.evaluators]
-    costs = []
+    plans = []
     for to, outside in [(roles, False), *(([len(layout.roles)], True) for _ in guests)]:
         if not to:
             continue
@@ -237,44 +350,33 @@ def _reveal(node: Node, inputs: list[Any]) -> tuple[Any, Priced]:
         def guest(side: MpcProtocol, to: Sequence[int] = to) -> Generator[Round, Any, Any]:
             return reveal_outputs(side, [SecretArray(None, s.type) for s in secrets[0]], to=to)
 
-        costs.append(_priced(layout, operation, guest=guest if outside else None)[1].cost)
-    return map_leaves(lambda secret: secret.type, parts[0]), Priced(_at_once(costs))
+        shown = pricing.price(layout, operation, guest=guest if outside else None, converted=(to, opened, True))
+        plans.append(shown[1])
+    return map_leaves(lambda secret: secret.type, parts[0]), _side_by_side(plans)
 
 
-def _alone(layout: Layout, structure: Structure, types: Sequence[ValueType]) -> tuple[RoleParts, Priced]:
+def _alone(layout: Layout, structure: Structure, types: Sequence[ValueType]) -> tuple[RoleParts, Planned]:
     """A value at the one role of a device, who has nobody to talk to."""
     value = unflatten(structure, [SecretArray(None, kind) for kind in types])
     return RoleParts({0: value}), _nothing(layout)
 
 
-def _nothing(layout: Layout) -> Priced:
-    return Priced(Cost(rounds=0, bytes_sent=dict.fromkeys(PROTOCOLS.get(layout.protocol).roles, 0)))
+def _nothing(layout: Layout) -> Planned:
+    return Planned(cost=Cost(rounds=0, bytes_sent=dict.fromkeys(PROTOCOLS.get(layout.protocol).roles, 0)))
 
 
-def _at_once(costs: Sequence[Cost]) -> Cost:
-    """What instances of a protocol cost that run side by side."""
+def _side_by_side(plans: Sequence[Planned]) -> Planned:
+    """Instances of a protocol that run at the same time."""
     total: dict[str, int] = {}
-    for cost in costs:
-        for role, size in cost.bytes_sent.items():
+    for plan in plans:
+        for role, size in plan.cost.bytes_sent.items():
             total[role] = total.get(role, 0) + size
-    return Cost(rounds=max(cost.rounds for cost in costs), bytes_sent=total)
+    cost = Cost(rounds=max(plan.cost.rounds for plan in plans), bytes_sent=total)
+    times = [plan.time.seconds for plan in plans if plan.time is not None]
+    return Planned(cost=cost, time=Duration(seconds=max(times), online_seconds=max(times)) if times else None)
 
 
-def _priced(
-    layout: Layout,
-    operation: Callable[[MpcProtocol], Generator[Round, Any, Any]],
-    *,
-    guest: Callable[[MpcProtocol], Generator[Round, Any, Any]] | None = None,
-) -> tuple[RoleParts, Priced]:
-    parts = RoleParts()
-
-    def keeping(side: MpcProtocol) -> Generator[Round, Any, None]:
-        parts[side.role] = yield from operation(side)
-
-    return parts, price(layout.protocol, keeping, guest=guest)
-
-
-_HANDLERS: dict[str, Callable[[Node, list[Any]], tuple[Any, Priced | None]]] = {
+_HANDLERS: dict[str, _Handler] = {
     "plain.call": _plain_call,
     "item": _item,
     "mpc.share": _share,

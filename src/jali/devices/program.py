@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from jali.core import config
     from jali.devices.arguments import Arguments
     from jali.graph.runtime import Runtime
+    from jali.transport.network import Network
 
 __all__ = ["Program"]
 
@@ -143,13 +144,9 @@ class Program:
         return source.derived("rounded", lambda: Handle(self, round_node(self, source.node)))
 
     # -- what it does and what it cost --------------------------------------------------------------------------
-    def report(self, *, predicted: bool = True) -> Report:
-        """What ran so far: nodes, who learned what, bytes, rounds and seconds of the parties hosted here.
-
-        With `predicted`, what MPC nodes should have cost stands beside it (the program is priced again: that takes
-        about as long as its Python did).
-        """
-        from jali.devices.predict import Prediction, predict, trust
+    def report(self, *, predicted: bool = True, network: str | Network | None = None) -> Report:
+        """See `jali.Federation.report`."""
+        from jali.devices.predict import Prediction, notes, predict, trust
 
         for runtime in self.runtimes.values():
             runtime.settle()
@@ -159,13 +156,14 @@ class Program:
         title = f"Program of {count} nodes at {', '.join(self.runtimes)}"
         if not self.runtimes:
             title = f"Plan of {count} nodes for {', '.join(self.parties)}; nothing has run"
-        planned = predict(self.graph.nodes, outlines) if predicted else Prediction({}, ())
+        planned = predict(self.graph.nodes, outlines, network=network) if predicted else Prediction({}, ())
         return Report(
             title=title,
             parties=self.parties,
             rows=merge_rows(self.graph.nodes, records, planned.costs),
             trust=trust(self.graph.nodes),
             ranges=planned.ranges,
+            timing=notes(self.graph.nodes, planned.costs, network) if predicted else (),
         )
 
     # -- the end ------------------------------------------------------------------------------------------------

@@ -13,9 +13,9 @@ from jali.core.threat import Cost, Dealt, Leak
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from jali.devices.predict import Planned
     from jali.graph.node import Node
     from jali.graph.runtime import NodeRecord
-    from jali.mpc.estimate import Priced
 
 __all__ = ["Report", "Row", "StageCost", "merge_rows"]
 
@@ -42,6 +42,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     dealt_bytes: int | None = None
     dealing_s: float | None = None
     predicted: Cost | None = None
+    predicted_seconds: float | None = None
+    predicted_offline_seconds: float | None = None
     dealt: tuple[Dealt, ...] = ()
 
 
@@ -62,6 +64,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     rows: tuple[Row, ...]
     trust: tuple[str, ...] = ()
     ranges: tuple[str, ...] = ()
+    timing: tuple[str, ...] = ()
 
     @property
     def disclosures(self) -> tuple[Leak, ...]:
@@ -102,6 +105,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
             lines += ["", "How large numbers may be", *(f"  {line}" for line in self.ranges)]
         if self.trust:
             lines += ["", "What is trusted", *(f"  {line}" for line in self.trust)]
+        if self.timing:
+            lines += ["", "Planned seconds", *(f"  {line}" for line in self.timing)]
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
@@ -110,11 +115,13 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
         learns = "".join(f"<li>{escape(f'{leak.to} learns {leak.what}')}</li>" for leak in self.disclosures)
         ranges = "".join(f"<li>{escape(line)}</li>" for line in self.ranges)
-        return f"<table><tr>{head}</tr>{body}</table><ul>{learns}</ul>" + (f"<ul>{ranges}</ul>" if ranges else "")
+        timing = "".join(f"<p>Planned seconds: {escape(line)}</p>" for line in self.timing)
+        ranges = f"<ul>{ranges}</ul>" if ranges else ""
+        return f"<table><tr>{head}</tr>{body}</table><ul>{learns}</ul>{ranges}{timing}"
 
 
 def merge_rows(
-    nodes: Iterable[Node], records: Sequence[dict[int, NodeRecord]], predicted: dict[int, Priced]
+    nodes: Iterable[Node], records: Sequence[dict[int, NodeRecord]], planned: dict[int, Planned]
 ) -> tuple[Row, ...]:
     """Rows of a program from the records of the parties that run here: bytes add up, rounds and seconds are maxima."""
     rows = []
@@ -132,6 +139,8 @@ def merge_rows(
             if ran
             else {}
         )
+        found = planned.get(node.index)
+        time = found.time if found is not None else None
         rows.append(
             Row(
                 index=node.index,
@@ -142,8 +151,10 @@ def merge_rows(
                 participants=node.participants,
                 visibility=str(node.visibility),
                 disclosures=node.leaks,
-                predicted=predicted[node.index].cost if node.index in predicted else None,
-                dealt=predicted[node.index].dealt if node.index in predicted else (),
+                predicted=found.cost if found is not None else None,
+                predicted_seconds=time.seconds if time is not None else None,
+                predicted_offline_seconds=time.offline_seconds if time is not None else None,
+                dealt=found.dealt if found is not None else (),
                 **cost,  # type: ignore[arg-type]
             )
         )
@@ -157,11 +168,11 @@ def _table(rows: Sequence[Row]) -> list[tuple[str, ...]]:
     return [tuple(row[i] for i in kept) for row in (_HEADER, *cells)]
 
 
+_TEXT = {"node", "on", "seen by", "from"}
 _HEADER = (
-    *("#", "node", "on", "seen by", "bytes", "planned bytes", "rounds", "planned rounds", "seconds"),
-    *("dealt bytes", "planned dealt", "dealing s", "from"),
+    *("#", "node", "on", "seen by", "bytes", "planned bytes", "rounds", "planned rounds"),
+    *("seconds", "planned seconds", "of them offline", "dealt bytes", "planned dealt", "dealing s", "from"),
 )
-_NUMBERS = {*_HEADER} - {"node", "on", "seen by", "from"}
 
 
 def _cells(row: Row) -> tuple[str, ...]:
@@ -176,11 +187,17 @@ def _cells(row: Row) -> tuple[str, ...]:
         _number(row.rounds),
         _number(planned.rounds if planned else None),
         _seconds(row.seconds),
+        _seconds(row.predicted_seconds),
+        _seconds(row.predicted_offline_seconds or None),
         _number(row.dealt_bytes),
         _number(planned.offline_bytes or None if planned else None),
         _seconds(row.dealing_s),
         row.source,
     )
+
+
+def _seconds(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"
 
 
 def _number(value: int | None) -> str:
@@ -193,7 +210,7 @@ def _seconds(value: float | None) -> str:
 
 def _aligned(table: list[tuple[str, ...]]) -> list[str]:
     widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))]
-    right = {i for i, name in enumerate(table[0]) if name in _NUMBERS}
+    right = {i for i, name in enumerate(table[0]) if name not in _TEXT}
     return [
         "  ".join(
             c.rjust(w) if i in right else c.ljust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))

@@ -58,7 +58,11 @@ class NodeContext(Protocol):
 
 
 class Operation(Protocol):
-    """How one kind of node runs at each of its participants. One implementation is one file."""
+    """How one kind of node runs at each of its participants. One implementation is one file.
+
+    It may also say what a node will cost before it runs: `plan(node, inputs, network)` with what is known of the inputs
+    (see `jali.devices.predict`).
+    """
 
     name: str
 

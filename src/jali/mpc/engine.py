@@ -6,8 +6,10 @@ Everything here is a generator of rounds (see `jali.mpc.rounds`) except `execute
 
 from __future__ import annotations
 
+import time
 from threading import RLock
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -43,6 +45,7 @@ __all__ = [
     "execute",
     "reveal_outputs",
     "round_outputs",
+    "seconds_to_compile",
     "share_inputs",
     "type_of",
 ]
@@ -112,6 +115,7 @@ _REFUSED = "{what} a secret array is not known here: compute on its device (jnp.
 
 _COMPILED: dict[Any, tuple[Any, Program]] = {}
 _MOST_COMPILED = 512
+_SECONDS: WeakKeyDictionary[Program, float] = WeakKeyDictionary()
 _LOCK = RLock()
 
 
@@ -154,7 +158,15 @@ def _traced(
 ) -> Program:
     from jali.mpc.trace import trace
 
-    return trace(function, specs, keywords=keywords, fraction=fraction)
+    started = time.process_time()
+    program = trace(function, specs, keywords=keywords, fraction=fraction)
+    _SECONDS[program] = time.process_time() - started
+    return program
+
+
+def seconds_to_compile(program: Program) -> float:
+    """What the tracing of a program took of a processor in this process (with the loading of jax, for the first)."""
+    return _SECONDS.get(program, 0.0)
 
 
 def _key(leaf: Any) -> Any:

@@ -108,11 +108,6 @@ class PlainProtocol:
         """The same, for the estimator: it prices what is said to the guest, of arrays that it has outlines of."""
         return cls(role)
 
-    @property
-    def dealt_bytes(self) -> int:
-        """Nothing is dealt."""
-        return 0
-
     def prefetch(self) -> None:
         """Nothing comes ahead of time."""
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Final, Literal, Protocol
 from jali.core.registry import Registry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     import numpy as np
     from numpy.typing import NDArray
@@ -17,10 +17,13 @@ if TYPE_CHECKING:
     from jali.psi.keys import Keys
     from jali.transport.channel import Stream
 
-__all__ = ["PSI_PROTOCOLS", "Learns", "PsiProtocol"]
+__all__ = ["PSI_PROTOCOLS", "Learns", "PsiProtocol", "Step"]
 
 Learns = Literal["both", "me", "peer"]
 """Who gets the intersection, as one side sees it."""
+
+Step = Literal["mask", "match", "send", "receive"]
+"""What one side does in turn: work on its own keys or on the peer's, or a message out or in."""
 
 
 class PsiProtocol(Protocol):
@@ -42,6 +45,14 @@ class PsiProtocol(Protocol):
 
     def cost(self, n_mine: int, n_theirs: int, *, learns: Learns) -> Cost:
         """Exact bytes of the roles "me" and "peer" and the rounds that I wait for, for distinct keys."""
+        ...
+
+    def script(self, n_mine: int, n_theirs: int, *, learns: Learns) -> Iterator[tuple[Step, int]]:
+        """What one side does, in order, with the number of keys or of bytes; both sides' scripts fit together."""
+        ...
+
+    def pace(self) -> dict[Step, float]:
+        """Seconds a key of each kind of work on this machine, measured for some hundredths of a second."""
         ...
 
     def leaks(self, parties: tuple[str, str], *, learners: tuple[str, ...]) -> tuple[Leak, ...]:

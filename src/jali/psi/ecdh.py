@@ -15,6 +15,7 @@ neither side idles, and neither fills the other's window.
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, ClassVar, Final
 
 import numpy as np
@@ -33,13 +34,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from jali.crypto.curve import Points
-    from jali.psi.contract import Learns
+    from jali.psi.contract import Learns, Step
     from jali.psi.keys import Keys
     from jali.transport.channel import Stream
 
 __all__ = ["CHUNK_KEYS", "EcdhPsi"]
 
 CHUNK_KEYS: Final = 8192
+_PACE_KEYS: Final = 400
 _TO_CURVE = b"jali.psi.ecdh.v1 with curve25519_XMD:SHA-512_ELL2_NU_"
 _TO_TAG = "jali.psi.ecdh.tag.v1"
 
@@ -89,21 +91,45 @@ class EcdhPsi:
         return None if learns == "peer" else run.common()
 
     def cost(self, n_mine: int, n_theirs: int, *, learns: Learns = "both") -> Cost:
-        """See `PsiProtocol.cost`: the schedule of `intersect`, with the sizes of its messages counted."""
+        """See `PsiProtocol.cost`: the messages of `script`, counted."""
         counters = Counters()
-        counters.sent(HELLO_BYTES + POINT_BYTES * _chunk_length(n_mine, 0))
-        counters.received(HELLO_BYTES + POINT_BYTES * _chunk_length(n_theirs, 0))
+        for step, amount in self.script(n_mine, n_theirs, learns=learns):
+            if step == "send":
+                counters.sent(amount)
+            elif step == "receive":
+                counters.received(amount)
+        return Cost(rounds=counters.rounds, bytes_sent={"me": counters.bytes_sent, "peer": counters.bytes_received})
+
+    def script(self, n_mine: int, n_theirs: int, *, learns: Learns = "both") -> Iterator[tuple[Step, int]]:
+        """See `PsiProtocol.script`: the schedule of `intersect`."""
+        first = _chunk_length(n_mine, 0)
+        yield "mask", first
+        yield "send", HELLO_BYTES + POINT_BYTES * first
+        yield "receive", HELLO_BYTES + POINT_BYTES * _chunk_length(n_theirs, 0)
         chunks = (_chunks(n_mine), _chunks(n_theirs))
         for step, i in _schedule(*chunks, receive_tags=learns != "peer"):
+            mine, theirs = _chunk_length(n_mine, i), _chunk_length(n_theirs, i)
             if step == "send points":
-                counters.sent(POINT_BYTES * _chunk_length(n_mine, i))
-            elif step == "multiply" and learns != "me":
-                counters.sent(TAG_BYTES * _chunk_length(n_theirs, i))
+                yield "mask", mine
+                yield "send", POINT_BYTES * mine
+            elif step == "multiply":
+                yield "match", theirs
+                if learns != "me":
+                    yield "send", TAG_BYTES * theirs
             elif step == "receive tags":
-                counters.received(TAG_BYTES * _chunk_length(n_mine, i))
-            elif step == "receive points":
-                counters.received(POINT_BYTES * _chunk_length(n_theirs, i))
-        return Cost(rounds=counters.rounds, bytes_sent={"me": counters.bytes_sent, "peer": counters.bytes_received})
+                yield "receive", TAG_BYTES * mine
+            else:
+                yield "receive", POINT_BYTES * theirs
+
+    def pace(self) -> dict[Step, float]:
+        """See `PsiProtocol.pace`."""
+        keys, scalar = [b"%d" % key for key in range(_PACE_KEYS)], Scalar()
+        start = time.perf_counter()
+        points = scalar.multiply(hash_to_curve(keys, domain=_TO_CURVE))
+        middle = time.perf_counter()
+        _split(tags(scalar.multiply(points), domain=_TO_TAG).tobytes())
+        end = time.perf_counter()
+        return {"mask": (middle - start) / _PACE_KEYS, "match": (end - middle) / _PACE_KEYS}
 
     def leaks(self, parties: tuple[str, str], *, learners: tuple[str, ...]) -> tuple[Leak, ...]:
         """See `PsiProtocol.leaks`."""

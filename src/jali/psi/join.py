@@ -16,6 +16,7 @@ from jali.devices.plain import PlainDevice
 from jali.graph.node import Visibility
 from jali.graph.operation import ABSENT
 from jali.psi.contract import PSI_PROTOCOLS
+from jali.psi.forecast import learns_of, plan, rows_of
 from jali.psi.keys import Keys, normaliser
 
 if TYPE_CHECKING:
@@ -23,9 +24,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from jali.devices.predict import Planned
+    from jali.graph.node import Node
     from jali.graph.operation import NodeContext
     from jali.psi.contract import Learns, PsiProtocol
     from jali.transport.channel import Stream
+    from jali.transport.network import Network
 
 __all__ = ["MAX_ROWS", "AlignOperation", "align", "joined_rows", "row_order"]
 
@@ -107,9 +111,7 @@ class AlignOperation:
         table = inputs[0 if me_left else 1]
         if not isinstance(table, Table):
             raise TableInvalid(f"expected a jali.Table to align at {context.party!r}, found {type(table).__name__}")
-        learns: Learns = "both"
-        if attributes["learns"] != "both":
-            learns = "me" if attributes["learns"] == context.party else "peer"
+        learns = learns_of(attributes["learns"], context.party)
         keys = Keys(table[attributes["on"]], name=attributes["on"], normalise=attributes["normalise"])
         protocol: PsiProtocol = PSI_PROTOCOLS.get(attributes["protocol"])()
         stream = context.streams[peer]
@@ -121,6 +123,16 @@ class AlignOperation:
             return table.take(joined_rows(keys, ranked, np.ones(len(ranked), np.int64), left=True))
         theirs = _exchange_counts(stream, keys.counts[ranked])
         return table.take(joined_rows(keys, ranked, theirs, left=me_left))
+
+    def plan(self, node: Node, inputs: list[Any], network: str | Network | None) -> Planned:
+        """The cost for tables of known numbers of rows, if all keys are distinct and as many as can be are common.
+
+        So it is an upper bound: how many keys are common is what the protocol finds out.
+        """
+        a, b = (rows_of(value) for value in inputs)
+        learns = learns_of(node.attributes["learns"], node.participants[0])
+        cost = self.cost(node.attributes, a, b, n_common=min(a, b), learns=learns)
+        return plan(node, inputs, cost, network=network)
 
     def leaks(self, attributes: Mapping[str, Any], participants: tuple[str, ...]) -> tuple[Leak, ...]:
         """What each owner learns: the protocol's leaks, and when both learn how often the other has a common key."""

@@ -18,9 +18,9 @@ from pathlib import Path
 from jali.core import config
 from jali.transport.authority import create_federation
 from jali.transport.connect import connect_tls
-from jali.transport.measure import measure
+from jali.transport.measure import Speed, measure
 
-__all__ = ["limit_rows"]
+__all__ = ["limit_rows", "session_speeds"]
 
 PIECE_BYTES = 1 << 20
 PINGS = 300
@@ -33,7 +33,9 @@ def limit_rows(*, repeats: int = 3, size_bytes: int = 1 << 28) -> list[dict[str,
     Units: gigabytes (1e9) a second of payload; seconds.
     """
     tcp_rate, tcp_trip = _tcp(repeats, size_bytes)
-    tls_rate, tls_trip = _session(repeats)
+    speeds = session_speeds(repeats)
+    tls_rate = statistics.median(speed.out_bytes_per_s for speed in speeds)
+    tls_trip = statistics.median(speed.round_trip_s for speed in speeds)
     rates = [("loopback TCP one way", tcp_rate), ("loopback session (TLS 1.3) one way", tls_rate)]
     trips = [("loopback TCP round trip", tcp_trip), ("loopback session (TLS 1.3) round trip", tls_trip)]
     return [
@@ -90,25 +92,22 @@ def _tcp_child(port: int, repeats: int, size: int) -> None:
             there.sendall(b"x")
 
 
-def _session(repeats: int) -> tuple[float, float]:
+def session_speeds(repeats: int, *, seconds: float = 0.3) -> list[Speed]:
+    """What a TLS session between two processes on this machine does, measured several times, so long each way."""
     with tempfile.TemporaryDirectory(prefix="jali-bench-") as directory:
         file = create_federation(Path(directory) / "federation", ("a", "b"))
-        child = _child("session", str(file), str(repeats))
+        child = _child("session", str(file), str(repeats), str(seconds))
         try:
             with connect_tls(config.load(file), "a", purpose="bench") as session:
-                speeds = [measure(session, "b") for _ in range(repeats)]
+                return [measure(session, "b", seconds=seconds, number=number) for number in range(repeats)]
         finally:
             _end(child)
-    return (
-        statistics.median(speed.out_bytes_per_s for speed in speeds),
-        statistics.median(speed.round_trip_s for speed in speeds),
-    )
 
 
-def _session_child(file: str, repeats: int) -> None:
+def _session_child(file: str, repeats: int, seconds: float) -> None:
     with connect_tls(config.load(file), "b", purpose="bench") as session:
-        for _ in range(repeats):
-            measure(session, "a")
+        for number in range(repeats):
+            measure(session, "a", seconds=seconds, number=number)
 
 
 def _child(*arguments: str) -> subprocess.Popen[bytes]:
@@ -131,4 +130,4 @@ if __name__ == "__main__":
     if kind == "tcp":
         _tcp_child(*(int(number) for number in rest))
     else:
-        _session_child(rest[0], int(rest[1]))
+        _session_child(rest[0], int(rest[1]), float(rest[2]))

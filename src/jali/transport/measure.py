@@ -17,35 +17,59 @@ if TYPE_CHECKING:
 
 __all__ = ["Speed", "measure"]
 
-STREAM = b"jali measure v1\0"
+STREAM = b"jali measure v1"
 PINGS = 50
 FIRST_BYTES, LAST_BYTES = 1 << 20, 256 << 20
 
 
 class Speed(msgspec.Struct, frozen=True, kw_only=True):
-    """Median seconds of a round trip; bytes a second to the peer and from it."""
+    """How fast a session is, as one party sees it.
+
+    `round_trip_s` is the median of small messages there and back; `swap_s` what it takes to send one and receive one
+    at the same time, `swap_cpu_s` the processor's part of that; then bytes a second to the peer and from it.
+    """
 
     round_trip_s: float
+    swap_s: float
+    swap_cpu_s: float
     out_bytes_per_s: float
     in_bytes_per_s: float
 
 
-def measure(session: Session, peer: str, *, seconds: float = 0.3) -> Speed:
+def measure(session: Session, peer: str, *, seconds: float = 0.3, number: int = 0) -> Speed:
     """Measure with `peer`, who measures at the same time; about `seconds` each way.
+
+    In one session every measurement has another `number` (0 to 255), since streams are never used again.
 
     Raises: PeerError family.
     """
-    stream = session.channel(peer).stream(STREAM)
+    name = STREAM + bytes([number])
+    stream = session.channel(peer).stream(name)
     leads = session.party < peer
     round_trip_s = _ping(stream) if leads else _echo(stream)
+    swap_s, swap_cpu_s = _swap(stream)
     if leads:
         outward = _push(stream, seconds)
         inward = _pull(stream)
     else:
         inward = _pull(stream)
         outward = _push(stream, seconds)
-    session.channel(peer).close_stream(STREAM)
-    return Speed(round_trip_s=round_trip_s, out_bytes_per_s=outward, in_bytes_per_s=inward)
+    session.channel(peer).close_stream(name)
+    return Speed(
+        round_trip_s=round_trip_s,
+        swap_s=swap_s,
+        swap_cpu_s=swap_cpu_s,
+        out_bytes_per_s=outward,
+        in_bytes_per_s=inward,
+    )
+
+
+def _swap(stream: Stream) -> tuple[float, float]:
+    start, begun = time.perf_counter(), time.process_time()
+    for _ in range(PINGS):
+        stream.send(b"swap")
+        stream.receive()
+    return (time.perf_counter() - start) / PINGS, (time.process_time() - begun) / PINGS
 
 
 def _ping(stream: Stream) -> float:
