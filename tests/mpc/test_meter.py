@@ -29,7 +29,20 @@ if TYPE_CHECKING:
 
 N = 640
 _TREES = ("at_least", "lookup", "sign")
-NOT_OPERATIONS = {"finish", "name", "roles", "threat", "role", "owners", "dealer", "holders", "dealt", "additive_part", "sizes", "prefetch"}
+NOT_OPERATIONS = {
+    "finish",
+    "name",
+    "roles",
+    "threat",
+    "role",
+    "owners",
+    "dealer",
+    "holders",
+    "dealt",
+    "additive_part",
+    "sizes",
+    "prefetch",
+}
 
 
 @pytest.mark.parametrize("protocol", SECURE)

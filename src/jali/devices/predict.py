@@ -65,9 +65,7 @@ class Prediction(NamedTuple):
     ranges: tuple[str, ...]
 
 
-def predict(
-    nodes: Sequence[Node], outlines: Mapping[int, Any], *, network: str | Network | None = None
-) -> Prediction:
+def predict(nodes: Sequence[Node], outlines: Mapping[int, Any], *, network: str | Network | None = None) -> Prediction:
     """Exact rounds and bytes, and what is dealt, of the MPC nodes whose inputs' shapes are known; ranges of programs.
 
     With a network, seconds too.

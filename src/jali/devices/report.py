@@ -204,10 +204,6 @@ def _number(value: int | None) -> str:
     return "" if value is None else f"{value:,}"
 
 
-def _seconds(value: float | None) -> str:
-    return "" if value is None else f"{value:.3f}"
-
-
 def _aligned(table: list[tuple[str, ...]]) -> list[str]:
     widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))]
     right = {i for i, name in enumerate(table[0]) if name not in _TEXT}
