@@ -211,13 +211,17 @@ class Builder:
         return self.emit("view", [x], msgspec.structs.replace(x.type, shape=(1,)), how="reshape")
 
     def emit_many(self, op: Op, results: Sequence[ValueType]) -> list[Secret]:
-        """An operation with several results; its `outputs` are filled in. The same one without a body comes once."""
+        """An operation with several results; its `outputs` are filled in.
+
+        The same one comes once, unless it has a body, or nothing that it depends on: it draws something new.
+        """
         key = (op.kind, op.inputs, tuple(sorted(op.attributes.items())))
-        outputs = self._known_together.get(key) if op.body is None else None
+        pure = op.body is None and bool(op.inputs)
+        outputs = self._known_together.get(key) if pure else None
         if outputs is None:
             outputs = tuple(self._new(kind) for kind in results)
             self.append(msgspec.structs.replace(op, outputs=outputs, source=self.source))
-            if op.body is None:
+            if pure:
                 self._known_together[key] = outputs
         return [Secret(value, kind) for value, kind in zip(outputs, results, strict=True)]
 

@@ -13,7 +13,7 @@ import msgspec
 from jali.core.errors import FixedPointRangeError, RangesUnsafe, UnsupportedOperation
 from jali.core.tree import flatten
 from jali.mpc.engine import SecretArray, compile_function
-from jali.mpc.ir import DEFAULT_FRACTION
+from jali.mpc.ir import DEFAULT_FRACTION, ValueType
 from jali.mpc.program import run_program
 from jali.mpc.ranges import Analysis, analyse, input_interval
 from jali.mpc.ranges_functions import least_fraction
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from jali.mpc.ir import Program
     from jali.mpc.numbers import Numbers
     from jali.mpc.ranges import Site
+    from jali.mpc.ranges_rules import Known
     from jali.mpc.rounds import Round
 
 __all__ = ["Prepared", "owner_check", "prepare", "run_prepared"]
@@ -63,13 +64,13 @@ class Prepared(NamedTuple):
 def prepare(
     function: Callable[..., Any], args: Sequence[Any], *, keywords: Mapping[str, Any], numbers: Numbers
 ) -> Prepared:
-    """Compile a function for secret arguments, and judge its ranges.
+    """Compile a function for secret arguments (or their types alone), and judge its ranges.
 
     Raises: RangesUnsafe if the program overflows for all inputs, or for some within their declared bounds; with
     `ranges = "strict"` also if it is not proven that it does not. UnsupportedOperation if a function needs more
     fraction bits than the device has; what `compile_function` raises.
     """
-    given = [secret.intervals for secret in _secrets(args, keywords)]
+    given = _known_intervals(args, keywords)
 
     def attempt(fraction: int) -> Prepared:
         program = compile_function(function, args, keywords=keywords, fraction=fraction)
@@ -116,6 +117,17 @@ def _require_bits(program: Program, fraction: int) -> None:
 def _functions(program: Program) -> list[str]:
     names = [str(op.attributes["name"]) for op in program.ops if op.kind == "function"]
     return [*names, *(name for op in program.ops if op.body is not None for name in _functions(op.body))]
+
+
+def _known_intervals(args: Sequence[Any], keywords: Mapping[str, Any]) -> list[tuple[Known, Known]]:
+    leaves, _ = flatten([list(args), dict(keywords)])
+    found = []
+    for leaf in leaves:
+        if isinstance(leaf, SecretArray):
+            found.append(leaf.intervals)
+        elif isinstance(leaf, ValueType):
+            found.append((input_interval(leaf),) * 2)
+    return found
 
 
 def _secrets(args: Sequence[Any], keywords: Mapping[str, Any]) -> list[SecretArray]:
