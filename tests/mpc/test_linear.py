@@ -12,7 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax import lax
 
-from jali.core.errors import SecretIndex
 from jali.mpc.engine import compile_function, estimate_program
 from jali.mpc.ir import ValueType
 from jali.mpc.registry import PROTOCOLS
@@ -110,12 +109,6 @@ def test_additions_at_places_inside_and_outside(places: list[int]) -> None:
     )
     assert added.absolute < 1e-4
     assert taken.absolute < 1e-4
-
-
-def test_additions_at_secret_places_are_refused() -> None:
-    kinds = [ValueType(shape=(3,), kind="fixed", fraction=18), ValueType(shape=(3,), kind="int")]
-    with pytest.raises(SecretIndex, match="used as an index"):
-        compile_function(lambda v, i: jnp.zeros(5).at[i].add(v), kinds)
 
 
 def test_many_additions_are_sums_without_a_matrix() -> None:

@@ -122,11 +122,6 @@ def test_what_windows_and_loops_cannot_do_is_said(function: Callable[..., Any], 
         trace(function, [X])
 
 
-def test_division_by_secret_whole_numbers_is_refused() -> None:
-    with pytest.raises(UnsupportedOperation, match=r"J2101"):
-        trace(lambda i: 7 // i, [WHOLE])
-
-
 def test_an_attribute_error_of_the_user_stays_what_it_is() -> None:
     with pytest.raises(AttributeError):
         trace(lambda x: x.no_such_thing, [X])

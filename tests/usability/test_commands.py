@@ -115,9 +115,9 @@ def test_the_code_of_an_error_leads_to_its_page(tmp_path: Path) -> None:
 
 def test_all_errors_are_listed_and_a_misspelt_one_has_near_misses(tmp_path: Path) -> None:
     assert "J1014  UnknownName" in jali(tmp_path, "error").stdout
-    run = jali(tmp_path, "error", "J1O14")
+    run = jali(tmp_path, "error", "J1O15")
     assert run.returncode == 3
-    assert "did you mean 'J1014'" in run.stderr
+    assert "did you mean 'J1015'" in run.stderr
 
 
 def test_a_federation_is_never_overwritten(tmp_path: Path) -> None:

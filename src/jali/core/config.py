@@ -169,7 +169,7 @@ class Federation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     saved: Annotated[Saved, Meta(description="where shares are kept that a program saves")] = Saved()
 
     def digest(self) -> bytes:
-        """32 bytes over what all parties must agree on; addresses, paths and deadlines may differ.
+        """32 bytes over what all parties must agree on; addresses, paths (of stores too) and deadlines may differ.
 
         Covered: the federation's name; the parties' names and roles, in order; each device's kind, parties, protocol,
         dealer, way of dealing, and how it computes with numbers.
@@ -178,7 +178,7 @@ class Federation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             "jali.federation.v1",
             self.name,
             [[party.name, party.role] for party in self.parties.values()],
-            [list(msgspec.structs.astuple(device))[:-1] for device in self.devices.values()],  # without the store
+            [list(msgspec.structs.astuple(msgspec.structs.replace(d, store=""))) for d in self.devices.values()],
         ]
         return sha256(msgspec.msgpack.encode(agreed)).digest()
 

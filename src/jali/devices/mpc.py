@@ -299,7 +299,7 @@ class MpcCall:
         Raises: ProgramMismatch if a party compiled another program; RangesUnsafe if it can overflow;
         FixedPointRangeError at a party whose numbers are too large for it.
         """
-        from jali.mpc.prepare import prepare
+        from jali.mpc.prepare import prepare, secrets_in
 
         layout: Layout = attributes["device"]
         played = layout.played_by(context.party)
@@ -307,7 +307,7 @@ class MpcCall:
             return check_as_guest(context, layout, inputs)
         args, kwargs = attributes["arguments"].fill(tuple(parts[played[0]] for parts in inputs))
         prepared = prepare(attributes["function"], args, keywords=kwargs, numbers=layout.numbers)
-        check_ranges(context, layout, prepared, inputs)
+        check_ranges(context, layout, prepared, inputs, used=secrets_in(args, kwargs))
         _agree(context, prepared.program.digest(), layout)
 
         def operation(protocol: MpcProtocol) -> Generator[Round, Any, Any]:

@@ -2,8 +2,8 @@
 """Overflow on devices: the owners of inputs compare their numbers with what a program can take, before it runs.
 
 Shares are made before the function that will use them is known. So a party remembers, beside its share, how large the
-numbers are that it put in, and compares that with the program's bound when there is one; nobody else learns it. An
-owner outside the device is told the bound by the first evaluator, who waits for its answer.
+numbers are that it put in, and compares that with the program's limits when there are some; nobody else learns it. An
+owner outside the device is told the limits by the first evaluator, who waits for its answer.
 """
 
 from __future__ import annotations
@@ -24,11 +24,15 @@ if TYPE_CHECKING:
     from jali.devices.handle import Handle
     from jali.devices.roles import Layout
     from jali.graph.context import Context
+    from jali.mpc.engine import SecretArray
     from jali.mpc.prepare import Prepared
+
+    Limit = tuple[float, str]
 
 __all__ = ["OwnNumbers", "check_as_guest", "check_ranges", "numbers_from", "outside_owners"]
 
 RANGE = "~range"
+NO_LIMIT = (float("inf"), "")
 
 
 class OwnNumbers:
@@ -72,50 +76,56 @@ def outside_owners(handles: Sequence[Handle], layout: Layout) -> tuple[str, ...]
     return tuple(found)
 
 
-def check_ranges(context: Context, layout: Layout, prepared: Prepared, inputs: Sequence[Any]) -> None:
-    """Compare this party's inputs with the bound of the program; the first evaluator has the guests do so too.
+def check_ranges(
+    context: Context, layout: Layout, prepared: Prepared, inputs: Sequence[Any], *, used: Sequence[SecretArray]
+) -> None:
+    """Compare this party's inputs with what the program can take of each; the first evaluator has the guests do so too.
+
+    `used` are the secrets that go into the program, in its order.
 
     Security: nobody learns how large a number is; that one is too large ends the run, which everybody sees.
     Raises: FixedPointRangeError at an owner.
     """
-    from jali.mpc.prepare import owner_check
-
     if layout.numbers.ranges == "unchecked":
         return
-    bound, reason = prepared.bound, prepared.reason
-    owner_check(_largest(inputs), bound, reason)
+    limits: dict[int, Limit] = {}
+    for secret, limit in zip(used, prepared.limits, strict=True):
+        limits[id(secret)] = min(limits.get(id(secret), limit), limit)
+    role = layout.played_by(context.party)[0]
+    rows = [[limits.get(id(leaf), NO_LIMIT) for leaf in flatten(parts[role])[0]] for parts in inputs]
+    _check(inputs, rows)
     if context.party != layout.roles[0]:
         return
     guests = [party for party in context.participants if party not in layout.roles]
     for guest in guests:
-        context.stream(guest, RANGE).send(*codec.encode([bound, reason]))
+        context.stream(guest, RANGE).send(*codec.encode([[list(limit) for limit in row] for row in rows]))
     for guest in guests:
         codec.decode(context.stream(guest, RANGE).receive())
 
 
 def check_as_guest(context: Context, layout: Layout, inputs: Sequence[Any]) -> RoleParts:
-    """Compare this party's inputs with the bound that the first evaluator found.
+    """Compare this party's inputs with what the first evaluator found.
 
     Raises: FixedPointRangeError if one is too large.
     """
+    stream = context.stream(layout.roles[0], RANGE)
+    _check(inputs, [[(bound, reason) for bound, reason in row] for row in codec.decode(stream.receive())])
+    stream.send(*codec.encode(True))
+    sizes = [leaf.largest for parts in inputs for tree in _trees(parts) for leaf in tree if leaf.largest is not None]
+    return RoleParts({len(layout.roles): OwnNumbers(max(sizes, default=None))})
+
+
+def _check(inputs: Sequence[Any], rows: Sequence[Sequence[Limit]]) -> None:
+    """Each leaf of each value against its limit; what is remembered of a whole value against the least of them."""
     from jali.mpc.prepare import owner_check
 
-    stream = context.stream(layout.roles[0], RANGE)
-    bound, reason = codec.decode(stream.receive())
-    largest = _largest(inputs)
-    owner_check(largest, bound, reason)
-    stream.send(*codec.encode(True))
-    return RoleParts({len(layout.roles): OwnNumbers(largest)})
+    for parts, row in zip(inputs, rows, strict=True):
+        for leaves in _trees(parts):
+            whole = any(isinstance(leaf, OwnNumbers) for leaf in leaves)
+            for leaf, limit in zip(leaves, [min(row, default=NO_LIMIT)] if whole else row, strict=True):
+                owner_check(leaf.largest, limit)
 
 
-def _largest(inputs: Sequence[Any]) -> float | None:
-    """The largest magnitude among this party's own numbers of undeclared size."""
-    found = [
-        leaf.largest
-        for parts in inputs
-        if isinstance(parts, RoleParts)
-        for tree in parts.values()
-        for leaf in flatten(tree)[0]
-        if leaf.largest is not None
-    ]
-    return max(found, default=None)
+def _trees(parts: Any) -> list[list[Any]]:
+    """The leaves of this party's parts, for each role that it plays."""
+    return [flatten(tree)[0] for tree in parts.values()] if isinstance(parts, RoleParts) else []

@@ -58,7 +58,7 @@ class Transcript:
         return Cost(
             rounds=sum(bool(messages) for messages in self.rounds),
             bytes_sent={self.names[role]: size for role, size in sent.items()},
-            offline_bytes=self._dealt_before if self.dealer is not None else 0,
+            offline_bytes=self._dealt_before,
         )
 
     def add(self, rounds: Mapping[int, Round]) -> None:
@@ -85,7 +85,7 @@ class Transcript:
     def without_dealer(self) -> Transcript:
         """The same where all was dealt before: the dealer does nothing, and its bytes are another operation's."""
         rest = Transcript(self.names, dealer=None)
-        rest.rounds, rest.dealt = self.rounds, self.dealt
+        rest.rounds = self.rounds
         rest.works = {role: [] if role == self.dealer else works for role, works in self.works.items()}
         return rest
 

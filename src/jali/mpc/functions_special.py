@@ -224,7 +224,7 @@ def _of_unit(protocol: MpcProtocol, c: Arithmetic, coefficients: Sequence[float]
 FUNCTIONS = (
     Function(name="bessel_i0e", low=-(2.0**19), high=2.0**19, absolute=2e-5, relative=0.0, evaluate=bessel_i0e),
     Function(name="bessel_i1e", low=-(2.0**19), high=2.0**19, absolute=2e-5, relative=0.0, evaluate=bessel_i1e),
-    Function(name="digamma", low=2.0**-12, high=2.0**19, absolute=4e-5, relative=4e-6, evaluate=digamma),
+    Function(name="digamma", low=2.0**-12, high=2.0**19, absolute=4e-5, relative=1.1e-5, evaluate=digamma),
     Function(name="erf", low=float("-inf"), high=float("inf"), absolute=2e-5, relative=0.0, evaluate=erf),
     Function(name="erf_inv", low=2.0**-18 - 1, high=1.0, absolute=6e-5, relative=0.0, evaluate=erf_inv),
     Function(

@@ -74,7 +74,7 @@ def _atan_unit(protocol: MpcProtocol, z: Arithmetic, *, fraction: int) -> Part:
 
 
 def atan(protocol: MpcProtocol, x: Arithmetic, *, fraction: int) -> Part:
-    """The arc tangent for |x| <= 2^18: that of x, or outside [-1, 1) a quarter turn minus that of 1 / x."""
+    """The arc tangent: that of x, or outside [-1, 1) a quarter turn minus that of 1 / x."""
     (x,) = yield from settled(protocol, x)
     inverse, bits = yield from parallel(
         call("reciprocal", protocol, x, fraction=fraction),
@@ -117,7 +117,7 @@ def acos(protocol: MpcProtocol, x: Arithmetic, *, fraction: int) -> Part:
 
 FUNCTIONS = (
     Function(name="acos", low=-1.0, high=1.0, absolute=4e-5, relative=0.0, evaluate=acos),
-    Function(name="atan", low=-(2.0**18), high=2.0**18, absolute=2e-5, relative=0.0, evaluate=atan),
+    Function(name="atan", low=-(2.0**44), high=2.0**44, absolute=2e-5, relative=0.0, evaluate=atan),
     Function(name="atan_unit", low=-1.0, high=1.0, absolute=2**-16, relative=0.0, evaluate=atan_unit),
     Function(name="cos", low=-(2.0**12), high=2.0**12, absolute=2**-16, relative=0.0, evaluate=cos),
     Function(name="sin", low=-(2.0**12), high=2.0**12, absolute=2**-16, relative=0.0, evaluate=sin),

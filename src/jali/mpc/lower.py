@@ -22,7 +22,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from jali.core.errors import ProgramError, UnsupportedOperation
+from jali.core.errors import InternalError, ProgramError, UnsupportedOperation
 from jali.core.extras import need
 from jali.mpc.fixed import encode
 from jali.mpc.ir import DEFAULT_FRACTION, Constant, Op, Program, ValueType
@@ -115,6 +115,8 @@ def rule(*names: str) -> Callable[[Rule], Rule]:
 
     def register(function: Rule) -> Rule:
         for name in names:
+            if name in _RULES:
+                raise InternalError(f"two rules for {name}")
             _RULES[name] = function
         return function
 
@@ -224,6 +226,10 @@ class Builder:
             if pure:
                 self._known_together[key] = outputs
         return [Secret(value, kind) for value, kind in zip(outputs, results, strict=True)]
+
+    def bounded(self, x: Secret, low: int, high: int) -> Secret:
+        """The same ring elements, of which the caller has shown that they lie there, for the analysis of ranges."""
+        return self.emit("view", [x], x.type, how="reshape", within=(low, high))
 
     def append(self, op: Op) -> None:
         """Add a finished operation."""

@@ -58,7 +58,7 @@ def _divided(build: Builder, x: Operand, y: Operand) -> tuple[Operand, Operand]:
             flipped = negative
     else:
         flipped, divisor = _sign_and_size(build, _shared(build, y, shape))
-        found = _byas_secret(build, size, divisor)
+        found = _by_secret(build, size, divisor)
     share, rest = found
     opposite = _exclusive(build, below, flipped, shape)
     return _turned(build, opposite, share), _turned(build, below, rest)
@@ -105,9 +105,11 @@ def _by_public(build: Builder, x: Secret, y: Public) -> tuple[Secret, Secret]:
         return x, _secret_zero(build, x)
     high = _truncated(build, x, 31)
     first = _estimated(build, high, 2.0**31 / divisor, 31, depth=y.depth)
-    rest = as_secret(sub(build, high, mul(build, first, d)))
+    most = int(divisor.max())
+    rest = build.bounded(as_secret(sub(build, high, mul(build, first, d))), -3 * most, 3 * most)
     second = _estimated(build, rest, 2.0**60 / divisor, 29, depth=y.depth)
     low = as_secret(sub(build, x, mul(build, high, build.public(np.int64(1 << 31)))))
+    low = build.bounded(low, -(1 << 31), 1 << 31)
     third = _estimated(build, low, 2.0**30 / divisor, 30, depth=y.depth)
     share = as_secret(add(build, add(build, mul(build, first, build.public(np.int64(1 << 31))), second), third))
     return _corrected(build, x, share, d, most=5)
@@ -154,7 +156,7 @@ def _corrected(build: Builder, x: Secret, share: Secret, d: Operand, *, most: in
 # -- by a secret number ---------------------------------------------------------------------------------------------
 
 
-def _byas_secret(build: Builder, x: Secret, y: Secret) -> tuple[Secret, Secret]:
+def _by_secret(build: Builder, x: Secret, y: Secret) -> tuple[Secret, Secret]:
     """For 0 <= x < 2^31 and 0 < y < 2^31: twice a product with 1 / c, where y = c 2^j and 1 <= c < 2.
 
     The first estimate is off by a few units of 2^-25, the second, of what is left, by at most one unit.

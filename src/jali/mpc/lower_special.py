@@ -132,12 +132,3 @@ def _polynomial(jax: Any, params: Any, x: Any, *coefficients: Any) -> Any:
         terms = [a + b * power for a, b in zip(terms[::2], terms[1::2], strict=False)] + terms[len(terms) & ~1 :]
         power = power * power
     return terms[0]
-
-
-@program("cumlogsumexp")
-def _cumlogsumexp(jax: Any, params: Any, x: Any) -> Any:
-    """Running sums of exponentials, less the greatest element of all."""
-    axis = params["axis"]
-    greatest = jax.numpy.max(x, axis=axis, keepdims=True)
-    sums = jax.lax.cumsum(jax.numpy.exp(x - greatest), axis=axis, reverse=params["reverse"])
-    return jax.numpy.log(sums) + greatest

@@ -29,10 +29,11 @@ if TYPE_CHECKING:
     from jali.mpc.ranges_rules import Known
     from jali.mpc.rounds import Round
 
-__all__ = ["Prepared", "owner_check", "prepare", "run_prepared"]
+__all__ = ["Prepared", "owner_check", "prepare", "run_prepared", "secrets_in"]
 
 _FEWEST = 8
 _MOST_NOTES = 3
+_NO_LIMIT = (float("inf"), "")
 _USEFUL = 8.0  # standard deviations: a smaller bound says more about worst cases than about data
 _REMEDY = "scale or clip the data, declare how large the inputs are (jali.mpc.bounded), or use fewer fraction bits"
 
@@ -50,15 +51,16 @@ class Prepared(NamedTuple):
     notes: tuple[str, ...] = ()
 
     @property
-    def bound(self) -> float:
-        """What no input of undeclared size may exceed: what is proven, unless that is only a worst case of loops."""
-        proven = self.numbers.ranges == "strict" or self.worst.bound >= _USEFUL
-        return min(self.worst.bound, self.brief.bound) if proven else self.brief.bound
+    def limits(self) -> tuple[tuple[float, str], ...]:
+        """What each input of undeclared size may not exceed, and why: see `_enforced`."""
+        strict = self.numbers.ranges == "strict"
+        pairs = zip(self.worst.limits, self.brief.limits, strict=True)
+        return tuple(_enforced(worst, brief, strict=strict) for worst, brief in pairs)
 
     @property
-    def reason(self) -> str:
-        """What does not fit beyond the bound."""
-        return str((self.worst if self.bound == self.worst.bound else self.brief).limiting)
+    def limit(self) -> tuple[float, str]:
+        """The least of them."""
+        return min(self.limits, default=_NO_LIMIT, key=lambda limit: limit[0])
 
 
 def prepare(
@@ -119,6 +121,14 @@ def _functions(program: Program) -> list[str]:
     return [*names, *(name for op in program.ops if op.body is not None for name in _functions(op.body))]
 
 
+def _enforced(worst: tuple[float, Site | None], brief: tuple[float, Site | None], *, strict: bool) -> tuple[float, str]:
+    """What is proven, unless that is a mere worst case of loops, or of anything: then data may well be kinder."""
+    for bound, site in (min(worst, brief, key=lambda limit: limit[0]), brief):
+        if strict or bound >= _USEFUL:
+            return bound, str(site)
+    return _NO_LIMIT
+
+
 def _known_intervals(args: Sequence[Any], keywords: Mapping[str, Any]) -> list[tuple[Known, Known]]:
     leaves, _ = flatten([list(args), dict(keywords)])
     found = []
@@ -130,7 +140,8 @@ def _known_intervals(args: Sequence[Any], keywords: Mapping[str, Any]) -> list[t
     return found
 
 
-def _secrets(args: Sequence[Any], keywords: Mapping[str, Any]) -> list[SecretArray]:
+def secrets_in(args: Sequence[Any], keywords: Mapping[str, Any]) -> list[SecretArray]:
+    """The secrets among arguments, in the order of the inputs of the program that they give."""
     leaves, _ = flatten([list(args), dict(keywords)])
     return [leaf for leaf in leaves if isinstance(leaf, SecretArray)]
 
@@ -173,12 +184,13 @@ def _unsafe(message: str, site: Site) -> RangesUnsafe:
 def _notes(prepared: Prepared) -> tuple[str, ...]:
     """What is proven, what owners check, and what is left open."""
     worst, unproven = prepared.worst, prepared.worst.unproven
-    proven = not unproven and worst.bound >= prepared.bound
+    bound, reason = prepared.limit
+    proven = not unproven and worst.bound >= bound
     notes = []
-    if prepared.bound < float("inf"):
+    if bound < float("inf"):
         held = "which nobody checks" if prepared.numbers.ranges == "unchecked" else "which their owners check"
         safe = "proven safe for" if proven else "takes"
-        notes.append(f"{safe} inputs within {_around(prepared.bound)}, {held}: beyond, {prepared.reason}")
+        notes.append(f"{safe} inputs within {_around(bound)}, {held}: beyond, {reason}")
     elif proven:
         notes.append("proven safe for all inputs that may go in")
     if not unproven and not proven:
@@ -194,12 +206,13 @@ def _around(bound: float) -> str:
     return f"-{bound:.4g}..{bound:.4g}"
 
 
-def owner_check(largest: float | None, bound: float, reason: str) -> None:
-    """Let the owner of inputs of undeclared size compare its largest number with what the program can take.
+def owner_check(largest: float | None, limit: tuple[float, str]) -> None:
+    """Let the owner of an input of undeclared size compare its largest number with what the program can take.
 
     Security: the others learn that a number was too large, as the run ends; not which, nor how large.
     Raises: FixedPointRangeError if it is too large.
     """
+    bound, reason = limit
     if largest is None or largest <= bound:
         return
     raise FixedPointRangeError(
@@ -222,14 +235,15 @@ def run_prepared(
     """Run a program at one role on its arguments; the results know their intervals, and what they are rounded from."""
     program, exact = prepared.program, prepared.numbers.rounding == "exact"
     kept = with_wholes(program) if exact else None
-    secrets = _secrets(args, kwargs)
+    secrets = secrets_in(args, kwargs)
     results = yield from run(program if kept is None else kept.program, protocol, [secret.share for secret in secrets])
-    largest = max((secret.largest for secret in secrets if secret.largest is not None), default=None)
-    intervals = zip(prepared.worst.outputs, prepared.brief.outputs, strict=True)
+    facts = zip(prepared.worst.outputs, prepared.brief.outputs, prepared.worst.origins, strict=True)
     outputs = []
-    for index, (kind, known) in enumerate(zip(program.output_types, intervals, strict=True)):
+    for index, (kind, (*known, origins)) in enumerate(zip(program.output_types, facts, strict=True)):
+        sizes = [x.largest for k, x in enumerate(secrets) if x.largest is not None and origins >> k & 1]
+        largest = max(sizes, default=None)
         place = None if kept is None else kept.places[index]
         whole = None if kept is None or place is None else Whole(results[place], kept.shifts[index])
         plain = msgspec.structs.replace(kind, bound=None)
-        outputs.append(SecretArray(results[index], plain, intervals=known, largest=largest, whole=whole))
+        outputs.append(SecretArray(results[index], plain, intervals=(known[0], known[1]), largest=largest, whole=whole))
     return outputs

@@ -7,12 +7,15 @@ values that belong together. What must fit is a *site*: a product before it is t
 difference of two numbers that are compared (2^63), the argument of a function (its domain).
 
 Where nobody said how large the inputs are, the analysis finds the largest bound on all of them for which every site
-fits; their owners then compare their numbers with it. A site that does not fit for any bound is *unproven*: worst
+fits, and for each input the largest for which those sites fit that it has part in; owners compare their numbers with
+that. A site that does not fit for any bound is *unproven*: worst
 cases of long chains (deep networks in training) grow faster than any data do.
 """
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import or_
 from threading import RLock
 from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakKeyDictionary
@@ -71,17 +74,20 @@ class Analysis(NamedTuple):
     """What is known of a program before it runs.
 
     `bound` is the largest bound on inputs of unknown size for which all sites fit, other than the `unproven` ones
-    (infinite where their size does not matter), and `limiting` the first site that does not fit above it. `certain` is
-    a site that cannot fit whatever the inputs are. `outputs` are the intervals of the results, None for bits; `values`
-    those of all values.
+    (infinite where their size does not matter), and `limiting` the first site that does not fit above it; `limits` are
+    the same for each input, from the sites that depend on it. `certain` is a site that cannot fit whatever the inputs
+    are. `outputs` are the intervals of the results, None for bits; `values` those of all values. `origins` say of each
+    result on which inputs it depends, as a set of bits.
     """
 
     bound: float
     limiting: Site | None
+    limits: tuple[tuple[float, Site | None], ...]
     unproven: tuple[Site, ...]
     certain: Site | None
     outputs: tuple[Known, ...]
     values: tuple[Known, ...]
+    origins: tuple[int, ...]
 
 
 def input_interval(kind: ValueType) -> Known:
@@ -111,9 +117,8 @@ def analyse(program: Program, given: Sequence[Known] | None = None, *, brief: bo
         if key not in known:
             if len(known) >= _MOST_FOUND:
                 known.pop(next(iter(known)))
-            walk = _Walk(brief=brief)
-            values = walk.values(_flow_of(program), inputs)
-            known[key] = walk.found(tuple(values[value] for value in program.outputs), tuple(values))
+            walk, flow = _Walk(brief=brief), _flow_of(program)
+            known[key] = walk.found(flow, walk.values(flow, inputs))
         return known[key]
 
 
@@ -125,6 +130,7 @@ class _Flow:
 
     def __init__(self, program: Program) -> None:
         facts = Facts(program)
+        self.inputs = len(program.input_types)
         self.size = len(program.types)
         self.outputs = program.outputs
         self.growth = Growth(program)
@@ -134,6 +140,20 @@ class _Flow:
             if op.constant is None:
                 step = transfer_of(op, program, facts) if op.body is None else _flow_of(op.body)
                 self.steps.append((op, step))
+        self.origins = self._origins()
+
+    def _origins(self) -> list[int]:
+        """The inputs on which each value depends, as sets of bits."""
+        found = [1 << index if index < self.inputs else 0 for index in range(self.size)]
+        for op, _ in self.steps:
+            for value in op.outputs:
+                found[value] = reduce(or_, (found[used] for used in op.inputs), 0)
+        return found
+
+    def origins_of(self, op: Op, step: Transfer | _Flow) -> int:
+        """Those of what an operation and the rule for it look at."""
+        reads = () if isinstance(step, _Flow) else step.reads
+        return reduce(or_, (self.origins[value] for value in (*op.inputs, *reads)), 0)
 
 
 def _flow_of(program: Program) -> _Flow:
@@ -156,15 +176,23 @@ class _Tally:
         self.certain: NDArray[np.bool_] = np.zeros(1, np.bool_)
         self.reach: NDArray[np.float64] = np.zeros(1)
         self.first: NDArray[np.float64] = np.full(1, np.inf)
+        self.origins = 0
 
     def add(
-        self, failing: NDArray[np.bool_], certain: NDArray[np.bool_], reach: NDArray[np.float64], *, clock: int
+        self,
+        failing: NDArray[np.bool_],
+        certain: NDArray[np.bool_],
+        reach: NDArray[np.float64],
+        *,
+        clock: int,
+        origins: int,
     ) -> None:
         """Note one more look at it; of sites that do not fit, the one that did not first makes the others overflow."""
         self.first = np.minimum(self.first, np.where(failing, clock, np.inf))
         self.failing = self.failing | failing
         self.certain = self.certain | certain
         self.reach = np.maximum(self.reach, reach)
+        self.origins |= origins
 
     def fails(self, index: int) -> bool:
         """Whether it does not fit at a point of the grid."""
@@ -198,6 +226,8 @@ class _Walk:
         self.left = _BUDGET
         self.clock = 0
         self.quiet = False
+        self.depth = 0
+        self.origins = 0
 
     def require(self, check: Check, x: Interval) -> None:
         """Note where the interval does not fit."""
@@ -220,7 +250,7 @@ class _Walk:
         if key not in self.tallies:
             self.tallies[key] = _Tally(check, side)
         self.clock += 1
-        self.tallies[key].add(*masks, clock=self.clock)
+        self.tallies[key].add(*masks, clock=self.clock, origins=self.origins)
 
     def values(self, flow: _Flow, inputs: Sequence[Known]) -> list[Known]:
         """The interval of every value."""
@@ -229,8 +259,12 @@ class _Walk:
             found[value] = interval
         for op, step in flow.steps:
             self.left -= 1
+            if not self.depth:  # all that is inside a loop is taken to depend on all that goes in
+                self.origins = flow.origins_of(op, step)
             if isinstance(step, _Flow):
+                self.depth += 1
                 results = self._loop(op, step, [found[value] for value in op.inputs])
+                self.depth -= 1
                 for value, interval in zip(op.outputs, results, strict=True):
                     found[value] = interval
                 continue
@@ -269,20 +303,35 @@ class _Walk:
 
     # -- the end ------------------------------------------------------------------------------------------------
 
-    def found(self, outputs: tuple[Known, ...], values: tuple[Known, ...]) -> Analysis:
-        """The largest bound for which all sites fit that fit for any."""
+    def found(self, flow: _Flow, values: Sequence[Known]) -> Analysis:
+        """The largest bounds for which all sites fit that fit for any."""
         tallies = list(self.tallies.values())
-        firsts = [int(tally.failing.argmax()) for tally in tallies if not tally.failing[0] and not tally.one_sided]
-        above = min(firsts, default=len(GRID))
-        best = above - 1
+        bound, limiting, best = _limit_of(tallies)
         failing = sorted((tally for tally in tallies if tally.fails(best)), key=lambda tally: tally.since(best))
-        unproven = (*self.cut.values(), *(tally.site(best) for tally in failing))
-        certain = next((tally.site(0) for tally in tallies if tally.certain.all()), None)
-        if above == len(GRID):
-            return Analysis(np.inf, None, unproven, certain, outputs, values)
-        limiting = [tally for tally in tallies if tally.fails(above) and not tally.fails(best)]
-        cause = min(limiting, key=lambda tally: tally.since(above)).site(above)
-        return Analysis(float(GRID[best]), cause, unproven, certain, outputs, values)
+        return Analysis(
+            bound=bound,
+            limiting=limiting,
+            limits=tuple(
+                _limit_of([tally for tally in tallies if tally.origins >> index & 1])[:2]
+                for index in range(flow.inputs)
+            ),
+            unproven=(*self.cut.values(), *(tally.site(best) for tally in failing)),
+            certain=next((tally.site(0) for tally in tallies if tally.certain.all()), None),
+            outputs=tuple(values[value] for value in flow.outputs),
+            values=tuple(values),
+            origins=tuple(flow.origins[value] for value in flow.outputs),
+        )
+
+
+def _limit_of(tallies: Sequence[_Tally]) -> tuple[float, Site | None, int]:
+    """The largest bound for which sites fit, the first that does not fit above it, and the place of that bound."""
+    firsts = [int(tally.failing.argmax()) for tally in tallies if not tally.failing[0] and not tally.one_sided]
+    above = min(firsts, default=len(GRID))
+    best = above - 1
+    if above == len(GRID):
+        return np.inf, None, best
+    limiting = [tally for tally in tallies if tally.fails(above) and not tally.fails(best)]
+    return float(GRID[best]), min(limiting, key=lambda tally: tally.since(above)).site(above), best
 
 
 class _Loop:

@@ -313,6 +313,10 @@ def _scatter(node: _Node) -> Compute:
 def _view(node: _Node) -> Compute:
     if node.op.attributes["how"] == "pad":
         return lambda _, v: hull([_of(v[0]), point(0.0)])
+    within = node.op.attributes.get("within")
+    if isinstance(within, tuple):
+        low, high = map(float, within)
+        return lambda _, v: _of(v[0]).between(low, high)
     return _same(node)
 
 

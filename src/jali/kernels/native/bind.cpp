@@ -395,14 +395,6 @@ nb::object octaves_combined(const Words& d, const Words& dealt, const Words& tab
 }
 
 // -- levels -----------------------------------------------------------------------------------------------------------
-std::vector<std::string> levels() {
-  size_t count = 0;
-  const Kernels* table = available_levels(count);
-  std::vector<std::string> names;
-  for (size_t i = 0; i < count; ++i) names.emplace_back(table[i].level);
-  return names;
-}
-
 void set_level(const std::string& name) {
   size_t count = 0;
   const Kernels* table = available_levels(count);
@@ -416,22 +408,6 @@ void set_level(const std::string& name) {
 }
 
 void set_threads(unsigned count) { thread_limit().store(count == 0 ? 1 : count); }
-
-std::vector<std::string> features() {
-  const CpuFeatures& cpu = cpu_features();
-  std::vector<std::string> names;
-  if (cpu.ssse3) names.emplace_back("ssse3");
-  if (cpu.aes) names.emplace_back("aes");
-  if (cpu.avx2) names.emplace_back("avx2");
-  if (cpu.bmi2) names.emplace_back("bmi2");
-  if (cpu.avx512) names.emplace_back("avx512");
-  if (cpu.avx512_ifma) names.emplace_back("avx512_ifma");
-  if (cpu.avx512_vnni) names.emplace_back("avx512_vnni");
-  if (cpu.avx512_vbmi) names.emplace_back("avx512_vbmi");
-  if (cpu.vaes) names.emplace_back("vaes");
-  if (cpu.amx_int8) names.emplace_back("amx_int8");
-  return names;
-}
 
 bool is_strided(nb::handle x) { return nb::hasattr(x, "flags") && !nb::cast<bool>(x.attr("flags").attr("c_contiguous")); }
 
@@ -470,13 +446,13 @@ auto strict(const char* name) { return nb::arg(name).noconvert(); }
 NB_MODULE(_native, m) {
   using namespace jali;
   nb::set_leak_warnings(false);
-  m.def("levels", levels);
+  m.def("levels", level_names);
   m.def("level", [] { return std::string(kernels().level); });
   m.def("set_level", set_level, "name"_a);
-  m.def("features", features);
+  m.def("features", feature_names);
   m.def("set_threads", set_threads, "count"_a);
   m.def("threads", [] { return thread_limit().load(); });
-  set_level(levels().back());
+  set_level(level_names().back());
 
   const auto out = nb::arg("out") = nb::none();
   define(m, "prg_words", prg_words, "key"_a, "nonce"_a, "count"_a, nb::kw_only(), "start"_a = 0);

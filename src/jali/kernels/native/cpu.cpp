@@ -90,4 +90,20 @@ const CpuFeatures& cpu_features() {
   return features;
 }
 
+std::vector<std::string> feature_names() {
+  const CpuFeatures& cpu = cpu_features();
+  std::vector<std::string> names;
+  if (cpu.ssse3) names.emplace_back("ssse3");
+  if (cpu.aes) names.emplace_back("aes");
+  if (cpu.avx2) names.emplace_back("avx2");
+  if (cpu.bmi2) names.emplace_back("bmi2");
+  if (cpu.avx512) names.emplace_back("avx512");
+  if (cpu.avx512_ifma) names.emplace_back("avx512_ifma");
+  if (cpu.avx512_vnni) names.emplace_back("avx512_vnni");
+  if (cpu.avx512_vbmi) names.emplace_back("avx512_vbmi");
+  if (cpu.vaes) names.emplace_back("vaes");
+  if (cpu.amx_int8) names.emplace_back("amx_int8");
+  return names;
+}
+
 }  // namespace jali

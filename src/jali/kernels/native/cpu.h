@@ -2,6 +2,9 @@
 // What the processor and the operating system let us use.
 #pragma once
 
+#include <string>
+#include <vector>
+
 namespace jali {
 
 struct CpuFeatures {
@@ -19,5 +22,6 @@ struct CpuFeatures {
 };
 
 const CpuFeatures& cpu_features();
+std::vector<std::string> feature_names();
 
 }  // namespace jali

@@ -8,6 +8,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
+#include <vector>
 
 namespace jali {
 
@@ -80,5 +82,6 @@ struct Kernels {
 
 // Best level last. `count` is the number of levels that this processor runs.
 const Kernels* available_levels(size_t& count);
+std::vector<std::string> level_names();
 
 }  // namespace jali

@@ -53,4 +53,12 @@ const Kernels* available_levels(size_t& count) {
   return table.levels;
 }
 
+std::vector<std::string> level_names() {
+  size_t count = 0;
+  const Kernels* table = available_levels(count);
+  std::vector<std::string> names;
+  for (size_t i = 0; i < count; ++i) names.emplace_back(table[i].level);
+  return names;
+}
+
 }  // namespace jali
