@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jali.devices.report import Report
-from jali.mpc.pace import pace_of
+from jali.mpc.cost.pace import pace_of
 from jali.transport.authority import create_federation
 from jali.transport.network import NETWORKS
 

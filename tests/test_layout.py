@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = ("src", "tests", "examples", "bench", "docs")
 VAGUE = {"base2", "common", "helper", "helpers", "misc", "stuff", "util", "utilities", "utils"}
 LONGEST = 500
-TRACING = ("src/jali/mpc/trace", "src/jali/mpc/lower", "src/jali/ml/")
+TRACING = ("src/jali/mpc/lower/", "src/jali/ml/")
 
 
 def files(*suffixes: str, under: tuple[str, ...] = FOLDERS) -> list[Path]:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from jali.mpc.pace import Pace, cache_file
-from jali.mpc.speed import ProtocolSpeed
+from jali.mpc.cost.pace import Pace, cache_file
+from jali.mpc.cost.speed import ProtocolSpeed
 from jali.transport.timeline import MachineSpeed
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from scipy import special
 from jali.core.errors import FixedPointRangeError
 from jali.mpc.engine import estimate_program
 from jali.mpc.fixed import decode, encode
-from jali.mpc.functions import functions
+from jali.mpc.functions.basis import functions
 from jali.mpc.plain import PlainProtocol
 from jali.mpc.registry import PROTOCOLS
 from jali.mpc.rounds import drive
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from jali.mpc.functions import Function
+    from jali.mpc.functions.basis import Function
     from jali.mpc.rounds import Round
 
     Real = Callable[[NDArray[np.float64]], NDArray[np.float64]]

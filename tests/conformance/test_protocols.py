@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from jali.mpc.estimate import estimate
-from jali.mpc.lookup import octaves, pieces
+from jali.mpc.cost.estimate import estimate
+from jali.mpc.functions.tables import octaves, pieces
 from jali.mpc.registry import PROTOCOLS
 from jali.mpc.words import unpacked
 from tests.mpc.roles import SECURE, run_lockstep, run_threads

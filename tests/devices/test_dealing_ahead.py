@@ -23,7 +23,7 @@ from jali.core.errors import (
     JaliError,
 )
 from jali.devices.connect import _simulation, with_helper
-from jali.mpc.dealing_store import Store
+from jali.mpc.dealing.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

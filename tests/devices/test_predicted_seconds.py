@@ -10,8 +10,8 @@ import pytest
 import jali
 from jali.core.errors import UnknownName
 from jali.devices import predict
-from jali.mpc.pace import Pace
-from jali.mpc.speed import ProtocolSpeed
+from jali.mpc.cost.pace import Pace
+from jali.mpc.cost.speed import ProtocolSpeed
 from jali.transport.timeline import MachineSpeed
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import pytest
 
 from jali.core import config
 from jali.core.federation_text import to_toml
-from jali.mpc.dealing_store import Store
+from jali.mpc.dealing.store import Store
 from tests.e2e.parties import Parties, federation_file
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ SHARED = """
 import os, signal, sys
 import numpy as np
 import jali
-from jali.mpc import dealing_store
+from jali.mpc.dealing import store as dealing_store
 
 def load(n):
     return np.arange(float(n))

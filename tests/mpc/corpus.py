@@ -19,8 +19,8 @@ import numpy as np
 
 from jali.core.tree import flatten, unflatten
 from jali.mpc.engine import compile_function, reveal_outputs, share_inputs, type_of
+from jali.mpc.lower.trace import numpy_as_jax
 from jali.mpc.program import run_program
-from jali.mpc.trace import numpy_as_jax
 from tests.mpc.roles import run_lockstep
 
 if TYPE_CHECKING:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How the tables of `jali.mpc.functions_tables_special` were found; run as a program it prints the module.
+"""How the tables of `jali.mpc.functions.constants` were found; run as a program it prints the module.
 
 Polynomials interpolate at Chebyshev nodes; splines have segments of equal width, each in u in [-1, 1].
 """

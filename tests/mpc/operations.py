@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jali.mpc.lookup import octaves, pieces
+from jali.mpc.functions.tables import octaves, pieces
+from jali.mpc.order.bits import sort_by_bits
+from jali.mpc.order.sorting import sort_columns
 from jali.mpc.rounding import Whole, rounded
-from jali.mpc.sort_bits import sort_by_bits
-from jali.mpc.sorting import sort_columns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator

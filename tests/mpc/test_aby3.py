@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from jali.mpc.registry import PROTOCOLS
-from jali.mpc.rep3_wires import Halves, Replicated
+from jali.mpc.rep3.wires import Halves, Replicated
 from jali.mpc.rounds import parallel
 from tests.mpc.operations import OPERATIONS
 from tests.mpc.roles import run_lockstep

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from jali.mpc.cost.estimate import estimate
 from jali.mpc.engine import estimate_program
-from jali.mpc.estimate import estimate
 from tests.mpc.corpus import BASICS, PROGRAMS, agree, operation_of, program_of, run_program_under
 
 if TYPE_CHECKING:

@@ -11,12 +11,12 @@ import pytest
 from jali.core.errors import ProtocolUseError
 from jali.core.threat import Dealt
 from jali.crypto.prg import Prg
-from jali.mpc.dealing import deal, manifest_of, run_apart
+from jali.mpc.cost.estimate import transcribe
+from jali.mpc.dealing.manifest import deal, manifest_of, run_apart
 from jali.mpc.engine import SecretArray, compile_function, estimate_program, reveal_outputs, type_of
-from jali.mpc.estimate import transcribe
 from jali.mpc.fixed import encode
-from jali.mpc.m2k import M2k
-from jali.mpc.m2k_sides import PIECE_BYTES
+from jali.mpc.m2k.protocol import M2k
+from jali.mpc.m2k.sides import PIECE_BYTES
 from jali.mpc.registry import PROTOCOLS
 from jali.mpc.rounds import drive, lockstep, parallel
 from tests.mpc.operations import OPERATIONS, on_inputs

@@ -23,7 +23,7 @@ from jali.core.errors import (
     WriteFailed,
 )
 from jali.crypto.prg import Prg
-from jali.mpc.dealing_store import Header, Store, StoreWriter, store_path
+from jali.mpc.dealing.store import Header, Store, StoreWriter, store_path
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -158,7 +158,7 @@ def test_the_disk_shows_that_an_execution_is_used_before_anybody_has_it(
 PROCESS = """
 import sys
 from pathlib import Path
-from jali.mpc.dealing_store import Store
+from jali.mpc.dealing.store import Store
 with Store(Path(sys.argv[1]), "alice") as store:
     while True:
         number, dealing = store.take_next(0)

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from jali.crypto.prg import Prg
-from jali.mpc.m2k import M2k
-from jali.mpc.m2k_sides import PIECE_BYTES
+from jali.mpc.m2k.protocol import M2k
+from jali.mpc.m2k.sides import PIECE_BYTES
 from jali.mpc.rounds import drive
 from jali.transport.memory import MemoryLink, connect_memory
 from jali.transport.settings import Settings

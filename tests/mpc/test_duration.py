@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from jali.mpc import pace
-from jali.mpc.duration import NODE_S, Duration, duration
-from jali.mpc.estimate import transcribe
-from jali.mpc.m2k_sides import FRAME_BYTES
-from jali.mpc.meter import Work
-from jali.mpc.pace import Pace, cache_file, pace_of
-from jali.mpc.speed import STEP_S, ProtocolSpeed, Trial, measure_protocol
+from jali.mpc.cost import pace
+from jali.mpc.cost.duration import NODE_S, Duration, duration
+from jali.mpc.cost.estimate import transcribe
+from jali.mpc.cost.meter import Work
+from jali.mpc.cost.pace import Pace, cache_file, pace_of
+from jali.mpc.cost.speed import STEP_S, ProtocolSpeed, Trial, measure_protocol
+from jali.mpc.m2k.sides import FRAME_BYTES
 from jali.transport.network import Network
 from jali.transport.timeline import WIRE_FACTOR, MachineSpeed
 from tests.mpc.operations import on_inputs

@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jali.core.errors import InternalError
-from jali.mpc import functions_tables_special
-from jali.mpc.estimate import estimate
+from jali.mpc.cost.estimate import estimate
 from jali.mpc.fixed import constant_fraction, decode, encode
-from jali.mpc.functions import call, functions, polynomial, weigh
-from jali.mpc.lookup import clear, octaves, pieces
+from jali.mpc.functions import constants as functions_tables_special
+from jali.mpc.functions.basis import call, functions, polynomial, weigh
+from jali.mpc.functions.tables import clear, octaves, pieces
 from jali.mpc.plain import PlainProtocol
 from jali.mpc.rounds import drive
 from tests.mpc.derive_special import tables as special_tables

@@ -12,7 +12,7 @@ import pytest
 from jax import lax
 
 from jali.mpc.ir import Constant, Program, ValueType, render
-from jali.mpc.trace import trace
+from jali.mpc.lower.trace import trace
 
 FIXED = ValueType(shape=(4,), kind="fixed", fraction=18)
 

@@ -14,7 +14,7 @@ from jax import lax
 from jali.core.errors import UnsupportedOperation
 from jali.mpc.engine import compile_function, estimate_program
 from jali.mpc.ir import ValueType
-from jali.mpc.lower_jacobi import _next_round
+from jali.mpc.lower.jacobi import _next_round
 from jali.mpc.registry import PROTOCOLS
 from jali.mpc.trial import dry_run
 from tests.mpc.test_integers import run

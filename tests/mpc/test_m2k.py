@@ -10,8 +10,8 @@ import pytest
 
 from jali.core.errors import InternalError, ProtocolAbort, ProtocolUseError
 from jali.mpc.contract import Outline
-from jali.mpc.estimate import estimate
-from jali.mpc.m2k_shares import Additive, Masked
+from jali.mpc.cost.estimate import estimate
+from jali.mpc.m2k.shares import Additive, Masked
 from jali.mpc.rounds import drive, lockstep, parallel
 from tests.mpc.roles import make_sides, run_lockstep, run_threads
 

@@ -14,8 +14,8 @@ from jali.core.errors import ProtocolAbort, ProtocolUseError
 from jali.core.threat import Cost
 from jali.crypto.prg import Prg
 from jali.mpc.contract import Outline
-from jali.mpc.estimate import estimate
-from jali.mpc.m2k_shares import Additive, Masked
+from jali.mpc.cost.estimate import estimate
+from jali.mpc.m2k.shares import Additive, Masked
 from jali.mpc.rounds import drive, parallel
 from tests.mpc.roles import make_sides, run_lockstep, run_threads
 from tests.protocol.uniformity import contrasts, differing, suspicious, views_of

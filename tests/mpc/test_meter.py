@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from jali.mpc import meter
 from jali.mpc.contract import Dealable, MpcProtocol
+from jali.mpc.cost import meter
+from jali.mpc.cost.estimate import estimate, transcribe
+from jali.mpc.cost.meter import Metered, Work
 from jali.mpc.engine import compile_function, share_inputs
-from jali.mpc.estimate import estimate, transcribe
 from jali.mpc.ir import ValueType
-from jali.mpc.meter import Metered, Work
 from jali.mpc.program import run_program
 from jali.mpc.registry import PROTOCOLS
 from tests.mpc.operations import OPERATIONS, on_inputs
@@ -24,7 +24,7 @@ from tests.mpc.roles import SECURE, run_lockstep
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
 
-    from jali.mpc.estimate import Transcript
+    from jali.mpc.cost.estimate import Transcript
     from jali.mpc.rounds import Round
 
 N = 640

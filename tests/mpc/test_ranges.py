@@ -18,16 +18,16 @@ from jali.core.tree import flatten, unflatten
 from jali.ml import LogisticRegression
 from jali.mpc.bounds import largest_of
 from jali.mpc.engine import compile_function, type_of
-from jali.mpc.functions import call, functions
-from jali.mpc.intervals import GRID, point
+from jali.mpc.functions.basis import call, functions
 from jali.mpc.ir import ValueType
 from jali.mpc.numbers import Numbers
 from jali.mpc.plain import PlainProtocol
 from jali.mpc.prepare import prepare
 from jali.mpc.program import run_program
-from jali.mpc.ranges import Analysis, analyse
-from jali.mpc.ranges_functions import domain, least_fraction, result
-from jali.mpc.ranges_rules import KINDS
+from jali.mpc.ranges.analysis import Analysis, analyse
+from jali.mpc.ranges.functions import domain, least_fraction, result
+from jali.mpc.ranges.intervals import GRID, point
+from jali.mpc.ranges.rules import KINDS
 from jali.mpc.rounds import drive
 from tests.mpc.corpus import PROGRAMS
 from tests.mpc.roles import SECURE, run_lockstep
@@ -287,7 +287,7 @@ def test_every_kind_of_operation_has_a_rule(name: str) -> None:
     function, arguments = PROGRAMS[name].function, PROGRAMS[name].inputs
     flat, structure = flatten(list(arguments))
     program = compile_function(function, unflatten(structure, [type_of(x) for x in flat]))
-    assert kinds_in(program) - {"constant", "loop"} <= KINDS, "add it to jali.mpc.ranges_rules"
+    assert kinds_in(program) - {"constant", "loop"} <= KINDS, "add it to jali.mpc.ranges.rules"
 
 
 # -- loops ----------------------------------------------------------------------------------------------------------

@@ -10,8 +10,8 @@ import pytest
 
 from jali.core.errors import ProtocolUseError
 from jali.mpc.contract import Outline
-from jali.mpc.estimate import estimate
-from jali.mpc.rep3_wires import Halves, Replicated
+from jali.mpc.cost.estimate import estimate
+from jali.mpc.rep3.wires import Halves, Replicated
 from jali.mpc.rounds import lockstep, parallel
 from tests.mpc.operations import OPERATIONS
 from tests.mpc.roles import make_sides, run_lockstep, run_threads

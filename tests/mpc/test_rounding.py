@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 import jali
 from jali.core.errors import JaliError
+from jali.mpc.cost.estimate import estimate
 from jali.mpc.engine import compile_function, estimate_program
-from jali.mpc.estimate import estimate
 from jali.mpc.ir import ValueType
 from jali.mpc.rounding import Whole, rounded, with_wholes
 from tests.mpc.roles import SECURE, run_lockstep

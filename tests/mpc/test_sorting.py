@@ -18,14 +18,14 @@ from hypothesis import strategies as st
 
 from jali.core.errors import FixedPointRangeError, InternalError, ProtocolAbort
 from jali.crypto.prg import Prg
-from jali.mpc import sorting
-from jali.mpc.estimate import estimate
-from jali.mpc.permutations import KEY_WORDS, Permutation
+from jali.mpc.cost.estimate import estimate
+from jali.mpc.order import sorting
+from jali.mpc.order.bits import sort_by_bits
+from jali.mpc.order.permutations import KEY_WORDS, Permutation
+from jali.mpc.order.schedule import Step, network, network_is_cheaper, pair_budget, schedule
+from jali.mpc.order.sorting import sort_columns
 from jali.mpc.registry import PROTOCOLS
 from jali.mpc.rounds import lockstep, parallel
-from jali.mpc.sort_bits import sort_by_bits
-from jali.mpc.sort_schedule import Step, network, network_is_cheaper, pair_budget, schedule
-from jali.mpc.sorting import sort_columns
 from tests.mpc.roles import DEALT, SECURE, dealing_at_once, make_sides, run_lockstep
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from jali.core.tree import flatten
 from jali.mpc import bounded_while
 from jali.mpc.engine import compile_function
 from jali.mpc.ir import ValueType
-from jali.mpc.trace import trace
+from jali.mpc.lower.trace import trace
 from jali.mpc.trial import dry_run
 
 if TYPE_CHECKING:

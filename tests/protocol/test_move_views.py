@@ -14,9 +14,9 @@ import pytest
 from jali.crypto.prg import Prg
 from jali.devices.roles import Layout
 from jali.devices.secret_moves import groups_of, received
-from jali.mpc import m2k_scatter
 from jali.mpc.engine import SecretArray, reveal_outputs
 from jali.mpc.ir import ValueType
+from jali.mpc.m2k import scatter as m2k_scatter
 from jali.mpc.parts import added, parts_of, refreshed
 from jali.mpc.registry import PROTOCOLS
 from jali.mpc.rounds import lockstep

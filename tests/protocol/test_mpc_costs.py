@@ -12,7 +12,7 @@ import pytest
 
 from jali.core.threat import Cost
 from jali.mpc.contract import Outline
-from jali.mpc.estimate import estimate
+from jali.mpc.cost.estimate import estimate
 from tests.mpc.operations import OPERATIONS, on_inputs
 from tests.mpc.roles import DEALT, SECURE, run_lockstep, run_threads
 

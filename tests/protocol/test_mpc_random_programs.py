@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jali.mpc.estimate import estimate
+from jali.mpc.cost.estimate import estimate
 from jali.mpc.rounds import parallel
 from tests.mpc.roles import SECURE, run_lockstep, run_threads
 

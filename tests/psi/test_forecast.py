@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import jali
-from jali.mpc.pace import Pace
+from jali.mpc.cost.pace import Pace
 from jali.psi import forecast
 from jali.psi.contract import PSI_PROTOCOLS
 from jali.psi.forecast import play

@@ -17,7 +17,7 @@ SUITES = {
     "kernels": "jali.kernels.bench:kernel_rows",
     "mpc": "jali.mpc.bench:rows",
     "psi": "jali.psi.bench:rows",
-    "speed": "jali.mpc.pace:rows",
+    "speed": "jali.mpc.cost.pace:rows",
     "demo": "jali.cli.demo.bench:rows",
 }
 

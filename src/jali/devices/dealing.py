@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 from jali.core.errors import DealingMismatch, MalformedMessage
 from jali.crypto.prg import Prg
 from jali.devices.accounting import tell_seconds
-from jali.mpc.dealing import deal, manifest_of
-from jali.mpc.dealing_store import Header, Store, StoreWriter, store_path
+from jali.mpc.dealing.manifest import deal, manifest_of
+from jali.mpc.dealing.store import Header, Store, StoreWriter, store_path
 from jali.mpc.registry import PROTOCOLS
 
 if TYPE_CHECKING:
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     from jali.devices.roles import Layout
     from jali.graph.context import Context
-    from jali.mpc.dealing import Manifest
-    from jali.mpc.dealing_store import Dealing
+    from jali.mpc.dealing.manifest import Manifest
+    from jali.mpc.dealing.store import Dealing
     from jali.mpc.ir import Program
     from jali.transport.channel import Stream
 

@@ -16,7 +16,7 @@ from jali.devices.roles import RoleParts, each_role, guest_role
 from jali.devices.specs import input_type
 from jali.graph.fingerprint import user_source
 from jali.graph.node import Visibility
-from jali.mpc.dealing import scatter_inputs
+from jali.mpc.dealing.manifest import scatter_inputs
 from jali.mpc.engine import SecretArray, reveal_outputs, round_outputs, share_inputs
 from jali.mpc.ir import ValueType
 from jali.mpc.registry import PROTOCOLS

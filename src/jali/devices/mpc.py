@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from jali.devices.program import Program
     from jali.graph.context import Context
     from jali.mpc.contract import MpcProtocol
-    from jali.mpc.dealing import Manifest
+    from jali.mpc.dealing.manifest import Manifest
     from jali.mpc.ir import Program as Compiled
     from jali.mpc.prepare import Prepared
     from jali.mpc.rounds import Round
@@ -201,7 +201,7 @@ class MpcDevice:
         """
 
         def call(*args: Any, **kwargs: Any) -> dict[str, int]:
-            from jali.mpc.dealing_store import Store, store_path
+            from jali.mpc.dealing.store import Store, store_path
 
             manifest = self._planned(function, args, kwargs)[1].digest()
             left = {}
@@ -217,7 +217,7 @@ class MpcDevice:
         self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[Compiled, Manifest]:
         """The program for these shapes and what it is dealt. Raises: DeviceInvalid if that is not dealt before."""
-        from jali.mpc.dealing import manifest_of
+        from jali.mpc.dealing.manifest import manifest_of
         from jali.mpc.prepare import prepare
 
         numbers = self.layout.numbers
@@ -327,9 +327,9 @@ def run_on_secrets(
 ) -> Generator[Round, Any, Any]:
     """Run a prepared function at one role on its arguments; the result nests as the function's own.
 
-    `apart`: with dealings of its own, of which other nodes know nothing (`jali.mpc.dealing`).
+    `apart`: with dealings of its own, of which other nodes know nothing (`jali.mpc.dealing.manifest`).
     """
-    from jali.mpc.dealing import run_apart
+    from jali.mpc.dealing.manifest import run_apart
     from jali.mpc.prepare import run_prepared
     from jali.mpc.program import run_program
 

@@ -21,11 +21,11 @@ from jali.devices.roles import RoleParts
 from jali.devices.secret_moves import groups_of, received
 from jali.devices.specs import type_of_spec
 from jali.graph.operation import OPERATIONS
-from jali.mpc.duration import Duration
+from jali.mpc.cost.duration import Duration
+from jali.mpc.cost.estimate import transcribe
+from jali.mpc.cost.pace import pace_of
 from jali.mpc.engine import SecretArray, reveal_outputs, round_outputs, seconds_to_compile
-from jali.mpc.estimate import transcribe
 from jali.mpc.ir import ValueType
-from jali.mpc.pace import pace_of
 from jali.mpc.parts import added, from_parts
 from jali.mpc.prepare import prepare
 from jali.mpc.registry import PROTOCOLS

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from jali.crypto.prg import Prg
     from jali.graph.context import Context
     from jali.mpc.contract import MpcProtocol
-    from jali.mpc.dealing_store import Dealing
+    from jali.mpc.dealing.store import Dealing
     from jali.mpc.rounds import Round
     from jali.transport.channel import Stream
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from jali.core.errors import ModelParameterError
 from jali.core.extras import need
-from jali.mpc.trace import in_64_bits
+from jali.mpc.lower.trace import in_64_bits
 
 if TYPE_CHECKING:
     from collections.abc import Callable

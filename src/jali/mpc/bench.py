@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from jali.core.config import load
 from jali.crypto.prg import derive_prg
 from jali.mpc.bench_cases import CASES
+from jali.mpc.cost.estimate import estimate
 from jali.mpc.engine import SecretArray, compile_function, share_inputs, type_of
-from jali.mpc.estimate import estimate
 from jali.mpc.program import run_program
 from jali.mpc.registry import PROTOCOLS
 from jali.mpc.rounds import Round, drive

@@ -8,7 +8,7 @@ the order in which they are used. An owner of data who is no role joins `input` 
 number that follows the roles'; it reveals an `Outline` of the share that it has no part of.
 
 Everything above (fixed point, comparisons against constants, sigmoid, sorting) is written once over this contract,
-for all protocols and all roles, and for the estimator, which has shapes and no data (`jali.mpc.estimate`).
+for all protocols and all roles, and for the estimator, which has shapes and no data (`jali.mpc.cost.estimate`).
 
 Shares outlive the instance that made them: a value that one node shared serves the nodes after it, concurrent ones
 too. So an operation never changes a share, and what an instance learns of it (an opening) is kept in the instance.
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from jali.core.threat import Dealt, Threat
     from jali.crypto.prg import Prg
-    from jali.mpc.lookup import Table
+    from jali.mpc.functions.tables import Table
     from jali.mpc.rounds import Round
     from jali.transport.channel import Stream
 
@@ -249,7 +249,7 @@ class MpcProtocol(Protocol):
 
 
 class Estimable(Protocol):
-    """What a protocol that communicates offers besides: its control flow without data, for `jali.mpc.estimate`."""
+    """What a protocol that communicates offers besides: its control flow without data, for `jali.mpc.cost.estimate`."""
 
     @classmethod
     def sizes(cls, role: int) -> MpcProtocol:

@@ -20,7 +20,7 @@ from jali.mpc.contract import Outline
 from jali.mpc.fixed import decode, encode
 from jali.mpc.ir import DEFAULT_FRACTION, Program, ValueType
 from jali.mpc.program import run_program
-from jali.mpc.ranges import input_interval
+from jali.mpc.ranges.analysis import input_interval
 from jali.mpc.rounding import rounded
 from jali.mpc.rounds import drive, parallel
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from jali.core.threat import Cost
     from jali.mpc.contract import MpcProtocol
-    from jali.mpc.ranges_rules import Known
+    from jali.mpc.ranges.rules import Known
     from jali.mpc.rounding import Whole
     from jali.mpc.rounds import Round
     from jali.transport.channel import Stream
@@ -134,7 +134,7 @@ def compile_function(
     `specs` nest like the function's arguments; a leaf is a `ValueType`, a `SecretArray`, anything else with a shape and
     a dtype that is no array (secret inputs), or a value (public).
 
-    Raises: what `jali.mpc.trace.trace` raises.
+    Raises: what `jali.mpc.lower.trace.trace` raises.
     """
     leaves, structure = flatten([list(specs), dict(keywords or {})])
     kinds = [leaf.type if isinstance(leaf, SecretArray) else leaf for leaf in leaves]
@@ -156,7 +156,7 @@ def compile_function(
 def _traced(
     function: Callable[..., Any], specs: Sequence[Any], *, keywords: Mapping[str, Any], fraction: int
 ) -> Program:
-    from jali.mpc.trace import trace
+    from jali.mpc.lower.trace import trace
 
     started = time.process_time()
     program = trace(function, specs, keywords=keywords, fraction=fraction)
@@ -185,7 +185,7 @@ def type_of(value: Any, *, fraction: int = DEFAULT_FRACTION) -> ValueType:
 
     Raises: UnsupportedOperation if it is no number or boolean.
     """
-    from jali.mpc.lower import kind_of
+    from jali.mpc.lower.builder import kind_of
 
     array = np.asarray(value)
     kind = kind_of(array.dtype, what="an input")
@@ -296,7 +296,7 @@ def estimate_program(program: Program, protocol: str) -> Cost:
     Sharing the inputs is not counted: it is another node of the graph.
     """
     from jali.core.threat import Cost
-    from jali.mpc.estimate import estimate
+    from jali.mpc.cost.estimate import estimate
 
     def shared(side: MpcProtocol) -> Generator[Round, Any, list[Any]]:
         values = yield from share_inputs(side, None, owner=0, types=program.input_types)

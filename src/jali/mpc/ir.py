@@ -24,7 +24,7 @@ select         `b ? x : y`
 convert        a bit as a number; a number as one of another scale
 share          a public value as a secret one
 random         fresh bits that nobody knows
-function       a named approximation of `jali.mpc.functions`
+function       a named approximation of `jali.mpc.functions.basis`
 divide         x / y; `positive` says that y is known not to be negative
 maximum        greatest along `axis`, by a tournament
 one_hot        a bit for each place that an index can point at, along a new last axis; none outside

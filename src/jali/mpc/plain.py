@@ -18,8 +18,8 @@ from jali.core.errors import FixedPointRangeError, ProtocolUseError
 from jali.core.threat import Threat
 from jali.crypto.prg import Prg
 from jali.crypto.randomness import random_words
-from jali.mpc.lookup import clear
-from jali.mpc.permutations import KEY_WORDS, Permutation
+from jali.mpc.functions.tables import clear
+from jali.mpc.order.permutations import KEY_WORDS, Permutation
 from jali.mpc.rounds import Round
 from jali.mpc.words import given, layout, unpacked
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from jali.core.threat import Dealt
     from jali.mpc.contract import Outline
-    from jali.mpc.lookup import Table
+    from jali.mpc.functions.tables import Table
     from jali.transport.channel import Stream
 
 __all__ = ["PlainProtocol"]

@@ -15,8 +15,8 @@ from jali.core.tree import flatten
 from jali.mpc.engine import SecretArray, compile_function
 from jali.mpc.ir import DEFAULT_FRACTION, ValueType
 from jali.mpc.program import run_program
-from jali.mpc.ranges import Analysis, analyse, input_interval
-from jali.mpc.ranges_functions import least_fraction
+from jali.mpc.ranges.analysis import Analysis, analyse, input_interval
+from jali.mpc.ranges.functions import least_fraction
 from jali.mpc.rounding import Whole, with_wholes
 
 if TYPE_CHECKING:
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from jali.mpc.contract import MpcProtocol
     from jali.mpc.ir import Program
     from jali.mpc.numbers import Numbers
-    from jali.mpc.ranges import Site
-    from jali.mpc.ranges_rules import Known
+    from jali.mpc.ranges.analysis import Site
+    from jali.mpc.ranges.rules import Known
     from jali.mpc.rounds import Round
 
 __all__ = ["Prepared", "owner_check", "prepare", "run_prepared", "secrets_in"]

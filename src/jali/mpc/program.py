@@ -14,13 +14,13 @@ import numpy as np
 
 from jali import kernels
 from jali.core.errors import InternalError
-from jali.mpc.functions import call
-from jali.mpc.functions_power import divide
-from jali.mpc.indexing import one_hot
+from jali.mpc.functions.basis import call
+from jali.mpc.functions.power import divide
+from jali.mpc.order.bits import sort_by_bits
+from jali.mpc.order.indexing import one_hot
+from jali.mpc.order.sorting import sort_columns
+from jali.mpc.order.tournament import greatest
 from jali.mpc.schedule import Plan, Step, run_steps
-from jali.mpc.sort_bits import sort_by_bits
-from jali.mpc.sorting import sort_columns
-from jali.mpc.tournament import greatest
 from jali.mpc.views import rows_of, scatter_of, view_function, window_of
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ PROTOCOLS = Registry(
     "jali.protocols",
     builtin={
         "plain": "jali.mpc.plain:PlainProtocol",
-        "m2k": "jali.mpc.m2k:M2k",
-        "m3k": "jali.mpc.m3k:M3k",
-        "rep3": "jali.mpc.rep3:Rep3",
-        "aby3": "jali.mpc.aby3:Aby3",
+        "m2k": "jali.mpc.m2k.protocol:M2k",
+        "m3k": "jali.mpc.m2k.m3k:M3k",
+        "rep3": "jali.mpc.rep3.protocol:Rep3",
+        "aby3": "jali.mpc.aby3.protocol:Aby3",
     },
 )

@@ -24,7 +24,7 @@ from weakref import WeakKeyDictionary
 import msgspec
 import numpy as np
 
-from jali.mpc.functions import settled
+from jali.mpc.functions.basis import settled
 from jali.mpc.ir import Constant, Op
 
 if TYPE_CHECKING:

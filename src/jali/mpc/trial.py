@@ -15,7 +15,7 @@ from jali.mpc.bounds import largest_of
 from jali.mpc.engine import compile_function, execute, reveal_outputs, share_inputs, type_of
 from jali.mpc.ir import DEFAULT_FRACTION
 from jali.mpc.plain import PlainProtocol
-from jali.mpc.ranges import analyse, input_interval
+from jali.mpc.ranges.analysis import analyse, input_interval
 from jali.mpc.rounds import drive
 
 if TYPE_CHECKING:
@@ -177,7 +177,7 @@ def _verdict(program: Program, bounds: Sequence[SampleBound]) -> str:
 def _in_float64(
     function: Callable[..., Any], arrays: Sequence[NDArray[Any]], structure: Structure, *, jax: Any
 ) -> list[NDArray[Any]]:
-    from jali.mpc.trace import in_64_bits, numpy_as_jax
+    from jali.mpc.lower.trace import in_64_bits, numpy_as_jax
 
     with in_64_bits(jax):
         wide = [jax.numpy.asarray(a, np.float64) if a.dtype.kind == "f" else jax.numpy.asarray(a) for a in arrays]

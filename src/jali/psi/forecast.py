@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from jali.core.threat import Cost
 from jali.core.tree import flatten
 from jali.devices.predict import Planned
-from jali.mpc.duration import Duration
-from jali.mpc.pace import pace_of
+from jali.mpc.cost.duration import Duration
+from jali.mpc.cost.pace import pace_of
 from jali.psi.contract import PSI_PROTOCOLS
 from jali.transport.network import network_of
 from jali.transport.timeline import Timeline
