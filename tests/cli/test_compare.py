@@ -41,6 +41,16 @@ def test_rows_are_the_json_lines_of_a_command(tmp_path: Path) -> None:
     assert peer_rows([sys.executable, str(script)]) == {"mul": {"op": "mul", "seconds": 0.5, "rounds": 7}}
 
 
+def test_a_peer_runs_in_its_own_environment(tmp_path: Path) -> None:
+    """Which its interpreter knows by the path it was started from."""
+    own = tmp_path / "bin" / "python"
+    own.parent.mkdir()
+    own.symlink_to(sys.executable)
+    script = tmp_path / "peer.py"
+    script.write_text("""import json, sys\nprint(json.dumps({"op": "mul", "seconds": 1, "label": sys.executable}))""")
+    assert peer_rows([str(own), str(script)])["mul"]["label"] == str(own)
+
+
 @pytest.mark.parametrize("code", ["raise SystemExit(3)", "print('nothing')"])
 def test_a_peer_that_fails_is_named(tmp_path: Path, code: str) -> None:
     script = tmp_path / "peer.py"

@@ -49,7 +49,9 @@ def peer_rows(command: Sequence[str]) -> dict[str, Row]:
     Raises: click.UsageError if it cannot be started, fails, or prints no row.
     """
     script = next((Path(word).resolve() for word in command if word.endswith(".py")), None)
-    words = [str(Path(word).resolve()) if word.endswith(".py") or word == command[0] else word for word in command]
+    # Never through links: a virtual environment is known by the link that its interpreter was started from.
+    program = [str(Path(command[0]).absolute()) if Path(command[0]).exists() else command[0]]
+    words = program + [str(Path(word).absolute()) if word.endswith(".py") else word for word in command[1:]]
     environment = {**os.environ, "PB_MODE": os.environ.get("PB_MODE", "both")}
     try:
         done = subprocess.run(  # noqa: S603 - what the user asked for
