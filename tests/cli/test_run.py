@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from jali.mpc.cost.pace import Pace, cache_file
-from jali.mpc.cost.speed import ProtocolSpeed
+from jali.mpc.cost.speed import ProtocolSpeed, Rates
 from jali.transport.timeline import MachineSpeed
 
 if TYPE_CHECKING:
@@ -81,7 +81,11 @@ def test_a_plan_for_a_network_predicts_seconds(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     speed = MachineSpeed(message_s=5e-5, message_cpu_s=5e-5, byte_s=1e-9, cores=2.0)
     cache_file().parent.mkdir()
-    cache_file().write_bytes(msgspec.json.encode(Pace(machine=speed, protocols={"m2k": ProtocolSpeed(steps={})})))
+    cache_file().write_bytes(
+        msgspec.json.encode(
+            Pace(machine=speed, protocols={"m2k": ProtocolSpeed(work=Rates(steps={}), wall=Rates(steps={}))})
+        )
+    )
     program = write(
         tmp_path / "job.py",
         "import jali\nfed = jali.connect()\n"

@@ -11,14 +11,14 @@ import jali
 from jali.core.errors import UnknownName
 from jali.devices import predict
 from jali.mpc.cost.pace import Pace
-from jali.mpc.cost.speed import ProtocolSpeed
+from jali.mpc.cost.speed import ProtocolSpeed, Rates
 from jali.transport.timeline import MachineSpeed
 
 if TYPE_CHECKING:
     from jali.devices.report import Report, Row
 
 MACHINE = MachineSpeed(message_s=5e-5, message_cpu_s=5e-5, byte_s=1e-9, cores=2.0)
-NOTHING = ProtocolSpeed(steps={})
+NOTHING = ProtocolSpeed(work=Rates(steps={}), wall=Rates(steps={}))
 N = 100_000
 
 

@@ -12,7 +12,7 @@ from jali.mpc.cost.duration import NODE_S, Duration, duration
 from jali.mpc.cost.estimate import transcribe
 from jali.mpc.cost.meter import Work
 from jali.mpc.cost.pace import Pace, cache_file, pace_of
-from jali.mpc.cost.speed import STEP_S, ProtocolSpeed, Trial, measure_protocol
+from jali.mpc.cost.speed import STEP_S, ProtocolSpeed, Rates, Trial, measure_protocol
 from jali.mpc.m2k.sides import FRAME_BYTES
 from jali.transport.network import Network
 from jali.transport.timeline import WIRE_FACTOR, MachineSpeed
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FREE = MachineSpeed(message_s=0.0, message_cpu_s=0.0, byte_s=0.0, cores=8.0)
-NOTHING = ProtocolSpeed(steps={})
+NOTHING = ProtocolSpeed(work=Rates(steps={}), wall=Rates(steps={}))
 SMALL = 1e-3
 
 
@@ -68,16 +68,16 @@ def test_the_others_wait_for_a_dealer_that_sends_more_than_they_do() -> None:
 
 def test_work_is_at_the_role_that_does_it_and_parts_count_once() -> None:
     steps = {"sign/3/0": [(64, [1.0, 2.0, 4.0])], "sign/3/1": [(64, [1.0, 2.0, 4.0])], "sign/3/2": [(64, [50.0] * 3)]}
-    found = predicted("m2k", "sign", 64, Network(), speed=ProtocolSpeed(steps=steps))
+    found = predicted(
+        "m2k", "sign", 64, Network(), speed=ProtocolSpeed(work=Rates(steps=steps), wall=Rates(steps=steps))
+    )
     assert found.online_seconds == pytest.approx(7.0, abs=0.1)
     assert found.offline_seconds == pytest.approx(150.0, abs=0.1)
     assert found.seconds == pytest.approx(157.0, abs=7.1)
 
 
 def test_between_sizes_times_are_interpolated_and_beyond_they_grow() -> None:
-    speed = ProtocolSpeed(
-        steps={"mul/2/0": [(10, [1.0, 2.0]), (20, [2.0, 4.0])]}, products={"mul/2/0": [(5, [0.0, 7.0])]}
-    )
+    speed = Rates(steps={"mul/2/0": [(10, [1.0, 2.0]), (20, [2.0, 4.0])]}, products={"mul/2/0": [(5, [0.0, 7.0])]})
 
     def seconds(size: int, *, parts: int = 2, role: int = 0, products: int = 0) -> list[float]:
         return speed.seconds(role, Work("mul", size, ((0.0, 0.0),) * parts, products))
@@ -95,17 +95,18 @@ def test_between_sizes_times_are_interpolated_and_beyond_they_grow() -> None:
 @pytest.mark.parametrize("protocol", SECURE)
 def test_the_self_test_times_every_operation_at_every_role(protocol: str) -> None:
     speed = measure_protocol(protocol, trials=[Trial(64, 8, 1)])
-    kinds = {name.split("/")[0] for name in speed.steps}
+    assert speed.wall.steps.keys() == speed.work.steps.keys()
+    kinds = {name.split("/")[0] for name in speed.work.steps}
     wanted = {*("mul", "mul, shifted", "dot", "dot, shifted", "truncate", "sign", "is_zero", "conjunction", "select")}
     wanted |= {"to_arithmetic", "linear", "add_public", "public", "public_bits", "permute_bits", "xor", "invert"}
     wanted |= {"at_least", "all_of", "compare_with_zero", "lookup", "random_bits", "shuffle", "disclose", "input_bits"}
     assert wanted | {"input", "from_parts", "reveal", "reveal_bits", "encode", "decode"} <= kinds
     for kind in wanted:
         for role in range(3):
-            rows = [rows for name, rows in speed.steps.items() if name.split("/")[::2] == [kind, str(role)]]
+            rows = [rows for name, rows in speed.work.steps.items() if name.split("/")[::2] == [kind, str(role)]]
             assert rows
             assert all(0 <= sum(took) < 10 for found in rows for _, took in found)
-    assert {name.split("/")[0] for name in speed.products} == {"dot", "dot, shifted"}
+    assert {name.split("/")[0] for name in speed.work.products} == {"dot", "dot, shifted"}
 
 
 def test_speeds_are_measured_once_and_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

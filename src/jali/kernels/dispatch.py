@@ -15,15 +15,16 @@ from __future__ import annotations
 import importlib
 import os
 import platform
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from jali.core.errors import KernelLevelError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from types import ModuleType
 
-__all__ = ["pick", "report"]
+__all__ = ["one_thread", "pick", "report"]
 
 ENVIRONMENT = "JALI_KERNELS"
 THREADS = "JALI_THREADS"
@@ -80,6 +81,20 @@ def pick(twin: _Kernel) -> _Kernel:
 def _library_is_faster(native: ModuleType) -> bool:
     """Whether twins give key streams sooner: no level was forced, and the best lacks the processor's AES."""
     return not os.environ.get(ENVIRONMENT) and native.level() in WITHOUT_AES and "aes" in native.features()
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Every call runs in the thread that makes it: for measurements of what the work costs a processor."""
+    if _native is None:
+        yield
+        return
+    before = _native.threads()
+    _native.set_threads(1)
+    try:
+        yield
+    finally:
+        _native.set_threads(before)
 
 
 def report() -> dict[str, object]:

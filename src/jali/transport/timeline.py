@@ -62,10 +62,10 @@ class Timeline:
         """A party's clock."""
         return self._clocks[party]
 
-    def compute(self, party: object, seconds: float) -> None:
-        """A party works."""
+    def compute(self, party: object, seconds: float, cpu: float | None = None) -> None:
+        """A party works; `cpu` is the time of all its cores together, where several work at once."""
         self._clocks[party] += seconds
-        self.busy_s += seconds
+        self.busy_s += seconds if cpu is None else max(seconds, cpu)
 
     def wait(self, party: object, until: float) -> None:
         """A party waits for something that is there at `until`."""

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from jali.transport.network import Network
     from jali.transport.timeline import MachineSpeed
 
+    _Loads = dict[int, list[tuple[float, float]]]
+
 __all__ = ["Duration", "duration"]
 
 DEALT_TO = 1
@@ -86,18 +88,19 @@ def _agree(timeline: Timeline, roles: Iterable[int], prepare_s: float) -> None:
         timeline.wait(role, arrived)
 
 
-def _work(transcript: Transcript, speed: ProtocolSpeed) -> dict[int, list[float]]:
-    """Seconds that each role computes before each round, and after the last."""
-    found: dict[int, list[float]] = {}
+def _work(transcript: Transcript, speed: ProtocolSpeed) -> _Loads:
+    """What each role computes before each round, and after the last: how long that takes, and the work of all cores."""
+    found: _Loads = {}
     for role, works in transcript.works.items():
-        seconds = found[role] = [0.0] * (len(transcript.rounds) + 1)
+        seconds = found[role] = [(0.0, 0.0)] * (len(transcript.rounds) + 1)
         for work in works:
-            for (before, _), part in zip(work.parts, speed.seconds(role, work), strict=True):
-                seconds[int(before)] += part
+            for (before, _), (wall, cpu) in zip(work.parts, speed.seconds(role, work), strict=True):
+                known = seconds[int(before)]
+                seconds[int(before)] = known[0] + wall, known[1] + cpu
     return found
 
 
-def _deal(transcript: Transcript, work: Mapping[int, list[float]], timeline: Timeline) -> dict[int, float]:
+def _deal(transcript: Transcript, work: _Loads, timeline: Timeline) -> dict[int, float]:
     """When the corrections for each round have arrived."""
     arrivals: dict[int, float] = {}
     if transcript.dealer is None:
@@ -106,7 +109,7 @@ def _deal(transcript: Transcript, work: Mapping[int, list[float]], timeline: Tim
     size = 0
     last = len(transcript.dealt_bytes) - 1
     for index, dealt in enumerate(transcript.dealt_bytes):
-        timeline.compute(transcript.dealer, work[transcript.dealer][index])
+        timeline.compute(transcript.dealer, *work[transcript.dealer][index])
         if dealt:
             waiting.append(index)
             size += dealt
@@ -117,14 +120,12 @@ def _deal(transcript: Transcript, work: Mapping[int, list[float]], timeline: Tim
     return arrivals
 
 
-def _play(
-    transcript: Transcript, work: Mapping[int, list[float]], timeline: Timeline, *, arrivals: Mapping[int, float]
-) -> None:
+def _play(transcript: Transcript, work: _Loads, timeline: Timeline, *, arrivals: Mapping[int, float]) -> None:
     players = [role for role in work if role != transcript.dealer]
     for index in range(len(transcript.rounds) + 1):
         timeline.wait(DEALT_TO, arrivals.get(index, 0.0))
         for role in players:
-            timeline.compute(role, work[role][index])
+            timeline.compute(role, *work[role][index])
         if index == len(transcript.rounds):
             return
         came = [

@@ -88,9 +88,9 @@ def rows() -> Iterator[dict[str, object]]:
         speed = protocols[name] = measure_protocol(name)
         count = len(PROTOCOLS.get(name).roles)
         for kind in _SHOWN:
-            parts = min(int(key.split("/")[1]) for key in speed.steps if key.startswith(f"{kind}/"))
+            parts = min(int(key.split("/")[1]) for key in speed.work.steps if key.startswith(f"{kind}/"))
             work = Work(kind, _ELEMENTS, ((0.0, 0.0),) * parts)
-            seconds = max(sum(speed.seconds(role, work)) for role in range(count))
+            seconds = max(sum(wall for wall, _ in speed.seconds(role, work)) for role in range(count))
             yield {
                 "suite": "speed",
                 "case": kind,

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """How fast this machine does the operations of a protocol: a self-test of a second or two, kept for the next time.
 
-All roles run in one thread, in lock-step, on arrays of a few sizes; every part of every operation is timed at every
-role, by the processor's time, which other programs disturb little. Between the sizes times are interpolated, beyond the
-largest they grow in proportion.
+All roles run in lock-step, on arrays of a few sizes; every part of every operation is timed at every role, twice: how
+long it takes with all threads that kernels may use, and in one thread by the processor's time, which is what parties
+have to share that run on one machine. Between the sizes times are interpolated, beyond the largest they grow in
+proportion.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import msgspec
 import numpy as np
 
+from jali import kernels
 from jali.crypto.prg import Prg
 from jali.mpc.cost.meter import Metered, Work
 from jali.mpc.fixed import decode, encode
@@ -25,13 +27,13 @@ from jali.mpc.rounds import lockstep
 from jali.transport.pipe import stream_pair
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Mapping, Sequence
 
     from jali.mpc.rounds import Round
 
     Talk = Generator[Round, Any, Any]
 
-__all__ = ["STEP_S", "TRIALS", "ProtocolSpeed", "Trial", "measure_protocol"]
+__all__ = ["STEP_S", "TRIALS", "ProtocolSpeed", "Rates", "Trial", "measure_protocol"]
 
 
 class Trial(NamedTuple):
@@ -51,8 +53,8 @@ _MOST_PARTS: Final = 20
 Rows = list[tuple[int, list[float]]]
 
 
-class ProtocolSpeed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Seconds of a protocol's operations on this machine.
+class Rates(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Seconds of a protocol's operations.
 
     `steps` maps "kind/parts/role" to rows of (words, seconds of each part); `products` likewise for the
     multiplications of matrix products beyond one a word. Beside the contract's operations there are "encode" and
@@ -73,16 +75,33 @@ class ProtocolSpeed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         return found
 
 
+class ProtocolSpeed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How fast this machine does a protocol's operations: what they cost its processors, and how long they take."""
+
+    work: Rates
+    wall: Rates
+
+    def seconds(self, role: int, work: Work) -> list[tuple[float, float]]:
+        """Of each part of an operation: how long it takes, and what it costs the processors."""
+        return list(zip(self.wall.seconds(role, work), self.work.seconds(role, work), strict=True))
+
+
 def measure_protocol(protocol: str, *, trials: Sequence[Trial] = TRIALS) -> ProtocolSpeed:
-    """Time every operation of a protocol; the least of the repeats counts. Cost: a second or two of one core."""
+    """Time every operation of a protocol; the least of the repeats counts. Cost: a few seconds of one core."""
+    with kernels.one_thread():
+        work = _measured(protocol, trials, time.thread_time)
+    return ProtocolSpeed(work=work, wall=_measured(protocol, trials, time.perf_counter))
+
+
+def _measured(protocol: str, trials: Sequence[Trial], clock: Callable[[], float]) -> Rates:
     steps, squares = _Best(), _Best()
     for trial in trials:
         for _ in range(trial.repeats):
-            for role, works in _run(protocol, trial).items():
+            for role, works in _run(protocol, trial, clock).items():
                 for work in works:
                     (squares if work.products else steps).add(role, work)
-    speed = ProtocolSpeed(steps=steps.rows())
-    return msgspec.structs.replace(speed, products=squares.rows(beyond=speed))
+    rates = Rates(steps=steps.rows())
+    return msgspec.structs.replace(rates, products=squares.rows(beyond=rates))
 
 
 def _rows(table: Mapping[str, Rows], role: int, work: Work) -> Rows | None:
@@ -108,8 +127,8 @@ class _Best:
         known = self._seconds.get(key, took)
         self._seconds[key] = list(map(min, known, took))
 
-    def rows(self, *, beyond: ProtocolSpeed | None = None) -> dict[str, Rows]:
-        """By size; `beyond` what a speed knows already, by the number of products."""
+    def rows(self, *, beyond: Rates | None = None) -> dict[str, Rows]:
+        """By size; `beyond` what is known already, by the number of products."""
         found: dict[str, Rows] = {}
         for (role, work), took in self._seconds.items():
             rows = found.setdefault(f"{work.kind}/{len(took)}/{role}", [])
@@ -135,7 +154,7 @@ def _interpolated(rows: Rows, size: int, parts: int) -> list[float]:
     return [*[0.0] * (parts - len(found)), *found[-parts:]]
 
 
-def _run(protocol: str, trial: Trial) -> dict[int, list[Work]]:
+def _run(protocol: str, trial: Trial, clock: Callable[[], float]) -> dict[int, list[Work]]:
     """What every role did, and when. A dealer runs first, since it waits for nobody."""
     kind = PROTOCOLS.get(protocol)
     roles = range(len(kind.roles))
@@ -148,24 +167,21 @@ def _run(protocol: str, trial: Trial) -> dict[int, list[Work]]:
             streams[low][high], streams[high][low] = stream_pair(f"role {low}", f"role {high}")
     sides = {role: kind(role, prgs=prgs[role], streams=streams[role]) for role in roles}
     works: dict[int, list[Work]] = {role: [] for role in roles}
-    courses = {
-        role: _course(Metered(own, clock=time.thread_time, note=works[role].append), trial)
-        for role, own in sides.items()
-    }
+    courses = {role: _course(Metered(own, clock=clock, note=works[role].append), trial) for role, own in sides.items()}
     if kind.dealer is not None:
         lockstep({kind.dealer: courses.pop(kind.dealer)})
         sides[kind.dealer].finish()
     lockstep(courses)
-    works[0] += _conversions(trial.n)
+    works[0] += _conversions(trial.n, clock)
     return works
 
 
-def _conversions(n: int) -> list[Work]:
-    times = [time.thread_time()]
+def _conversions(n: int, clock: Callable[[], float]) -> list[Work]:
+    times = [clock()]
     words = encode(np.arange(n, dtype=np.float64), kind="fixed", fraction=_SHIFT)
-    times.append(time.thread_time())
+    times.append(clock())
     decode(words, kind="fixed", fraction=_SHIFT)
-    times.append(time.thread_time())
+    times.append(clock())
     return [Work("encode", n, ((times[0], times[1]),)), Work("decode", n, ((times[1], times[2]),))]
 
 
