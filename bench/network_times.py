@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from jali.devices.report import Row
 
 PARTIES = ("alice", "bob", "dealer")
-NAMESPACES = tuple(f"jali{index}" for index in range(len(PARTIES)))
+NAMESPACES = tuple(f"jali{os.getpid()}-{index}" for index in range(len(PARTIES)))
 QUEUE_KIB = {"lan": 4096, "wan": 2048}
 EMULATOR = Path("../shared/bench/peers/wan.cpp")
 IP = shutil.which("ip") or "/sbin/ip"
@@ -124,19 +125,18 @@ def emulated(network: str, source: Path, folder: Path) -> Iterator[None]:
     found = NETWORKS[network]
     binary = folder / "emulator"
     subprocess.run([shutil.which("g++") or "c++", "-O2", "-o", str(binary), str(source)], check=True)
-    for namespace in NAMESPACES:
-        subprocess.run([IP, "netns", "add", namespace], check=True)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what is made here is taken down
     limits = [f"{found.bandwidth / 1e6:g}", f"{found.rtt_s * 1e3:g}", str(QUEUE_KIB[network])]
-    emulator = subprocess.Popen([str(binary), *limits, *NAMESPACES], stdout=subprocess.PIPE, text=True)
-    try:
+    with ExitStack() as stack:
+        for namespace in NAMESPACES:
+            subprocess.run([IP, "netns", "add", namespace], check=True)
+            stack.callback(subprocess.run, [IP, "netns", "del", namespace], check=True)
+        emulator = subprocess.Popen([str(binary), *limits, *NAMESPACES], stdout=subprocess.PIPE, text=True)
+        stack.callback(emulator.wait)
+        stack.callback(emulator.kill)
         if emulator.stdout is None or emulator.stdout.readline().strip() != "ready":
             raise SystemExit("the emulator did not start")
         yield
-    finally:
-        emulator.kill()
-        emulator.wait()
-        for namespace in NAMESPACES:
-            subprocess.run([IP, "netns", "del", namespace], check=True)
 
 
 if __name__ == "__main__":

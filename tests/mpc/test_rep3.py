@@ -53,12 +53,11 @@ def test_the_two_parts_of_a_result_say_nothing_together(protocol: str, name: str
 
     def operation(side: Any) -> Part:
         x = yield from side.input(known if side.role == 0 else None, 0, known.shape)
-        if name == "truncate":
-            return (yield from side._wires.openings.open((yield from side.truncate(x, 1))))[0]
         if name in ("sign", "is_zero"):
             return (yield from getattr(side, name)(x))
-        b = yield from side.sign(x)
-        return (yield from (side.select(b, x) if name == "select" else side.to_arithmetic(b)))
+        b = x if name == "truncate" else (yield from side.sign(x))
+        given = {"truncate": (x, 1), "select": (b, x), "to_arithmetic": (b,)}[name]
+        return (yield from side._wires.openings.open((yield from getattr(side, name)(*given))))[0]
 
     runs = [run_lockstep(protocol, operation, seed=seed) for seed in range(24)]
     for role in range(3):
