@@ -53,10 +53,8 @@ def test_the_two_parts_of_a_result_say_nothing_together(protocol: str, name: str
 
     def operation(side: Any) -> Part:
         x = yield from side.input(known if side.role == 0 else None, 0, known.shape)
-        if name in ("sign", "is_zero"):
-            return (yield from getattr(side, name)(x))
-        b = x if name == "truncate" else (yield from side.sign(x))
-        given = {"truncate": (x, 1), "select": (b, x), "to_arithmetic": (b,)}[name]
+        b = (yield from side.sign(x)) if name in ("select", "to_arithmetic") else x
+        given = {"truncate": (x, 1), "select": (b, x)}.get(name, (b,))
         return (yield from side._wires.openings.open((yield from getattr(side, name)(*given))))[0]
 
     runs = [run_lockstep(protocol, operation, seed=seed) for seed in range(24)]

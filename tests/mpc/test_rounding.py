@@ -123,7 +123,7 @@ def test_keeping_it_costs_nothing_or_one_round_of_rep3(protocol: str) -> None:
 GOLDEN: dict[str, tuple[int, tuple[int, ...], int]] = {
     "m2k": (4, (11680, 11680, 0), 66400),
     "m3k": (4, (11680, 11680, 0), 66400),
-    "rep3": (6, (16960, 16960, 86880), 0),
+    "rep3": (5, (16800, 16800, 86880), 0),
     "aby3": (9, (80480, 39520, 39520), 0),
 }
 

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 N = 320
 RUNS = 48
+# Two messages that are, together, the outcome of comparisons after a shuffle, which a sort opens to all.
+OPENED = {("rep3", "sort", 2): ("messages 7 - 6", "messages 7 ^ 6")}
 SECRETS = {
     "zeros": np.zeros((2, N), np.uint64),
     "extremes": np.stack([np.arange(N), -(2**44) + np.arange(N)]).astype(np.int64).view(np.uint64),
@@ -75,7 +77,10 @@ def test_views_are_uniform_and_do_not_depend_on_the_secrets(protocol: str, name:
     for role in range(3):
         form = {tuple(message.size for message in view) for view in first[role] + second[role]}
         assert len(form) == 1, "the structure of the messages depends on the secrets"
-        of_zeros, of_extremes = list(contrasts(first[role])), list(contrasts(second[role]))
+        opened = OPENED.get((protocol, name, role), ())
+        of_zeros, of_extremes = (
+            [(what, words) for what, words in contrasts(seen[role]) if what not in opened] for seen in (first, second)
+        )
         assert suspicious(of_zeros) == []
         assert suspicious(of_extremes) == []
         pairs = [(what, a, b) for (what, a), (_, b) in zip(of_zeros, of_extremes, strict=True)]

@@ -32,21 +32,23 @@ if TYPE_CHECKING:
 __all__ = ["select", "to_arithmetic"]
 
 
-def to_arithmetic(wires: Wires, b: Replicated) -> Generator[Round, Any, Replicated]:
+def to_arithmetic(wires: Wires, b: Share) -> Generator[Round, Any, Replicated]:
     """b times 1, which role 0 sends.
 
     Cost: 1 round, 32 B from role 0 and 8 B from the others.
     """
-    return _injected(wires, b, value=lambda: np.ones(b.shape, np.uint64), sender=0)
+    (bits,) = yield from wires.openings.open(b)
+    return (yield from _injected(wires, bits, value=lambda: np.ones(b.shape, np.uint64), sender=0))
 
 
-def select(wires: Wires, b: Replicated, x: Share) -> Generator[Round, Any, Replicated]:
+def select(wires: Wires, b: Share, x: Share) -> Generator[Round, Any, Replicated]:
     """b x = b u + b v, where role 0 knows u = x_0 + x_1 and role 1 knows v = x_2.
 
     Cost: 1 round, 40 B from roles 0 and 1 and 16 B from role 2.
     """
+    (bits,) = yield from wires.openings.open(b)
     part = wires.halves(x).part
-    by_u, by_v = yield from parallel(*(_injected(wires, b, value=lambda: part, sender=sender) for sender in (0, 1)))
+    by_u, by_v = yield from parallel(*(_injected(wires, bits, value=lambda: part, sender=sender) for sender in (0, 1)))
     return wires.mapped(np.add, (by_u, by_v), b.shape, bits=False)
 
 

@@ -2,8 +2,7 @@
 """Comparison in rep3: roles 0 and 1 open c = x + r and compare it with r, of which role 2 deals the bits.
 
 The trees are those of m2k (`jali.mpc.m2k.compare`), with role 2 in the dealer's place. It knows all masks beforehand,
-so everything that it deals is in its first message. The resulting bit is xor-shared between roles 0 and 1, and becomes
-replicated with two parts that are drawn.
+so everything that it deals is in its first message. The resulting bit is in halves.
 """
 
 from __future__ import annotations
@@ -16,8 +15,7 @@ import numpy as np
 from jali import kernels
 from jali.mpc.m2k import compare
 from jali.mpc.rep3.dealer import Dealing
-from jali.mpc.rep3.wires import Replicated
-from jali.mpc.rounds import parallel
+from jali.mpc.rep3.wires import Halves
 from jali.mpc.words import layout, rows_as_one
 
 if TYPE_CHECKING:
@@ -33,36 +31,34 @@ __all__ = ["at_least", "compare_with_zero", "is_zero", "sign"]
 _ONE = np.uint64(1)
 
 
-def sign(wires: Wires, x: Share) -> Generator[Round, Any, Replicated]:
-    """The top bit. Cost: 4 rounds, 5.1 B from roles 0 and 1, 59.9 B from role 2."""
-    dealing, below, _ = yield from _compared(wires, x, [0])
-    return (yield from _replicated(wires, dealing, below, x.shape))
+def sign(wires: Wires, x: Share) -> Generator[Round, Any, Halves]:
+    """The top bit. Cost: 3 rounds, 5 B from roles 0 and 1, 59.9 B from role 2."""
+    below, _ = yield from _compared(wires, x, [0])
+    return Halves(x.shape, below, bits=True)
 
 
-def at_least(wires: Wires, x: Share, thresholds: Sequence[int]) -> Generator[Round, Any, Replicated]:
+def at_least(wires: Wires, x: Share, thresholds: Sequence[int]) -> Generator[Round, Any, Share]:
     """[x >= t] for all thresholds.
 
     Shapes: (K, *x.shape).
-    Cost: 4 rounds; 5.1 B from roles 0 and 1 and 13.8 B from role 2 for each threshold, and 46.1 B from role 2.
+    Cost: 3 rounds; 5 B from roles 0 and 1 and 13.8 B from role 2 for each threshold, and 46.1 B from role 2.
     """
-    dealing, below, _ = yield from _compared(wires, x, thresholds)
-    bits = yield from _replicated(wires, dealing, below, (len(thresholds), *x.shape))
-    return wires.with_part_0(bits, np.bitwise_not)
+    below, _ = yield from _compared(wires, x, thresholds)
+    return wires.with_public(Halves((len(thresholds), *x.shape), below, bits=True), np.bitwise_not)
 
 
-def compare_with_zero(wires: Wires, x: Share) -> Generator[Round, Any, tuple[Replicated, Replicated]]:
+def compare_with_zero(wires: Wires, x: Share) -> Generator[Round, Any, tuple[Halves, Halves]]:
     """The top bit, and whether x mod 2^63 = 0.
 
-    Cost: 4 rounds, 5.3 B from roles 0 and 1, 59.9 B from role 2.
+    Cost: that of `sign`.
     """
-    dealing, *parts = yield from _compared(wires, x, [0])
-    below, equal = yield from parallel(*(_replicated(wires, dealing, part, x.shape) for part in parts))
-    return below, equal
+    below, equal = yield from _compared(wires, x, [0])
+    return Halves(x.shape, below, bits=True), Halves(x.shape, equal, bits=True)
 
 
 def _compared(
     wires: Wires, x: Share, thresholds: Sequence[int]
-) -> Generator[Round, Any, tuple[Dealing, NDArray[np.uint64], NDArray[np.uint64]]]:
+) -> Generator[Round, Any, tuple[NDArray[np.uint64], NDArray[np.uint64]]]:
     """Parts of [x < t] = msb(x - t) = msb(c - t) ^ msb(r) ^ [c - t mod 2^63 < r mod 2^63], and of x = t mod 2^63.
 
     Shapes: (K, *x.shape) bits each.
@@ -94,13 +90,13 @@ def _compared(
         return rows_as_one(bits, size)
 
     equal = _computed(wires, words, lambda: rows_as_one(borrow[1].reshape(count, width), size))
-    return dealing, _computed(wires, words, below), equal
+    return _computed(wires, words, below), equal
 
 
-def is_zero(wires: Wires, x: Share) -> Generator[Round, Any, Replicated]:
+def is_zero(wires: Wires, x: Share) -> Generator[Round, Any, Halves]:
     """Whether c equals r, bit by bit.
 
-    Cost: 4 rounds, 2.6 B from roles 0 and 1, 52.9 B from role 2.
+    Cost: 3 rounds, 2.5 B from roles 0 and 1, 52.9 B from role 2.
     """
     (replicated,) = yield from wires.openings.open(x)
     width = layout(x.shape, bits=True)[0]
@@ -114,7 +110,7 @@ def is_zero(wires: Wires, x: Share) -> Generator[Round, Any, Replicated]:
 
     part = _computed(wires, (16, width), start)
     equal = yield from _tree(wires, dealing, part, masks, monomials, borrow=False)
-    return (yield from _replicated(wires, dealing, _computed(wires, (width,), lambda: equal[0]), x.shape))
+    return Halves(x.shape, _computed(wires, (width,), lambda: equal[0]), bits=True)
 
 
 def _mask(wires: Wires, dealing: Dealing, rows: int, width: int, *, borrow: bool) -> NDArray[np.uint64]:
@@ -158,20 +154,6 @@ def _level(
         (rows // 4, words[1]),
         lambda: join(masked, mask, dealt, leader=wires.role == 0),
     )
-
-
-def _replicated(
-    wires: Wires, dealing: Dealing, part: NDArray[np.uint64], shape: tuple[int, ...]
-) -> Generator[Round, Any, Replicated]:
-    """From bits u ^ v of roles 0 and 1: b_0 and b_2 are drawn, b_1 = (u ^ b_0) ^ (v ^ b_2) is opened to both."""
-    words = layout(shape, bits=True)
-    nonce = wires.nonce()
-    if wires.role == 2:
-        yield from dealing.swap(part, words)
-        return Replicated(shape, wires.drawn(words, 1, nonce), wires.drawn(words, 0, nonce), bits=True)
-    own = wires.drawn(words, 2, nonce)
-    common = yield from dealing.swap(wires.compute(words, lambda: part ^ own), words)
-    return Replicated(shape, *((own, common) if wires.role == 0 else (common, own)), bits=True)
 
 
 def _computed(wires: Wires, words: tuple[int, ...], formula: Any) -> NDArray[np.uint64]:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from jali.mpc.rep3.wires import Replicated, Share, Wires
+    from jali.mpc.rep3.wires import Share, Wires
 
     Words = NDArray[np.uint64]
     Dealt = Callable[[], Words]
@@ -33,7 +33,7 @@ __all__ = ["select", "to_arithmetic"]
 _ONE, _TWO = np.uint64(1), np.uint64(2)
 
 
-def to_arithmetic(wires: Wires, b: Replicated) -> Generator[Round, Any, Halves]:
+def to_arithmetic(wires: Wires, b: Share) -> Generator[Round, Any, Halves]:
     """b = e + (1 - 2 e) r, in halves.
 
     Security: roles 0 and 1 see e, uniform, and shares of r; role 2 receives nothing.
@@ -57,7 +57,7 @@ def to_arithmetic(wires: Wires, b: Replicated) -> Generator[Round, Any, Halves]:
     return Halves(b.shape, wires.compute(b.shape, number))
 
 
-def select(wires: Wires, b: Replicated, x: Share) -> Generator[Round, Any, Halves]:
+def select(wires: Wires, b: Share, x: Share) -> Generator[Round, Any, Halves]:
     """b x = e x + (1 - 2 e) (r c - r s), where c = x + s is open, in halves.
 
     Security: roles 0 and 1 see e and c, uniform, and shares of r and r s; role 2 receives nothing.
@@ -83,9 +83,7 @@ def select(wires: Wires, b: Replicated, x: Share) -> Generator[Round, Any, Halve
     return Halves(shape, wires.compute(shape, chosen))
 
 
-def _deal(
-    wires: Wires, shape: tuple[int, ...], items: Mapping[int, Callable[[], Words]]
-) -> Generator[Round, Any, None]:
+def _deal(wires: Wires, shape: tuple[int, ...], items: Mapping[int, Dealt]) -> Generator[Round, Any, None]:
     """Role 2's part: role 0 draws its shares, by name; role 1 is sent its own."""
     corrections = [wires.compute(shape, partial(_correction, wires, name, value)) for name, value in items.items()]
     yield Round({1: corrections}, {})

@@ -23,7 +23,7 @@ from jali.mpc.contract import Outline
 from jali.mpc.rep3.lookup import lookup
 from jali.mpc.rep3.shuffle import shuffle
 from jali.mpc.rep3.wires import Halves, Replicated, Share, Wires, half_of
-from jali.mpc.rounds import Round, parallel
+from jali.mpc.rounds import Round
 from jali.mpc.words import NOTHING, given, layout, minus, on_bits, one_as_rows, plus, unpacked, whole
 
 if TYPE_CHECKING:
@@ -53,12 +53,12 @@ class Circuits(NamedTuple):
     """
 
     truncate: Callable[[Wires, Replicated, int], Generator[Round, Any, Share]]
-    sign: Callable[[Wires, Share], Generator[Round, Any, Replicated]]
-    at_least: Callable[[Wires, Share, Sequence[int]], Generator[Round, Any, Replicated]]
-    is_zero: Callable[[Wires, Share], Generator[Round, Any, Replicated]]
-    compare_with_zero: Callable[[Wires, Share], Generator[Round, Any, tuple[Replicated, Replicated]]]
-    to_arithmetic: Callable[[Wires, Replicated], Generator[Round, Any, Share]]
-    select: Callable[[Wires, Replicated, Share], Generator[Round, Any, Share]]
+    sign: Callable[[Wires, Share], Generator[Round, Any, Share]]
+    at_least: Callable[[Wires, Share, Sequence[int]], Generator[Round, Any, Share]]
+    is_zero: Callable[[Wires, Share], Generator[Round, Any, Share]]
+    compare_with_zero: Callable[[Wires, Share], Generator[Round, Any, tuple[Share, Share]]]
+    to_arithmetic: Callable[[Wires, Share], Generator[Round, Any, Share]]
+    select: Callable[[Wires, Share, Share], Generator[Round, Any, Share]]
     truncate_product: (
         Callable[[Wires, NDArray[np.uint64], tuple[int, ...], int], Generator[Round, Any, Share]] | None
     ) = None
@@ -180,7 +180,7 @@ class ReplicatedSide:
         if self.role == GUEST or isinstance(x, Outline):
             return (yield from self._received(words, GUEST in to, bits=bits))
         if isinstance(x, Halves):
-            return (yield from self._reveal_halves(x, to))
+            return (yield from self._reveal_halves(x, to, words))
         wires, size = self._wires, math.prod(words)
         fresh = self._refreshed(x, GUEST in to)
         send = {wires.behind: [x.second]} if wires.behind in to else {}
@@ -191,19 +191,21 @@ class ReplicatedSide:
             return None
         return plus(plus(x.first, x.second, bits=bits), replies[wires.ahead].reshape(words), bits=bits)
 
-    def _reveal_halves(self, x: Halves, to: Sequence[int]) -> Generator[Round, Any, NDArray[np.uint64] | None]:
+    def _reveal_halves(
+        self, x: Halves, to: Sequence[int], words: tuple[int, ...]
+    ) -> Generator[Round, Any, NDArray[np.uint64] | None]:
         """Roles 0 and 1 send their halves, made fresh for whoever has none."""
-        size = math.prod(x.shape)
+        size = math.prod(words)
         outside = [role for role in (2, GUEST) if role in to]
         fresh = self._refreshed(x, bool(outside))
         if self.role == 2:
-            return (yield from self._received(x.shape, 2 in to, bits=False))
+            return (yield from self._received(words, 2 in to, bits=x.bits))
         peer = 1 - self.role
         send = {role: [fresh] for role in outside}
         if peer in to:
             send[peer] = [x.part]
         replies = yield Round(send, {peer: size} if self.role in to else {})
-        return x.part + replies[peer].reshape(x.shape) if self.role in to else None
+        return plus(x.part, replies[peer].reshape(words), bits=x.bits) if self.role in to else None
 
     def _received(
         self, words: tuple[int, ...], wanted: Any, *, bits: bool
@@ -214,7 +216,7 @@ class ReplicatedSide:
 
     def _refreshed(self, x: Share, wanted: Any) -> NDArray[np.uint64]:
         """The two halves with a new u, that roles 0 and 1 draw, added to the one and taken from the other."""
-        bits = isinstance(x, Replicated) and x.bits
+        bits = x.bits
         if not wanted:
             return NOTHING
         nonce = self._wires.nonce()
@@ -239,14 +241,11 @@ class ReplicatedSide:
     def from_parts(
         self, part: NDArray[np.uint64] | None, shape: tuple[int, ...], *, bits: bool
     ) -> Generator[Round, Any, Share]:
-        """Halves of numbers, without communication. Cost: bits, which have no halves, 1 round and 1/8 B from both."""
-        words = layout(shape, bits=bits)
+        """Halves, without communication."""
+        yield from ()
         own = NOTHING if part is None else part
-        if not bits:
-            yield from ()
-            return Halves(shape, NOTHING if self.role == 2 else self._wires.compute(words, lambda: own))
-        u, v = yield from parallel(*(self._wires.shared(lambda: own, owner, shape, bits=True) for owner in (0, 1)))
-        return self.xor(u, v)
+        words = layout(shape, bits=bits)
+        return Halves(shape, NOTHING if self.role == 2 else self._wires.compute(words, lambda: own), bits=bits)
 
     # -- linear, local ------------------------------------------------------------------------------------------
     def public(self, value: NDArray[np.uint64]) -> Replicated:
@@ -259,12 +258,7 @@ class ReplicatedSide:
 
     def add_public(self, x: Share, value: NDArray[np.uint64]) -> Share:
         """Add to the part x_0, or to role 0's half. No communication."""
-        known = self._wires.openings.find(x)
-        if isinstance(known, Replicated):
-            return self._wires.with_part_0(known, lambda part: whole(np.add(part, value), x.shape))
-        if self.role > 0:
-            return Halves(x.shape, known.part)
-        return Halves(x.shape, self._wires.compute(x.shape, lambda: whole(np.add(known.part, value), x.shape)))
+        return self._wires.with_public(x, lambda part: whole(np.add(part, value), x.shape))
 
     # -- products -----------------------------------------------------------------------------------------------
     def mul(self, x: Share, y: Share, *, shift: int = 0) -> Generator[Round, Any, Share]:
@@ -336,43 +330,43 @@ class ReplicatedSide:
         first, second = (wires.drawn(words, role, nonce) for role in (wires.behind, wires.ahead))
         return Replicated(shape, first, second, bits=True)
 
-    def permute_bits(
-        self, function: Callable[..., NDArray[np.bool_]], *bits: Replicated, shape: tuple[int, ...]
-    ) -> Replicated:
+    def permute_bits(self, function: Callable[..., NDArray[np.bool_]], *bits: Share, shape: tuple[int, ...]) -> Share:
         """Rearrange bits. No communication."""
-        return self._wires.mapped(on_bits(function, [part.shape for part in bits]), bits, shape, bits=True)
+        return self._wires.linear(on_bits(function, [part.shape for part in bits]), bits, shape, bits=True)
 
-    def xor(self, a: Replicated, b: Replicated) -> Replicated:
+    def xor(self, a: Share, b: Share) -> Share:
         """Exclusive or; local."""
         if a.shape != b.shape:
             raise ProtocolUseError(f"xor: the shapes {a.shape} and {b.shape} must be equal")
-        return self._wires.mapped(np.bitwise_xor, (a, b), a.shape, bits=True)
+        return self._wires.linear(np.bitwise_xor, (a, b), a.shape, bits=True)
 
-    def invert(self, a: Replicated) -> Replicated:
+    def invert(self, a: Share) -> Share:
         """Not; local."""
-        return self._wires.with_part_0(a, np.bitwise_not)
+        return self._wires.with_public(a, np.bitwise_not)
 
-    def conjunction(self, a: Replicated, b: Replicated) -> Generator[Round, Any, Replicated]:
+    def conjunction(self, a: Share, b: Share) -> Generator[Round, Any, Replicated]:
         """And: the product over Z_2. Cost: 1 round, 1/8 B from each role."""
         if a.shape != b.shape:
             raise ProtocolUseError(f"conjunction: the shapes {a.shape} and {b.shape} must be equal")
-        return self._wires.conjunction(a, b)
+        left, right = yield from self._wires.openings.open(a, b)
+        return (yield from self._wires.conjunction(left, right))
 
-    def sign(self, x: Share) -> Generator[Round, Any, Replicated]:
+    def sign(self, x: Share) -> Generator[Round, Any, Share]:
         """The top bit. Cost: that of the circuit."""
         return self.circuits.sign(self._wires, x)
 
-    def at_least(self, x: Share, thresholds: Sequence[int]) -> Generator[Round, Any, Replicated]:
+    def at_least(self, x: Share, thresholds: Sequence[int]) -> Generator[Round, Any, Share]:
         """[x >= t] for all thresholds. Cost: that of the circuit."""
         return self.circuits.at_least(self._wires, x, thresholds)
 
-    def all_of(self, bits: Replicated) -> Generator[Round, Any, Replicated]:
+    def all_of(self, bits: Share) -> Generator[Round, Any, Replicated]:
         """And along the first axis, by halves. Cost: log2 of its length in rounds, 1/8 B a bit from each role."""
         count, shape = bits.shape[0], bits.shape[1:]
         size, width = math.prod(shape), layout(shape, bits=True)[0]
         wires = self._wires
+        (opened,) = yield from wires.openings.open(bits)
         rows = wires.mapped(
-            lambda words: one_as_rows(words, count, size).reshape(-1), (bits,), (count, 64 * width), bits=True
+            lambda words: one_as_rows(words, count, size).reshape(-1), (opened,), (count, 64 * width), bits=True
         )
         while count > 1:
             half = count // 2
@@ -390,19 +384,19 @@ class ReplicatedSide:
             rows = wires.mapped(lambda *a: np.concatenate(a), (both, rest), (count, 64 * width), bits=True)
         return wires.mapped(np.positive, (rows,), shape, bits=True)
 
-    def is_zero(self, x: Share) -> Generator[Round, Any, Replicated]:
+    def is_zero(self, x: Share) -> Generator[Round, Any, Share]:
         """Whether x = 0. Cost: that of the circuit."""
         return self.circuits.is_zero(self._wires, x)
 
-    def compare_with_zero(self, x: Share) -> Generator[Round, Any, tuple[Replicated, Replicated]]:
+    def compare_with_zero(self, x: Share) -> Generator[Round, Any, tuple[Share, Share]]:
         """The top bit, and whether x mod 2^63 = 0. Cost: that of the circuit."""
         return self.circuits.compare_with_zero(self._wires, x)
 
-    def to_arithmetic(self, b: Replicated) -> Generator[Round, Any, Share]:
+    def to_arithmetic(self, b: Share) -> Generator[Round, Any, Share]:
         """The bits as numbers. Cost: that of the circuit."""
         return self.circuits.to_arithmetic(self._wires, b)
 
-    def select(self, b: Replicated, x: Share) -> Generator[Round, Any, Share]:
+    def select(self, b: Share, x: Share) -> Generator[Round, Any, Share]:
         """The product b x. Cost: that of the circuit."""
         if b.shape != x.shape:
             raise ProtocolUseError(f"select: the shapes {b.shape} and {x.shape} must be equal")
@@ -423,6 +417,5 @@ class ReplicatedSide:
 
     def disclose(self, x: Share) -> Generator[Round, Any, NDArray[Any] | None]:
         """Open what depends on no secret to all."""
-        bits = isinstance(x, Replicated) and x.bits
-        opened = yield from (self.reveal_bits if bits else self.reveal)(x, (0, 1, 2))
+        opened = yield from (self.reveal_bits if x.bits else self.reveal)(x, (0, 1, 2))
         return None if self._wires.empty else opened

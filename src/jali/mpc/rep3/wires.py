@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Replicated shares, and the steps that all rep3 operations are made of.
 
-x = x_0 + x_1 + x_2 (xor for bits); role i holds x_i as `first` and x_(i+1) as `second`. What comes out of a truncation
-is in *halves*, x = u + v with u at role 0 and v at role 1, until a product needs it.
+x = x_0 + x_1 + x_2 (xor for bits); role i holds x_i as `first` and x_(i+1) as `second`. What roles 0 and 1 compute with
+what role 2 deals is in *halves*, x = u + v with u at role 0 and v at role 1, until a product needs it.
 """
 
 from __future__ import annotations
@@ -48,17 +48,18 @@ class Replicated(Secret):
 
 
 class Halves(Secret):
-    """x = u + v: `part` is u at role 0, v at role 1 and nothing at role 2.
+    """x = u + v (xor for bits): `part` is u at role 0, v at role 1 and nothing at role 2.
 
-    Shapes: `part` has `shape`.
+    Shapes: `part` has `shape`, or for bits one word for 64 of them.
     """
 
-    __slots__ = ("__weakref__", "part", "shape")
+    __slots__ = ("__weakref__", "bits", "part", "shape")
 
-    def __init__(self, shape: tuple[int, ...], part: NDArray[np.uint64]) -> None:
+    def __init__(self, shape: tuple[int, ...], part: NDArray[np.uint64], *, bits: bool = False) -> None:
         """Hold one role's part."""
         self.shape = shape
         self.part = part
+        self.bits = bits
 
 
 Share = Replicated | Halves
@@ -69,6 +70,10 @@ def half_of(x: Share, role: int) -> NDArray[np.uint64]:
     if isinstance(x, Halves):
         return x.part
     return np.asarray(plus(x.first, x.second, bits=x.bits)) if role == 0 else x.second
+
+
+def _words(x: Share) -> tuple[int, ...]:
+    return layout(x.shape, bits=x.bits)
 
 
 class Wires:
@@ -144,43 +149,49 @@ class Wires:
         if self.role == 2 or not shares:
             yield Round({}, {})
             return [
-                Replicated(x.shape, self.drawn(x.shape, 1, name), self.drawn(x.shape, 0, name))
+                Replicated(x.shape, *(self.drawn(_words(x), role, name) for role in (1, 0)), bits=x.bits)
                 for x, name in zip(shares, names, strict=True)
             ]
-        own = [self.drawn(x.shape, 2, name) for x, name in zip(shares, names, strict=True)]
-        rest = [self._difference(x.part, y) for x, y in zip(shares, own, strict=True)]
+        own = [self.drawn(_words(x), 2, name) for x, name in zip(shares, names, strict=True)]
+        rest = [self._difference(x, y) for x, y in zip(shares, own, strict=True)]
         peer = 1 - self.role
         received = (yield Round({peer: rest}, {peer: sum(part.size for part in rest)}))[peer]
         result, start = [], 0
         for x, y, part in zip(shares, own, rest, strict=True):
-            y1 = self._sum(received[start : start + part.size].reshape(x.shape), part)
+            y1 = self._sum(received[start : start + part.size].reshape(part.shape), part, bits=x.bits)
             start += part.size
-            result.append(Replicated(x.shape, *((y, y1) if self.role == 0 else (y1, y))))
+            result.append(Replicated(x.shape, *((y, y1) if self.role == 0 else (y1, y)), bits=x.bits))
         return result
 
-    def _difference(self, x: NDArray[np.uint64], y: NDArray[np.uint64]) -> NDArray[np.uint64]:
-        return self.compute(y.shape, lambda: x - y)
+    def _difference(self, x: Halves, y: NDArray[np.uint64]) -> NDArray[np.uint64]:
+        return self.compute(y.shape, lambda: minus(x.part, y, bits=x.bits))
 
-    def _sum(self, received: NDArray[np.uint64], own: NDArray[np.uint64]) -> NDArray[np.uint64]:
-        return self.compute(own.shape, lambda: gathered(received, own))
+    def _sum(self, received: NDArray[np.uint64], own: NDArray[np.uint64], *, bits: bool) -> NDArray[np.uint64]:
+        return self.compute(own.shape, lambda: gathered(received, own, bits=bits))
 
     def halves(self, x: Share) -> Halves:
         """u = x_0 + x_1 and v = x_2. No communication."""
         if isinstance(x, Halves):
             return x
-        return Halves(x.shape, NOTHING if self.role == 2 else self.compute(x.shape, lambda: half_of(x, self.role)))
+        part = NOTHING if self.role == 2 else self.compute(_words(x), lambda: half_of(x, self.role))
+        return Halves(x.shape, part, bits=x.bits)
 
     def linear(
-        self, function: Callable[..., NDArray[np.uint64]], shares: Sequence[Share], shape: tuple[int, ...]
+        self,
+        function: Callable[..., NDArray[np.uint64]],
+        shares: Sequence[Share],
+        shape: tuple[int, ...],
+        *,
+        bits: bool = False,
     ) -> Share:
-        """A linear function of numbers: replicated if all of them are, else in halves. No communication."""
+        """A linear function of words: replicated if all shares are, else in halves. No communication."""
         replicated = self.openings.found(shares)
         if len(replicated) == len(shares):
-            return self.mapped(function, replicated, shape, bits=False)
+            return self.mapped(function, replicated, shape, bits=bits)
         parts = [self.halves(x).part for x in shares]
         if self.role == 2:
-            return Halves(shape, NOTHING)
-        return Halves(shape, self.compute(shape, lambda: function(*parts)))
+            return Halves(shape, NOTHING, bits=bits)
+        return Halves(shape, self.compute(layout(shape, bits=bits), lambda: function(*parts)), bits=bits)
 
     def reshared(
         self, part: NDArray[np.uint64], shape: tuple[int, ...], *, bits: bool = False
@@ -263,6 +274,14 @@ class Wires:
         first = self.compute(words, lambda: function(*(x.first for x in shares)))
         second = self.compute(words, lambda: function(*(x.second for x in shares)))
         return Replicated(shape, first, second, bits=bits)
+
+    def with_public(self, x: Share, function: Callable[[NDArray[np.uint64]], NDArray[np.uint64]]) -> Share:
+        """Change role 0's half, or x_0."""
+        known = self.openings.find(x)
+        if isinstance(known, Replicated):
+            return self.with_part_0(known, function)
+        part = self.compute(_words(known), lambda: function(known.part)) if self.role == 0 else known.part
+        return Halves(known.shape, part, bits=known.bits)
 
     def with_part_0(self, x: Replicated, function: Callable[[NDArray[np.uint64]], NDArray[np.uint64]]) -> Replicated:
         """Change x_0, wherever it is held."""
