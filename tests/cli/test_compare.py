@@ -10,7 +10,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from jali.cli.bench import command
+from jali.cli.app import application
 from jali.cli.compare import peer_rows, table
 
 if TYPE_CHECKING:
@@ -79,6 +79,6 @@ def test_ratios_show_the_online_part_and_all_of_it() -> None:
     [(["--compare", "python"], "expected LABEL=COMMAND"), (["--case", "mull"], "'mull' is none of mul, matmul")],
 )
 def test_wrong_options_are_refused_before_anything_runs(options: list[str], words: str) -> None:
-    result = CliRunner().invoke(command, ["mpc", *options])
+    result = CliRunner().invoke(application, ["bench", "mpc", *options])
     assert result.exit_code == 2
     assert words in " ".join(result.output.split())

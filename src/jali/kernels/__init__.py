@@ -8,7 +8,7 @@ C++ releases the GIL and chooses its instruction set at import; see `report()`.
 from __future__ import annotations
 
 from jali.kernels import reference
-from jali.kernels.dispatch import one_thread, pick, report
+from jali.kernels.dispatch import pick, report
 
 __all__ = [
     "add_prg",
@@ -27,7 +27,6 @@ __all__ = [
     "matmul",
     "octaves_combined",
     "octaves_dealt",
-    "one_thread",
     "pack_bits",
     "permute",
     "pieces_combined",

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import msgspec
 import numpy as np
 
-from jali import kernels
 from jali.crypto.prg import Prg
+from jali.kernels.dispatch import one_thread
 from jali.mpc.cost.meter import Metered, Work
 from jali.mpc.fixed import decode, encode
 from jali.mpc.functions.tables import pieces
@@ -88,7 +88,7 @@ class ProtocolSpeed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 def measure_protocol(protocol: str, *, trials: Sequence[Trial] = TRIALS) -> ProtocolSpeed:
     """Time every operation of a protocol; the least of the repeats counts. Cost: a few seconds of one core."""
-    with kernels.one_thread():
+    with one_thread():
         work = _measured(protocol, trials, time.thread_time)
     return ProtocolSpeed(work=work, wall=_measured(protocol, trials, time.perf_counter))
 
