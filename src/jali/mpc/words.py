@@ -31,6 +31,7 @@ __all__ = [
     "one_as_rows",
     "plus",
     "rows_as_one",
+    "unmasked",
     "unpacked",
     "whole",
 ]
@@ -93,6 +94,19 @@ def unpacked(packed: NDArray[np.uint64], shape: tuple[int, ...]) -> NDArray[np.b
 def as_numbers(packed: NDArray[np.uint64], shape: tuple[int, ...]) -> NDArray[np.uint64]:
     """The bits that words hold, as ring elements 0 and 1."""
     return unpacked(packed, shape).astype(np.uint64)
+
+
+def unmasked(opened: NDArray[np.uint64], mask: NDArray[np.uint64], *, leader: bool) -> NDArray[np.uint64]:
+    """A share of the bits d ^ r as numbers, for opened bits d and a share of r: d + (1 - 2 d) r, d at the leader.
+
+    Shapes: packed d, and r in the shape of the secret.
+    """
+    minus_d = np.negative(unpacked(opened, mask.shape).view(np.int8)).astype(np.int64).view(np.uint64)
+    share = np.asarray(mask ^ minus_d)  # -r - 1 where d is 1
+    share -= minus_d
+    if leader:
+        share -= minus_d
+    return share
 
 
 def rows_as_one(rows: NDArray[np.uint64], size: int) -> NDArray[np.uint64]:

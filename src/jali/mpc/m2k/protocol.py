@@ -38,6 +38,7 @@ from jali.mpc.words import (
     minus,
     on_bits,
     plus,
+    unmasked,
     unpacked,
     whole,
 )
@@ -444,13 +445,8 @@ class M2k:
         """b = D + lam - 2 D lam, with shares of the bit lam over Z_2^64. Cost: no round, 8 offline B."""
         (mb,) = yield from self._wires.open(b)
         m = self._wires.deal(b.shape, lambda: as_numbers(mb.mask, b.shape))
-
-        def value() -> NDArray[np.uint64]:
-            d = as_numbers(mb.masked, b.shape)
-            flipped = (np.uint64(1) - d - d) * m
-            return d + flipped if self._leader else flipped
-
-        return Additive(b.shape, self._side.evaluate(b.shape, value))
+        part = self._side.evaluate(b.shape, lambda: unmasked(mb.masked, m, leader=self._leader))
+        return Additive(b.shape, part)
 
     def select(self, b: Share, x: Share) -> Generator[Round, Any, Additive]:
         """b x = D_b x + (1 - 2 D_b) (lam_b D_x - lam_b lam_x). Cost: no round, 16 offline B."""

@@ -15,7 +15,7 @@ import numpy as np
 
 from jali.mpc.rep3.wires import Halves, half_of
 from jali.mpc.rounds import Round
-from jali.mpc.words import NOTHING, as_numbers, layout
+from jali.mpc.words import NOTHING, as_numbers, layout, unmasked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping, Sequence
@@ -47,14 +47,7 @@ def to_arithmetic(wires: Wires, b: Share) -> Generator[Round, Any, Halves]:
         return Halves(b.shape, NOTHING)
     own = wires.compute(words, lambda: half_of(b, wires.role) ^ mask)
     (other,), (r,) = yield from _swap(wires, [own], [name], b.shape)
-    leader, size = wires.role == 0, math.prod(b.shape)
-
-    def number() -> Words:
-        e = as_numbers(own ^ other, (size,))
-        part = (_ONE - _TWO * e) * r.reshape(-1)
-        return (part + e if leader else part).reshape(b.shape)
-
-    return Halves(b.shape, wires.compute(b.shape, number))
+    return Halves(b.shape, wires.compute(b.shape, lambda: unmasked(own ^ other, r, leader=wires.role == 0)))
 
 
 def select(wires: Wires, b: Share, x: Share) -> Generator[Round, Any, Halves]:
