@@ -47,6 +47,7 @@ class Trial(NamedTuple):
 TRIALS: Final = (Trial(64, 8, 8), Trial(4096, 64, 4), Trial(65_536, 256, 3), Trial(524_288, 512, 2))
 _SHIFT: Final = 18
 _THRESHOLDS: Final = 8
+_LOOKUPS: Final = 65_536  # with 112 words each; more would measure how memory is given out
 STEP_S: Final = 1e-5  # the scheduler starts and ends an operation
 _MOST_PARTS: Final = 20
 
@@ -236,12 +237,13 @@ def _trees_and_tables(side: Any, fresh: Any, fresh_bits: Any) -> Talk:
     n = fresh().shape[0]
     pairs = side.permute_bits(lambda a, b: np.stack([a, b]), fresh_bits(), fresh_bits(), shape=(2, n))
     table = pieces(np.tanh, -4.0, 4.0, degree=6, unit=1 << _SHIFT)
-    for operation in (
-        lambda x: side.at_least(x, [_SHIFT * k for k in range(_THRESHOLDS)]),
-        side.compare_with_zero,
-        lambda x: side.lookup(x, table),
+    few = min(n, _LOOKUPS)
+    for operation, size in (
+        (lambda x: side.at_least(x, [_SHIFT * k for k in range(_THRESHOLDS)]), n),
+        (side.compare_with_zero, n),
+        (lambda x: side.lookup(x, table), few),
     ):
-        x = fresh()
+        x = side.linear(partial(np.resize, new_shape=(size,)), fresh(), shape=(size,))
         for _ in range(2):
             yield from operation(x)
     yield from side.all_of(pairs)
