@@ -235,6 +235,30 @@ def test_sign_of_every_ring_element(protocol: str, size: int, *, opened: bool) -
 
 
 @pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("width", [16, 32])
+@pytest.mark.parametrize("state", ["given", "opened", "computed"])
+def test_comparisons_of_numbers_that_are_known_to_be_small(protocol: str, size: int, width: int, state: str) -> None:
+    words = np.random.default_rng(width).integers(-(2 ** (width - 1)), 2 ** (width - 1), size)
+    edges = [0, 1, -1, 2 ** (width - 1) - 1, -(2 ** (width - 1)) + 1, 15, -16, 2 ** (width // 2), 0]
+    words[: min(size, len(edges))] = edges[: min(size, len(edges))]
+    words[9::3] %= 2
+    x = words.view(np.uint64)
+    zeros = np.zeros_like(x)
+
+    def body(side: Any, a: Any, b: Any) -> Generator[Round, Any, Any]:
+        if state == "computed":
+            a = yield from side.mul(a, side.public(np.ones_like(x)))
+        if state == "opened":
+            yield from side.is_zero(a)
+        below, zero = yield from side.compare_with_zero(a, bits=width)
+        found = [(yield from side.sign(a, bits=width)), (yield from side.is_zero(a, bits=width)), below, zero]
+        return side.permute_bits(lambda *bits: np.stack(bits), *found, shape=(4, size))
+
+    below, zero = words < 0, words == 0
+    agree(run(protocol, body, x, zeros, bits=True), np.array([below, zero, below, zero]))
+
+
+@pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("count", [1, 3, 17])
 def test_comparison_with_several_thresholds(protocol: str, size: int, count: int) -> None:
     x = values(size, seed=24, bits=61)

@@ -101,6 +101,15 @@ def _sort_by_bits(side: Any, a: Any, b: Any) -> Part:
     return (yield from sort_by_bits(side, columns, keys=1))[0]
 
 
+def _truncated(body: Callable[[Any, Any], Part]) -> Callable[[Any, Any, Any], Part]:
+    """What is done with the first input, truncated to 10 bits and its sign."""
+
+    def operation(side: Any, a: Any, b: Any) -> Part:
+        return (yield from body(side, (yield from side.truncate(a, 18))))
+
+    return operation
+
+
 def _rounded(side: Any, a: Any, b: Any) -> Part:
     whole = yield from side.mul(a, b)
     return (yield from rounded(side, (yield from side.truncate(whole, 18)), Whole(whole, 18)))
@@ -119,6 +128,11 @@ OPERATIONS: dict[str, Callable[[Any, Any, Any], Part]] = {
     "round a product": _rounded,
     "sign": lambda side, a, b: side.sign(a),
     "sign of a product": _fresh(lambda side, x: side.sign(x)),
+    "sign of 32 bits": lambda side, a, b: side.sign(a, bits=32),
+    "sign of 16 bits": lambda side, a, b: side.sign(a, bits=16),
+    "sign of 16 bits, truncated": _truncated(lambda side, x: side.sign(x, bits=16)),
+    "is_zero of 32 bits": lambda side, a, b: side.is_zero(a, bits=32),
+    "is_zero of 16 bits": lambda side, a, b: side.is_zero(a, bits=16),
     "at_least": lambda side, a, b: side.at_least(a, [-9, 0, 1 << 40]),
     "all_of": _all_of,
     "pieces": lambda side, a, b: side.lookup(a, _PIECES),

@@ -130,7 +130,7 @@ def test_all_that_a_party_sees_on_both_devices_is_uniform_and_does_not_depend_on
 
 
 def test_parts_that_go_out_bare_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(m2k_scatter, "hidden", lambda array, *_, **__: array)
+    monkeypatch.setattr(m2k_scatter, "taken_off", lambda array, *_, **__: array)
     views = [moved(*PAIRS["nobody in common"], SECRETS["zeros"], seed=seed)[0]["erin"] for seed in range(RUNS)]
     assert suspicious(list(contrasts(views)))
 

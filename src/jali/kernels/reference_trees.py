@@ -37,8 +37,8 @@ _ALL = np.uint64(2**64 - 1)
 def borrow_leaves(c: Words, monomials: Words, *, leader: bool) -> Words:
     """Shares of (g, p) of every digit of c < r, from public c and shared monomials of r.
 
-    Shapes: (64, w) and (15, 16, w), entry S - 1 being the product of the bits in S of each digit of four -> (32, w):
-    16 g, then 16 p, lowest digit first.
+    Shapes: (4 k, w) and (15, k, w), entry S - 1 being the product of the bits in S of each digit of four -> (2 k, w):
+    k g, then k p, lowest digit first.
     """
     equal, rest, head = _leaf(c, monomials, leader=leader)
     g = [equal[0] & head, *(equal[j] & rest[1 << (j - 1) :: 1 << j] for j in (1, 2, 3))]
@@ -48,7 +48,7 @@ def borrow_leaves(c: Words, monomials: Words, *, leader: bool) -> Words:
 def equal_leaves(c: Words, monomials: Words, *, leader: bool) -> Words:
     """Shares of whether each digit of c equals that of r.
 
-    Shapes: (64, w) and (15, 16, w) -> (16, w).
+    Shapes: (4 k, w) and (15, k, w) -> (k, w).
     """
     equal, rest, head = _leaf(c, monomials, leader=leader)
     return _fold((equal[0] & rest) ^ head, equal)
@@ -86,9 +86,9 @@ def equal_nodes(masked: Words, mask: Words, monomials: Words, *, leader: bool) -
 
 def _leaf(c: Words, monomials: Words, *, leader: bool) -> tuple[list[Words], Words, Words]:
     """d_j = ~c_j; the vector of r_1 r_2 r_3; and the same times r_0."""
-    if c.ndim != 2 or c.shape[0] != 64 or monomials.shape != (15, 16, c.shape[1]):
-        raise KernelArgumentError(f"leaves: expected (64, w) and (15, 16, w), found {c.shape} and {monomials.shape}")
-    digits = ~c.reshape(16, 4, -1)
+    if c.ndim != 2 or c.shape[0] % 4 or monomials.shape != (15, c.shape[0] // 4, c.shape[1]):
+        raise KernelArgumentError(f"leaves: expected (4 k, w) and (15, k, w), found {c.shape} and {monomials.shape}")
+    digits = ~c.reshape(c.shape[0] // 4, 4, c.shape[1])
     one = np.full((1, *monomials.shape[1:]), _ALL if leader else np.uint64(0))
     return [digits[:, j] for j in range(4)], np.concatenate([one, monomials[1::2]]), monomials[0::2]
 

@@ -188,8 +188,12 @@ class MpcProtocol(Protocol):
         """And. Cost: 1 round."""
         ...
 
-    def sign(self, x: Arithmetic) -> Generator[Round, Any, Boolean]:
-        """The most significant bit: whether x < 0 as a signed number. Exact for every ring element."""
+    def sign(self, x: Arithmetic, *, bits: int = 64) -> Generator[Round, Any, Boolean]:
+        """Whether x < 0 as a signed number. Exact for every ring element.
+
+        `bits` is 64, 32 or 16, here and below: who asks for less knows that -2^(bits - 1) <= x < 2^(bits - 1). It may
+        cost less.
+        """
         ...
 
     def at_least(self, x: Arithmetic, thresholds: Sequence[int]) -> Generator[Round, Any, Boolean]:
@@ -199,7 +203,7 @@ class MpcProtocol(Protocol):
         """
         ...
 
-    def is_zero(self, x: Arithmetic) -> Generator[Round, Any, Boolean]:
+    def is_zero(self, x: Arithmetic, *, bits: int = 64) -> Generator[Round, Any, Boolean]:
         """Whether x = 0. Exact."""
         ...
 
@@ -207,8 +211,10 @@ class MpcProtocol(Protocol):
         """And along the first axis."""
         ...
 
-    def compare_with_zero(self, x: Arithmetic) -> Generator[Round, Any, tuple[Boolean, Boolean]]:
-        """The most significant bit, and whether all others are 0: x < 0 and x = 0, for x other than -2^63.
+    def compare_with_zero(
+        self, x: Arithmetic, *, bits: int = 64
+    ) -> Generator[Round, Any, tuple[Boolean, Boolean]]:
+        """The most significant bit, and whether all others are 0: x < 0 and x = 0, for x other than -2^(bits - 1).
 
         Cost: hardly more than `sign`.
         """

@@ -255,7 +255,7 @@ class PlainProtocol:
         yield from ()
         return _Clear(np.asarray(np.logical_and(a.data, b.data)))
 
-    def sign(self, x: _Clear) -> Generator[Round, Any, _Clear]:
+    def sign(self, x: _Clear, *, bits: int = 64) -> Generator[Round, Any, _Clear]:
         """The most significant bits."""
         yield from ()
         return _Clear(np.asarray(x.data >> np.uint64(63), np.bool_))
@@ -271,12 +271,12 @@ class PlainProtocol:
         yield from ()
         return _Clear(np.asarray(np.all(bits.data, axis=0)))
 
-    def is_zero(self, x: _Clear) -> Generator[Round, Any, _Clear]:
+    def is_zero(self, x: _Clear, *, bits: int = 64) -> Generator[Round, Any, _Clear]:
         """Whether the elements are 0."""
         yield from ()
         return _Clear(np.asarray(x.data == 0))
 
-    def compare_with_zero(self, x: _Clear) -> Generator[Round, Any, tuple[_Clear, _Clear]]:
+    def compare_with_zero(self, x: _Clear, *, bits: int = 64) -> Generator[Round, Any, tuple[_Clear, _Clear]]:
         """The most significant bits, and whether all others are 0."""
         yield from ()
         return _Clear(np.asarray(x.data >> np.uint64(63), np.bool_)), _Clear(np.asarray(x.data << np.uint64(1) == 0))

@@ -170,7 +170,7 @@ def rounded(protocol: MpcProtocol, y: Arithmetic, whole: Whole) -> Generator[Rou
 
     Security: that of the operations it is made of; nothing is opened but masked values.
     Cost: one `sign` of twice the elements on one opened difference, and one conversion of as many bits: 4 rounds under
-    m2k (18.3 B from each evaluator, 103.8 B dealt), 5 under rep3 (188 B in all), 9 under aby3 (249 B in all).
+    m2k (18.3 B from each evaluator, 103.8 B dealt), 5 under rep3 (156 B in all), 9 under aby3 (249 B in all).
     """
     shape, shift = y.shape or (1,), whole.shift
     half = 1 << (shift - 1)

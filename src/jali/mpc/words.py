@@ -10,6 +10,7 @@ import numpy as np
 
 from jali import kernels
 from jali.core.errors import ProtocolUseError
+from jali.mpc.rings import Ring, add, subtract
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,16 +22,17 @@ if TYPE_CHECKING:
 
 __all__ = [
     "NOTHING",
+    "added",
     "as_numbers",
     "gathered",
     "given",
-    "hidden",
     "layout",
     "minus",
     "on_bits",
     "one_as_rows",
     "plus",
     "rows_as_one",
+    "taken_off",
     "unmasked",
     "unpacked",
     "whole",
@@ -81,9 +83,18 @@ def given(value: NDArray[Any] | None, shape: tuple[int, ...], *, bits: bool) -> 
     return kernels.pack_bits(np.ascontiguousarray(value, np.bool_).reshape(-1)) if bits else value
 
 
-def hidden(array: NDArray[np.uint64], prg: Prg, nonce: int, *, bits: bool) -> NDArray[np.uint64]:
+def added(array: NDArray[np.uint64], prg: Prg, nonce: int, *, ring: Ring) -> NDArray[np.uint64]:
+    """The array plus the words of that nonce."""
+    if ring is Ring.WORDS:
+        return prg.add(array, nonce)
+    return prg.xor(array, nonce) if ring is Ring.BITS else add(array, prg.words(nonce, array.shape), ring)
+
+
+def taken_off(array: NDArray[np.uint64], prg: Prg, nonce: int, *, ring: Ring) -> NDArray[np.uint64]:
     """The array less the words of that nonce."""
-    return prg.xor(array, nonce) if bits else prg.sub(array, nonce)
+    if ring is Ring.WORDS:
+        return prg.sub(array, nonce)
+    return prg.xor(array, nonce) if ring is Ring.BITS else subtract(array, prg.words(nonce, array.shape), ring)
 
 
 def unpacked(packed: NDArray[np.uint64], shape: tuple[int, ...]) -> NDArray[np.bool_]:

@@ -307,14 +307,15 @@ bool has_shape(const Words& x, std::initializer_list<size_t> shape) {
 
 template <auto kernel, size_t rows>
 nb::object leaves(const Words& c, const Words& monomials, bool leader) {
-  require(c.ndim() == 2);
+  require(c.ndim() == 2 && c.shape(0) % 4 == 0);
+  const size_t digits = c.shape(0) / 4;
   const size_t w = c.shape(1);
-  require(has_shape(c, {64, w}) && has_shape(monomials, {15, 16, w}));
-  auto out = make<u64>({rows, w});
+  require(has_shape(monomials, {15, digits, w}));
+  auto out = make<u64>({rows * digits, w});
   {
     const nb::gil_scoped_release unlocked;
-    in_parts(w, table_grain / 240, [&](size_t i, size_t end) {
-      (kernels().*kernel)(c.data() + i, monomials.data() + i, out.data + i, w, end - i, leader);
+    in_parts(w, table_grain / (15 * digits + 1), [&](size_t i, size_t end) {
+      (kernels().*kernel)(c.data() + i, monomials.data() + i, out.data + i, digits, w, end - i, leader);
       return true;
     });
   }
@@ -477,9 +478,9 @@ NB_MODULE(_native, m) {
   m.def("pack_bits", pack_bits<bool>, strict("bits"));
   define(m, "pack_bits", pack_bits<u8>, strict("bits"));
   define(m, "unpack_bits", unpack_bits, strict("words"), "n"_a);
-  define(m, "borrow_leaves", leaves<&Kernels::borrow_leaves, 32>, strict("c"), strict("monomials"), nb::kw_only(),
+  define(m, "borrow_leaves", leaves<&Kernels::borrow_leaves, 2>, strict("c"), strict("monomials"), nb::kw_only(),
          "leader"_a);
-  define(m, "equal_leaves", leaves<&Kernels::equal_leaves, 16>, strict("c"), strict("monomials"), nb::kw_only(),
+  define(m, "equal_leaves", leaves<&Kernels::equal_leaves, 1>, strict("c"), strict("monomials"), nb::kw_only(),
          "leader"_a);
   define(m, "borrow_nodes", nodes<&Kernels::borrow_nodes, 8, 22>, strict("masked"), strict("mask"),
          strict("monomials"), nb::kw_only(), "leader"_a);

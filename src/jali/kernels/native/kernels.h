@@ -58,9 +58,11 @@ struct Kernels {
   void (*bit_planes)(const u64* x, u64* planes, size_t n);
   void (*from_bit_planes)(const u64* planes, u64* x, size_t n);
 
-  // Planes c (64, w) and monomials (15, 16, w) give (32, w), or (16, w) for equality; `count` of the w columns.
-  void (*borrow_leaves)(const u64* c, const u64* monomials, u64* out, size_t w, size_t count, bool leader);
-  void (*equal_leaves)(const u64* c, const u64* monomials, u64* out, size_t w, size_t count, bool leader);
+  // Planes c (4 k, w) and monomials (15, k, w) give (2 k, w), or (k, w) for equality; `count` of the w columns.
+  void (*borrow_leaves)(const u64* c, const u64* monomials, u64* out, size_t digits, size_t w, size_t count,
+                        bool leader);
+  void (*equal_leaves)(const u64* c, const u64* monomials, u64* out, size_t digits, size_t w, size_t count,
+                       bool leader);
   // masked and mask (8 nodes, w) and monomials (22, nodes, w) give (2 nodes, w); for equality 4, 11 and 1.
   void (*borrow_nodes)(const u64* masked, const u64* mask, const u64* monomials, u64* out, size_t nodes, size_t w,
                        size_t count, bool leader);

@@ -132,16 +132,16 @@ void check_trees(const Kernels& k, size_t w) {
   Vector rest(32 * w);
   Vector both(32 * w);
   Vector none(32 * w);
-  k.borrow_leaves(c.data(), m.data(), lead.data(), w, w, true);
-  k.borrow_leaves(c.data(), zeros.data(), rest.data(), w, w, false);
-  k.borrow_leaves(c.data(), m.data(), both.data(), w, w, false);
-  k.borrow_leaves(c.data(), zeros.data(), none.data(), w, w, true);
+  k.borrow_leaves(c.data(), m.data(), lead.data(), 16, w, w, true);
+  k.borrow_leaves(c.data(), zeros.data(), rest.data(), 16, w, w, false);
+  k.borrow_leaves(c.data(), m.data(), both.data(), 16, w, w, false);
+  k.borrow_leaves(c.data(), zeros.data(), none.data(), 16, w, w, true);
   for (size_t i = 0; i < 32 * w; ++i) {
     require((lead[i] ^ rest[i]) == (both[i] ^ none[i]), k, "borrow_leaves is not linear", w);
     require(rest[i] == 0, k, "borrow_leaves of nothing", w);
   }
   Vector equal(16 * w);
-  k.equal_leaves(c.data(), m.data(), equal.data(), w, w, true);
+  k.equal_leaves(c.data(), m.data(), equal.data(), 16, w, w, true);
   for (size_t i = 0; i < 16 * w; ++i) require(equal[i] == lead[16 * w + i], k, "equal_leaves", w);
   const Vector dealt = words(22 * 4 * w);
   Vector nodes(8 * w);

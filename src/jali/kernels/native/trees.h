@@ -32,15 +32,16 @@ inline u64 fold_borrow(const u64 g0[8], const u64 g1[4], const u64 g2[2], u64 g3
 }
 
 template <bool borrow>
-void tree_leaves(const u64* c, const u64* monomials, u64* out, size_t w, size_t count, bool leader) {
+void tree_leaves(const u64* c, const u64* monomials, u64* out, size_t digits, size_t w, size_t count,
+                 bool leader) {
   const u64 one = leader ? ~u64{0} : 0;
-  for (size_t digit = 0; digit < 16; ++digit) {
+  for (size_t digit = 0; digit < digits; ++digit) {
     const u64* c0 = c + 4 * digit * w;
     const u64 *c1 = c0 + w, *c2 = c1 + w, *c3 = c2 + w;
     Rows m;
-    for (size_t s = 0; s < 15; ++s) m.row[s] = monomials + (16 * s + digit) * w;
+    for (size_t s = 0; s < 15; ++s) m.row[s] = monomials + (digits * s + digit) * w;
     u64* g_out = out + digit * w;
-    u64* p_out = borrow ? out + (16 + digit) * w : g_out;
+    u64* p_out = borrow ? out + (digits + digit) * w : g_out;
     JALI_EACH(count) {
       const u64 d0 = ~c0[i], d1 = ~c1[i], d2 = ~c2[i], d3 = ~c3[i];
       u64 rest[8], head[8];

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from jali.mpc.rep3.wires import Replicated, Wires
+    from jali.mpc.rep3.wires import Replicated, Share, Wires
 
     Words = NDArray[np.uint64]
 
@@ -32,12 +32,13 @@ _HEADROOM = np.uint64(1 << 62)
 _TOP = np.uint64(63)
 
 
-def truncate(wires: Wires, x: Replicated, bits: int) -> Generator[Round, Any, Replicated]:
+def truncate(wires: Wires, share: Share, bits: int) -> Generator[Round, Any, Replicated]:
     """Truncate a share.
 
     Security: role 1 sees c, uniform since it knows one summand of r only; all else is inputs and a product.
     Cost: 3 rounds, 8 B from role 0, 24 B from role 1 and 32 B from role 2.
     """
+    (x,) = yield from wires.openings.open(share)
     shape = x.shape
     r = wires.mask_of_2(shape)
     c, (r_cut, r_top) = yield from parallel(_masked(wires, x, r), _shared(wires, r, bits, owner=2, shape=shape))

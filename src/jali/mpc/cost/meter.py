@@ -48,7 +48,7 @@ class Metered:
             return attribute
 
         def watched(*operands: Any, **options: Any) -> Any:
-            kind = f"{name}, shifted" if options.get("shift") else name
+            kind = _variant(name, options)
             size = _WORDS[name](operands, options)
             begun = self._clock()
             result: Any = attribute(*operands, **options)
@@ -74,6 +74,15 @@ class Metered:
                 return stop.value
             parts.append((begun, self._clock()))
             replies = yield round_
+
+
+def _variant(name: str, options: Any) -> str:
+    """An operation by what makes it cost more or less than another of its name."""
+    kind = f"{name}, shifted" if options.get("shift") else name
+    if options.get("wide"):
+        kind += ", wide"
+    bits = options.get("bits", 64)
+    return kind if bits in (64, True, False) else f"{kind} of {bits} bits"
 
 
 def _first(operands: Any, options: Any) -> int:

@@ -16,17 +16,29 @@ from jali import kernels
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["leaf_monomials", "product_monomials", "top_bits", "tree_monomials"]
+__all__ = [
+    "joined",
+    "leaf_monomials",
+    "levels",
+    "planes",
+    "product_monomials",
+    "shape_above",
+    "shape_of_monomials",
+    "top_bits",
+    "tree_monomials",
+]
 
 _ALL = np.uint64(2**64 - 1)
+_FAN_IN = 4
+_PAIR = 2
 
 
 def leaf_monomials(r: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """All products of r's bits within each digit of four bits.
 
-    Shapes: (64, w) planes -> (15, 16, w); entry S - 1 is the product of the bits in S.
+    Shapes: (4 k, w) planes -> (15, k, w); entry S - 1 is the product of the bits in S.
     """
-    digits = r.reshape(16, 4, -1)
+    digits = r.reshape(r.shape[0] // 4, 4, r.shape[1])
     return _subsets([digits[:, j] for j in range(4)])[1:]
 
 
@@ -51,17 +63,75 @@ def product_monomials(p: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return np.concatenate([rest[[3, 5, 6, 7]], rest[1:] & p_[:, 0]])
 
 
+def levels(digits: int) -> list[int]:
+    """How many digits there are below each level of a tree: 16 and 4, 8 and 2, or 4."""
+    found = []
+    while digits > 1:
+        found.append(digits)
+        digits //= min(digits, _FAN_IN)
+    return found
+
+
+def shape_of_monomials(shape: tuple[int, int], *, borrow: bool) -> tuple[int, int, int]:
+    """The shape of what is dealt for a level of so many rows of masks: see `tree_monomials`."""
+    rows, width = shape
+    if _digits(rows, borrow=borrow) == _PAIR:
+        return (2 if borrow else 1, 1, width)
+    return (22, rows // 8, width) if borrow else (11, rows // 4, width)
+
+
+def shape_above(shape: tuple[int, int], *, borrow: bool) -> tuple[int, int]:
+    """The shape of the level above one of so many rows."""
+    rows, width = shape
+    return rows // min(_digits(rows, borrow=borrow), _FAN_IN), width
+
+
 def tree_monomials(masks: NDArray[np.uint64], *, borrow: bool) -> NDArray[np.uint64]:
     """What a level of either tree needs: those of g and then p, or those of a product."""
-    if not borrow:
-        return product_monomials(masks)
     half = masks.shape[0] // 2
-    return _node_monomials(masks[:half], masks[half:])
+    if _digits(masks.shape[0], borrow=borrow) == _PAIR:
+        below, upper = _pair(masks, borrow=borrow)
+        return (below & upper)[:, np.newaxis]
+    return _node_monomials(masks[:half], masks[half:]) if borrow else product_monomials(masks)
 
 
-def top_bits(words: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """The top bit of each word, packed."""
-    return kernels.pack_bits((words >> np.uint64(63)).astype(np.bool_).reshape(-1))
+def joined(
+    masked: NDArray[np.uint64], mask: NDArray[np.uint64], dealt: NDArray[np.uint64], *, leader: bool, borrow: bool
+) -> NDArray[np.uint64]:
+    """Shares of a level, from the opened one below and shares of its masks and of their monomials."""
+    if _digits(masked.shape[0], borrow=borrow) != _PAIR:
+        return (kernels.borrow_nodes if borrow else kernels.equal_nodes)(masked, mask, dealt, leader=leader)
+    (da, db), (la, lb) = _pair(masked, borrow=borrow), _pair(mask, borrow=borrow)
+    products = kernels.masked_and(da, db, la, lb, dealt[:, 0], leader=leader)
+    if borrow:  # g_1 ^ p_1 g_0, and p_1 p_0
+        products[0] ^= (masked[1] ^ mask[1]) if leader else mask[1]
+    return products
+
+
+def planes(words: NDArray[np.uint64], bits: int, *, shift: int = 0) -> NDArray[np.uint64]:
+    """The low `bits` bits of each number times 2^shift, one plane for each, the lowest first.
+
+    Shapes: any -> (bits, ceil(n / 64)).
+    """
+    if bits == 64 and not shift:  # noqa: PLR2004 - a whole word
+        return kernels.bit_planes(words.reshape(-1))
+    return kernels.bit_planes((words << np.uint64(64 - bits + shift)).reshape(-1))[64 - bits :]
+
+
+def top_bits(words: NDArray[np.uint64], bits: int = 64) -> NDArray[np.uint64]:
+    """The highest of the low `bits` bits of each word, packed."""
+    return kernels.pack_bits((words >> np.uint64(bits - 1) & np.uint64(1)).astype(np.bool_).reshape(-1))
+
+
+def _digits(rows: int, *, borrow: bool) -> int:
+    return rows // 2 if borrow else rows
+
+
+def _pair(rows: NDArray[np.uint64], *, borrow: bool) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+    """What is multiplied where two digits become one: p_0 or (g_0, p_0), by p_1."""
+    if not borrow:
+        return rows[:1], rows[1:]
+    return rows[0::2].copy(), rows[[3, 3]]
 
 
 def _subsets(bits: list[NDArray[np.uint64]]) -> NDArray[np.uint64]:

@@ -8,8 +8,9 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from jali.mpc.m2k.shares import Additive
+from jali.mpc.rings import of_bits
 from jali.mpc.rounds import Round
-from jali.mpc.words import NOTHING, hidden, layout
+from jali.mpc.words import NOTHING, layout, taken_off
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
@@ -52,7 +53,7 @@ class Scattering:
             part = self._side.evaluate(words, lambda: self._prgs[owner].words(nonce, words))
         elif self._role == owner:
             given = NOTHING if value is None else value
-            part = self._side.evaluate(words, lambda: hidden(given, self._prgs[holder], nonce, bits=bits))
+            part = self._side.evaluate(words, lambda: taken_off(given, self._prgs[holder], nonce, ring=of_bits(bits)))
         if owner == GUEST:
             part = yield from self._handed_over(part, words)
         return Additive(shape, part, bits=bits)

@@ -51,7 +51,7 @@ def _permuted(
 ) -> Generator[Round, Any, list[Additive]]:
     """Columns under the owner's permutation pi: pi(x + a) - g_i at the owner, -g_i at the other, where g = pi(a)."""
     shape, other = columns[0].shape, 1 - owner
-    words = side.mask((KEY_WORDS, *shape), wires.nonce(), bits=False, owner=owner)
+    words = side.mask((KEY_WORDS, *shape), wires.nonce(), owner=owner)
     pi = Permutation(lambda: words)
     masks = [x.mask if isinstance(x, Masked) else _mask_of(wires, side, shape, owner=other) for x in columns]
     masked = yield from _masked(side, columns, masks, owner=owner, role=role)
@@ -64,7 +64,7 @@ def _permuted(
 
 
 def _mask_of(wires: Wires, side: Side, shape: tuple[int, ...], *, owner: int) -> Words:
-    return side.mask(shape, wires.nonce(), bits=False, owner=owner)
+    return side.mask(shape, wires.nonce(), owner=owner)
 
 
 def _masked(

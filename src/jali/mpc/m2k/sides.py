@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from jali.core.errors import ProtocolAbort, ProtocolUseError
-from jali.mpc.words import NOTHING
+from jali.mpc.rings import Ring
+from jali.mpc.words import NOTHING, added, taken_off
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -47,7 +48,9 @@ class Side(Protocol):
         """What everybody who holds (a share of) a mask computes of it."""
         ...
 
-    def mask(self, layout: tuple[int, ...], nonce: int, *, bits: bool, owner: int | None = None) -> NDArray[np.uint64]:
+    def mask(
+        self, layout: tuple[int, ...], nonce: int, *, ring: Ring = Ring.WORDS, owner: int | None = None
+    ) -> NDArray[np.uint64]:
         """A fresh mask: lam_i at evaluator i, lam at the dealer. With an `owner`, that evaluator knows all of it."""
         ...
 
@@ -56,7 +59,7 @@ class Side(Protocol):
         ...
 
     def deal(
-        self, layout: tuple[int, ...], nonce: int, correlation: Callable[[], NDArray[np.uint64]], *, bits: bool
+        self, layout: tuple[int, ...], nonce: int, correlation: Callable[[], NDArray[np.uint64]], *, ring: Ring
     ) -> NDArray[np.uint64]:
         """An evaluator's share of what the dealer computes from the masks. Cost: one word offline for each word."""
         ...
@@ -97,7 +100,9 @@ class Evaluator:
         """The formula."""
         return formula()
 
-    def mask(self, layout: tuple[int, ...], nonce: int, *, bits: bool, owner: int | None = None) -> NDArray[np.uint64]:
+    def mask(
+        self, layout: tuple[int, ...], nonce: int, *, ring: Ring = Ring.WORDS, owner: int | None = None
+    ) -> NDArray[np.uint64]:
         """Words shared with the dealer; zeros for the mask that the other evaluator owns."""
         if owner in (None, self._role):
             return self._dealing.words(nonce, layout)
@@ -108,7 +113,7 @@ class Evaluator:
         return self._dealing.add(part, nonce)
 
     def deal(
-        self, layout: tuple[int, ...], nonce: int, correlation: Callable[[], NDArray[np.uint64]], *, bits: bool
+        self, layout: tuple[int, ...], nonce: int, correlation: Callable[[], NDArray[np.uint64]], *, ring: Ring
     ) -> NDArray[np.uint64]:
         """Words shared with the dealer, or the next correction."""
         if self._corrections is None:
@@ -146,24 +151,23 @@ class Dealer:
         """The formula, of whole masks."""
         return formula()
 
-    def mask(self, layout: tuple[int, ...], nonce: int, *, bits: bool, owner: int | None = None) -> NDArray[np.uint64]:
+    def mask(
+        self, layout: tuple[int, ...], nonce: int, *, ring: Ring = Ring.WORDS, owner: int | None = None
+    ) -> NDArray[np.uint64]:
         """The whole mask."""
         if owner is not None:
             return self._dealing[owner].words(nonce, layout)
-        first = self._dealing[0].words(nonce, layout)
-        return self._dealing[1].xor(first, nonce) if bits else self._dealing[1].add(first, nonce)
+        return added(self._dealing[0].words(nonce, layout), self._dealing[1], nonce, ring=ring)
 
     def blind(self, part: NDArray[np.uint64], layout: tuple[int, ...], nonce: int) -> NDArray[np.uint64]:
         """The whole mask."""
-        return self.mask(layout, nonce, bits=False)
+        return self.mask(layout, nonce)
 
     def deal(
-        self, layout: tuple[int, ...], nonce: int, correlation: Callable[[], NDArray[np.uint64]], *, bits: bool
+        self, layout: tuple[int, ...], nonce: int, correlation: Callable[[], NDArray[np.uint64]], *, ring: Ring
     ) -> NDArray[np.uint64]:
         """Compute the correlation and send evaluator 1 its share."""
-        value = correlation()
-        first = self._dealing[0]
-        self._corrections.put(first.xor(value, nonce) if bits else first.sub(value, nonce))
+        self._corrections.put(taken_off(correlation(), self._dealing[0], nonce, ring=ring))
         return NOTHING
 
     def hurry(self) -> AbstractContextManager[None]:
@@ -187,7 +191,9 @@ class Sizes:
 
     track = evaluate
 
-    def mask(self, layout: tuple[int, ...], nonce: int, *, bits: bool, owner: int | None = None) -> NDArray[np.uint64]:
+    def mask(
+        self, layout: tuple[int, ...], nonce: int, *, ring: Ring = Ring.WORDS, owner: int | None = None
+    ) -> NDArray[np.uint64]:
         """An array of that shape."""
         return np.broadcast_to(np.uint64(0), layout)
 
@@ -196,7 +202,7 @@ class Sizes:
         return np.broadcast_to(np.uint64(0), layout)
 
     def deal(
-        self, layout: tuple[int, ...], nonce: int, correlation: Callable[[], NDArray[np.uint64]], *, bits: bool
+        self, layout: tuple[int, ...], nonce: int, correlation: Callable[[], NDArray[np.uint64]], *, ring: Ring
     ) -> NDArray[np.uint64]:
         """An array of that shape."""
         return np.broadcast_to(np.uint64(0), layout)
@@ -223,7 +229,9 @@ class Outsider:
         """Nothing."""
         return NOTHING
 
-    def mask(self, layout: tuple[int, ...], nonce: int, *, bits: bool, owner: int | None = None) -> NDArray[np.uint64]:
+    def mask(
+        self, layout: tuple[int, ...], nonce: int, *, ring: Ring = Ring.WORDS, owner: int | None = None
+    ) -> NDArray[np.uint64]:
         """Nothing."""
         return NOTHING
 
@@ -232,7 +240,7 @@ class Outsider:
         return NOTHING
 
     def deal(
-        self, layout: tuple[int, ...], nonce: int, correlation: Callable[[], NDArray[np.uint64]], *, bits: bool
+        self, layout: tuple[int, ...], nonce: int, correlation: Callable[[], NDArray[np.uint64]], *, ring: Ring
     ) -> NDArray[np.uint64]:
         """Nothing."""
         return NOTHING

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Comparison and conjunctions in m2k: trees of radix 4 over packed bits, on an opened number and dealt monomials.
 
+Numbers that are known to be small are compared in Z_2^32 or Z_2^16: they are opened in fewer bytes, and have 8 or 4
+digits instead of 16.
+
 All thresholds of one number share its mask, so they share what is dealt for the digits of that mask; the levels above
 are opened under masks of their own.
 """
@@ -15,6 +18,7 @@ import numpy as np
 from jali import kernels
 from jali.mpc.m2k import compare
 from jali.mpc.m2k.shares import Additive, Masked
+from jali.mpc.rings import Ring, lanes
 from jali.mpc.words import layout, one_as_rows, rows_as_one
 
 if TYPE_CHECKING:
@@ -28,66 +32,79 @@ if TYPE_CHECKING:
 
 __all__ = ["all_of", "below", "compare_with_zero", "is_zero"]
 
-_ONE = np.uint64(1)
 _ALL = np.uint64(2**64 - 1)
 _ZERO = np.uint64(0)
 
 
-def below(wires: Wires, x: Share, thresholds: Sequence[int]) -> Generator[Round, Any, Additive]:
+def below(wires: Wires, x: Share, thresholds: Sequence[int], *, bits: int) -> Generator[Round, Any, Additive]:
     """Bits [x < t].
 
     Shapes: (K, *x.shape).
-    Cost: 2 rounds; 5 B and 13.8 offline B for each threshold, and 30.1 offline B.
+    Cost: 2 rounds; 5 B and 13.8 offline B for each threshold, and 30.1 offline B. In Z_2^32 half of that; in Z_2^16
+    1 round, 1 B and 10.4 offline B.
     """
-    bits, _ = yield from _compared(wires, x, thresholds)
-    return bits
+    found, _ = yield from _compared(wires, x, thresholds, bits=bits)
+    return found
 
 
-def compare_with_zero(wires: Wires, x: Share) -> Generator[Round, Any, tuple[Additive, Additive]]:
+def compare_with_zero(wires: Wires, x: Share, *, bits: int) -> Generator[Round, Any, tuple[Additive, Additive]]:
     """The top bit, and whether all digits of c mod 2^63 equal those of r: that x mod 2^63 = 0. Cost: as `below`."""
-    parts = yield from _compared(wires, x, [0])
-    below_0, equal = (Additive(x.shape, bits.part, bits=True) for bits in parts)
+    parts = yield from _compared(wires, x, [0], bits=bits)
+    below_0, equal = (Additive(x.shape, found.part, bits=True) for found in parts)
     return below_0, equal
 
 
-def _compared(wires: Wires, x: Share, thresholds: Sequence[int]) -> Generator[Round, Any, tuple[Additive, Additive]]:
-    """[x < t] = msb(x - t) = msb(c - t) ^ msb(r) ^ [c - t mod 2^63 < r mod 2^63] for c = x + r, and x = t mod 2^63."""
-    (mx,) = yield from wires.open(x)
+def _compared(
+    wires: Wires, x: Share, thresholds: Sequence[int], *, bits: int
+) -> Generator[Round, Any, tuple[Additive, Additive]]:
+    """[x < t] = msb(x - t) = msb(c - t) ^ msb(r) ^ [c - t mod 2^63 < r mod 2^63] for c = x + r, and x = t mod 2^63.
+
+    With fewer bits the same modulo 2^bits.
+    """
+    masked, mask = yield from wires.open_in(x, lanes(bits))
     side, width, count = wires.side, _width(x), len(thresholds)
-    # Comparing the low 63 bits is comparing all 64 after a shift to the left.
-    r = side.track((64, width), lambda: _planes(mx.mask << _ONE))
-    leaves = wires.deal((15, 16, width), lambda: compare.leaf_monomials(r), bits=True)
-    top = wires.deal((width,), lambda: compare.top_bits(mx.mask), bits=True)
+    # Comparing all bits but the top one is comparing all after a shift to the left.
+    r = side.track((bits, width), lambda: compare.planes(mask, bits, shift=1))
+    leaves = wires.deal((15, bits // 4, width), lambda: compare.leaf_monomials(r), ring=Ring.BITS)
+    top = wires.deal((width,), lambda: compare.top_bits(mask, bits), ring=Ring.BITS)
 
     def moved() -> list[NDArray[np.uint64]]:
-        return [mx.masked - np.uint64(t % 2**64) for t in thresholds]
+        return [masked - np.uint64(t % 2**64) for t in thresholds]
 
     def start() -> NDArray[np.uint64]:
-        parts = [kernels.borrow_leaves(_planes(c << _ONE), leaves, leader=wires.leader) for c in moved()]
+        parts = [kernels.borrow_leaves(compare.planes(c, bits, shift=1), leaves, leader=wires.leader) for c in moved()]
         return parts[0] if count == 1 else np.concatenate(parts, axis=1)
 
-    borrow = yield from _tree(wires, side.evaluate((32, count * width), start), count * width, borrow=True)
+    digits = side.evaluate((bits // 2, count * width), start)
+    borrow = yield from _tree(wires, digits, count * width, digits=bits // 4, borrow=True)
 
     def result() -> NDArray[np.uint64]:
-        bits = borrow[0].reshape(count, width) ^ top
+        below_t = borrow[0].reshape(count, width) ^ top
         if wires.leader:
-            bits ^= np.array([compare.top_bits(c) for c in moved()])
-        return rows_as_one(bits, mx.masked.size)
+            below_t ^= np.array([compare.top_bits(c, bits) for c in moved()])
+        return rows_as_one(below_t, masked.size)
 
     shape = (count, *x.shape)
     words = layout(shape, bits=True)
-    equal = side.evaluate(words, lambda: rows_as_one(borrow[1].reshape(count, width), mx.masked.size))
+    equal = side.evaluate(words, lambda: rows_as_one(borrow[1].reshape(count, width), masked.size))
     return Additive(shape, side.evaluate(words, result), bits=True), Additive(shape, equal, bits=True)
 
 
-def is_zero(wires: Wires, x: Share) -> Generator[Round, Any, Additive]:
-    """Whether c = x + r equals r, bit by bit. Cost: 2 rounds, 2.5 B, 36.9 offline B."""
-    (mx,) = yield from wires.open(x)
+def is_zero(wires: Wires, x: Share, *, bits: int) -> Generator[Round, Any, Additive]:
+    """Whether c = x + r equals r, bit by bit.
+
+    Cost: 2 rounds, 2.5 B, 36.9 offline B; in Z_2^32 half of that; in Z_2^16 1 round, 0.5 B, 8.9 offline B.
+    """
+    masked, mask = yield from wires.open_in(x, lanes(bits))
     side, width = wires.side, _width(x)
-    r = side.track((64, width), lambda: _planes(mx.mask))
-    leaves = wires.deal((15, 16, width), lambda: compare.leaf_monomials(r), bits=True)
-    part = side.evaluate((16, width), lambda: kernels.equal_leaves(_planes(mx.masked), leaves, leader=wires.leader))
-    equal = yield from _tree(wires, part, width, borrow=False)
+    r = side.track((bits, width), lambda: compare.planes(mask, bits))
+    leaves = wires.deal((15, bits // 4, width), lambda: compare.leaf_monomials(r), ring=Ring.BITS)
+
+    def start() -> NDArray[np.uint64]:
+        return kernels.equal_leaves(compare.planes(masked, bits), leaves, leader=wires.leader)
+
+    digits = side.evaluate((bits // 4, width), start)
+    equal = yield from _tree(wires, digits, width, digits=bits // 4, borrow=False)
     return Additive(x.shape, side.evaluate((width,), lambda: equal[0]), bits=True)
 
 
@@ -116,7 +133,7 @@ def _products(wires: Wires, level: Masked, count: int, row: int) -> NDArray[np.u
     side = wires.side
     masked = side.evaluate((4 * nodes, width), lambda: _padded(one_as_rows(level.masked, count, row), missing, _ALL))
     mask = side.track((4 * nodes, width), lambda: _padded(one_as_rows(level.mask, count, row), missing, _ZERO))
-    dealt = wires.deal((11, nodes, width), lambda: compare.product_monomials(mask), bits=True)
+    dealt = wires.deal((11, nodes, width), lambda: compare.product_monomials(mask), ring=Ring.BITS)
     return side.evaluate((nodes, width), lambda: kernels.equal_nodes(masked, mask, dealt, leader=wires.leader))
 
 
@@ -125,28 +142,28 @@ def _padded(rows: NDArray[np.uint64], missing: int, word: np.uint64) -> NDArray[
 
 
 def _tree(
-    wires: Wires, part: NDArray[np.uint64], width: int, *, borrow: bool
+    wires: Wires, part: NDArray[np.uint64], width: int, *, digits: int, borrow: bool
 ) -> Generator[Round, Any, NDArray[np.uint64]]:
-    """From 16 digits to 4 to 1; each level opens the one before, g and p together."""
-    for rows in (32, 8) if borrow else (16, 4):
+    """From 16 digits to 4 to 1, or from 8 to 2 to 1; each level opens the one before, g and p together."""
+    for count in compare.levels(digits):
+        rows = 2 * count if borrow else count
         (level,) = yield from wires.open(Additive((rows, 64 * width), part.reshape(-1), bits=True))
-        part = _level(wires, level, rows, width, borrow=borrow)
+        part = _level(wires, level, (rows, width), borrow=borrow)
     return part
 
 
-def _level(wires: Wires, level: Masked, rows: int, width: int, *, borrow: bool) -> NDArray[np.uint64]:
-    """Join every four digits into one."""
-    mask = level.mask.reshape(rows, width)
-    monomials, nodes = (22, rows // 8) if borrow else (11, rows // 4)
-    join = kernels.borrow_nodes if borrow else kernels.equal_nodes
-    dealt = wires.deal((monomials, nodes, width), lambda: compare.tree_monomials(mask, borrow=borrow), bits=True)
-    return wires.side.evaluate(
-        (rows // 4, width), lambda: join(level.masked.reshape(rows, width), mask, dealt, leader=wires.leader)
+def _level(wires: Wires, level: Masked, shape: tuple[int, int], *, borrow: bool) -> NDArray[np.uint64]:
+    """Join every four digits into one, or the last two."""
+    mask = level.mask.reshape(shape)
+    dealt = wires.deal(
+        compare.shape_of_monomials(shape, borrow=borrow),
+        lambda: compare.tree_monomials(mask, borrow=borrow),
+        ring=Ring.BITS,
     )
-
-
-def _planes(words: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    return kernels.bit_planes(words.reshape(-1))
+    return wires.side.evaluate(
+        compare.shape_above(shape, borrow=borrow),
+        lambda: compare.joined(level.masked.reshape(shape), mask, dealt, leader=wires.leader, borrow=borrow),
+    )
 
 
 def _width(x: Share) -> int:

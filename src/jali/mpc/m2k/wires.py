@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from jali.core.threat import Dealt
 from jali.mpc.m2k.shares import Additive, Masked, part_of
 from jali.mpc.m2k.sides import DEALER
 from jali.mpc.openings import Openings
+from jali.mpc.rings import Ring, add, from_lanes, of_bits, to_lanes, words_of
 from jali.mpc.rounds import Round
 from jali.mpc.words import NOTHING, gathered, layout, plus
 
@@ -69,7 +71,7 @@ class Wires:
 
     def _open_all(self, shares: list[Additive]) -> Generator[Round, Any, list[Masked]]:
         """Both evaluators add their mask to their part and swap the sums."""
-        masks = [self._side.mask(layout(x.shape, bits=x.bits), self.nonce(), bits=x.bits) for x in shares]
+        masks = [self._side.mask(layout(x.shape, bits=x.bits), self.nonce(), ring=of_bits(x.bits)) for x in shares]
         masked = [NOTHING] * len(shares)
         if self._role == DEALER or not shares:
             yield Round({}, {})
@@ -88,6 +90,28 @@ class Wires:
 
     def _sum(self, received: NDArray[np.uint64], own: NDArray[np.uint64], *, bits: bool) -> NDArray[np.uint64]:
         return self._side.evaluate(own.shape, lambda: gathered(received.reshape(own.shape), own, bits=bits))
+
+    def open_in(
+        self, x: Share, ring: Ring
+    ) -> Generator[Round, Any, tuple[NDArray[np.uint64], NDArray[np.uint64]]]:
+        """x + r and this role's part of r, a word an element, of which the low bits count.
+
+        What is masked already is not opened again.
+        """
+        known = self.find(x)
+        if ring is Ring.WORDS or isinstance(known, Masked):
+            (opened,) = yield from self.open(known)
+            return opened.masked, opened.mask
+        words = words_of(x.shape, ring)
+        mask = self._side.mask(words, self.nonce(), ring=ring)
+        masked = NOTHING
+        if self._role == DEALER:
+            yield Round({}, {})
+        else:
+            mine = self._side.evaluate(words, lambda: add(to_lanes(known.part, ring), mask, ring))
+            theirs = yield from self.swap([mine], math.prod(words))
+            masked = self._side.evaluate(x.shape, lambda: from_lanes(add(theirs, mine, ring), x.shape, ring))
+        return masked, self._side.track(x.shape, lambda: from_lanes(mask, x.shape, ring))
 
     def swap(self, mine: list[NDArray[np.uint64]], size: int) -> Generator[Round, Any, NDArray[np.uint64]]:
         """Send words to the other evaluator and take as many from it."""
@@ -125,11 +149,11 @@ class Wires:
         return Masked(shape, words, self._side.track(words.shape, lambda: np.zeros_like(words)), bits=bits)
 
     def deal(
-        self, words: tuple[int, ...], correlation: Callable[[], NDArray[np.uint64]], *, bits: bool = False
+        self, words: tuple[int, ...], correlation: Callable[[], NDArray[np.uint64]], *, ring: Ring = Ring.WORDS
     ) -> NDArray[np.uint64]:
         """A share of what the dealer computes; see `Side.deal`."""
         self._dealt[_purpose(correlation), words] += 1
-        return self._side.deal(words, self.nonce(), correlation, bits=bits)
+        return self._side.deal(words, self.nonce(), correlation, ring=ring)
 
 
 def _purpose(correlation: Callable[[], NDArray[np.uint64]]) -> str:

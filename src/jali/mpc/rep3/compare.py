@@ -16,6 +16,7 @@ from jali import kernels
 from jali.mpc.m2k import compare
 from jali.mpc.rep3.dealer import Dealing
 from jali.mpc.rep3.wires import Halves
+from jali.mpc.rings import Ring, lanes
 from jali.mpc.words import layout, rows_as_one
 
 if TYPE_CHECKING:
@@ -28,12 +29,13 @@ if TYPE_CHECKING:
 
 __all__ = ["at_least", "compare_with_zero", "is_zero", "sign"]
 
-_ONE = np.uint64(1)
 
+def sign(wires: Wires, x: Share, *, bits: int = 64) -> Generator[Round, Any, Halves]:
+    """The top bit.
 
-def sign(wires: Wires, x: Share) -> Generator[Round, Any, Halves]:
-    """The top bit. Cost: 3 rounds, 5 B from roles 0 and 1, 59.9 B from role 2."""
-    below, _ = yield from _compared(wires, x, [0])
+    Cost: 3 rounds, 5 B from roles 0 and 1, 59.9 B from role 2; of 32 bits half of that; of 16 2 rounds, 1 B, 14.4 B.
+    """
+    below, _ = yield from _compared(wires, x, [0], bits=bits)
     return Halves(x.shape, below, bits=True)
 
 
@@ -43,81 +45,93 @@ def at_least(wires: Wires, x: Share, thresholds: Sequence[int]) -> Generator[Rou
     Shapes: (K, *x.shape).
     Cost: 3 rounds; 5 B from roles 0 and 1 and 13.8 B from role 2 for each threshold, and 46.1 B from role 2.
     """
-    below, _ = yield from _compared(wires, x, thresholds)
+    below, _ = yield from _compared(wires, x, thresholds, bits=64)
     return wires.with_public(Halves((len(thresholds), *x.shape), below, bits=True), np.bitwise_not)
 
 
-def compare_with_zero(wires: Wires, x: Share) -> Generator[Round, Any, tuple[Halves, Halves]]:
+def compare_with_zero(wires: Wires, x: Share, *, bits: int = 64) -> Generator[Round, Any, tuple[Halves, Halves]]:
     """The top bit, and whether x mod 2^63 = 0.
 
     Cost: that of `sign`.
     """
-    below, equal = yield from _compared(wires, x, [0])
+    below, equal = yield from _compared(wires, x, [0], bits=bits)
     return Halves(x.shape, below, bits=True), Halves(x.shape, equal, bits=True)
 
 
 def _compared(
-    wires: Wires, x: Share, thresholds: Sequence[int]
+    wires: Wires, x: Share, thresholds: Sequence[int], *, bits: int
 ) -> Generator[Round, Any, tuple[NDArray[np.uint64], NDArray[np.uint64]]]:
     """Parts of [x < t] = msb(x - t) = msb(c - t) ^ msb(r) ^ [c - t mod 2^63 < r mod 2^63], and of x = t mod 2^63.
 
+    With fewer bits the same modulo 2^bits.
     Shapes: (K, *x.shape) bits each.
     """
-    (replicated,) = yield from wires.openings.open(x)
+    known = wires.openings.find(x)
     width, count = layout(x.shape, bits=True)[0], len(thresholds)
-    dealing = Dealing(wires, x.shape)
-    # Comparing the low 63 bits is comparing all 64 after a shift to the left.
-    dealing.deal((15, 16, width), lambda: compare.leaf_monomials(_planes(dealing.r << _ONE)), bits=True)
-    dealing.deal((width,), lambda: compare.top_bits(dealing.r), bits=True)
-    masks = [_mask(wires, dealing, rows, count * width, borrow=True) for rows in (32, 8)]
-    c, dealt, top, *monomials = yield from dealing.open(replicated)
+    dealing = Dealing(wires, x.shape, ring=lanes(bits))
+    # Comparing all bits but the top one is comparing all after a shift to the left.
+    dealing.deal(
+        (15, bits // 4, width),
+        lambda: compare.leaf_monomials(compare.planes(dealing.mask(x.shape), bits, shift=1)),
+        ring=Ring.BITS,
+    )
+    dealing.deal((width,), lambda: compare.top_bits(dealing.mask(x.shape), bits), ring=Ring.BITS)
+    masks = [_mask(wires, dealing, (2 * n, count * width), borrow=True) for n in compare.levels(bits // 4)]
+    c, dealt, top, *monomials = yield from dealing.open(known)
     leader, size, words = wires.role == 0, math.prod(x.shape), layout((count, *x.shape), bits=True)
 
     def moved() -> list[NDArray[np.uint64]]:
         return [c - np.uint64(t % 2**64) for t in thresholds]
 
     def start() -> NDArray[np.uint64]:
-        parts = [kernels.borrow_leaves(_planes(a << _ONE), dealt, leader=leader) for a in moved()]
+        parts = [kernels.borrow_leaves(compare.planes(a, bits, shift=1), dealt, leader=leader) for a in moved()]
         return np.concatenate(parts, axis=1)
 
-    part = _computed(wires, (32, count * width), start)
+    part = _computed(wires, (bits // 2, count * width), start)
     borrow = yield from _tree(wires, dealing, part, masks, monomials, borrow=True)
 
     def below() -> NDArray[np.uint64]:
-        bits = borrow[0].reshape(count, width) ^ top
+        below_t = borrow[0].reshape(count, width) ^ top
         if leader:
-            bits ^= np.array([compare.top_bits(a) for a in moved()])
-        return rows_as_one(bits, size)
+            below_t ^= np.array([compare.top_bits(a, bits) for a in moved()])
+        return rows_as_one(below_t, size)
 
     equal = _computed(wires, words, lambda: rows_as_one(borrow[1].reshape(count, width), size))
     return _computed(wires, words, below), equal
 
 
-def is_zero(wires: Wires, x: Share) -> Generator[Round, Any, Halves]:
+def is_zero(wires: Wires, x: Share, *, bits: int = 64) -> Generator[Round, Any, Halves]:
     """Whether c equals r, bit by bit.
 
-    Cost: 3 rounds, 2.5 B from roles 0 and 1, 52.9 B from role 2.
+    Cost: 3 rounds, 2.5 B from roles 0 and 1, 52.9 B from role 2; of 32 bits half; of 16 2 rounds, 0.5 B, 12.9 B.
     """
-    (replicated,) = yield from wires.openings.open(x)
+    known = wires.openings.find(x)
     width = layout(x.shape, bits=True)[0]
-    dealing = Dealing(wires, x.shape)
-    dealing.deal((15, 16, width), lambda: compare.leaf_monomials(_planes(dealing.r)), bits=True)
-    masks = [_mask(wires, dealing, rows, width, borrow=False) for rows in (16, 4)]
-    c, dealt, *monomials = yield from dealing.open(replicated)
+    dealing = Dealing(wires, x.shape, ring=lanes(bits))
+    dealing.deal(
+        (15, bits // 4, width),
+        lambda: compare.leaf_monomials(compare.planes(dealing.mask(x.shape), bits)),
+        ring=Ring.BITS,
+    )
+    masks = [_mask(wires, dealing, (n, width), borrow=False) for n in compare.levels(bits // 4)]
+    c, dealt, *monomials = yield from dealing.open(known)
 
     def start() -> NDArray[np.uint64]:
-        return kernels.equal_leaves(_planes(c), dealt, leader=wires.role == 0)
+        return kernels.equal_leaves(compare.planes(c, bits), dealt, leader=wires.role == 0)
 
-    part = _computed(wires, (16, width), start)
+    part = _computed(wires, (bits // 4, width), start)
     equal = yield from _tree(wires, dealing, part, masks, monomials, borrow=False)
     return Halves(x.shape, _computed(wires, (width,), lambda: equal[0]), bits=True)
 
 
-def _mask(wires: Wires, dealing: Dealing, rows: int, width: int, *, borrow: bool) -> NDArray[np.uint64]:
+def _mask(wires: Wires, dealing: Dealing, shape: tuple[int, int], *, borrow: bool) -> NDArray[np.uint64]:
     """The mask under which a level of the tree will be opened; its monomials are dealt."""
-    mask = wires.mask_of_2((rows, width), bits=True)
-    shape = (22, rows // 8, width) if borrow else (11, rows // 4, width)
-    dealing.deal(shape, lambda: compare.tree_monomials(mask, borrow=borrow), bits=True)
+    mask = wires.mask_of_2(shape, ring=Ring.BITS)
+    dealing.deal(
+        compare.shape_of_monomials(shape, borrow=borrow),
+        lambda: compare.tree_monomials(mask, borrow=borrow),
+        ring=Ring.BITS,
+    )
     return mask
 
 
@@ -130,10 +144,9 @@ def _tree(
     *,
     borrow: bool,
 ) -> Generator[Round, Any, NDArray[np.uint64]]:
-    """From 16 digits to 4 to 1: each level is opened under its mask and joined in fours."""
-    join = kernels.borrow_nodes if borrow else kernels.equal_nodes
-    for rows, mask, dealt in zip((32, 8) if borrow else (16, 4), masks, monomials, strict=True):
-        part = yield from _level(wires, dealing, part, rows, mask=mask, dealt=dealt, join=join)
+    """From 16 digits to 4 to 1, or from 8 to 2 to 1: each level is opened under its mask and joined."""
+    for mask, dealt in zip(masks, monomials, strict=True):
+        part = yield from _level(wires, dealing, part, mask=mask, dealt=dealt, borrow=borrow)
     return part
 
 
@@ -141,18 +154,17 @@ def _level(
     wires: Wires,
     dealing: Dealing,
     part: NDArray[np.uint64],
-    rows: int,
     *,
     mask: NDArray[np.uint64],
     dealt: NDArray[np.uint64],
-    join: Any,
+    borrow: bool,
 ) -> Generator[Round, Any, NDArray[np.uint64]]:
-    words = (rows, part.shape[-1])
-    masked = yield from dealing.swap(_computed(wires, words, lambda: part ^ mask), words)
+    shape: tuple[int, int] = (mask.shape[0], mask.shape[1])
+    masked = yield from dealing.swap(_computed(wires, shape, lambda: part ^ mask), shape)
     return _computed(
         wires,
-        (rows // 4, words[1]),
-        lambda: join(masked, mask, dealt, leader=wires.role == 0),
+        compare.shape_above(shape, borrow=borrow),
+        lambda: compare.joined(masked, mask, dealt, leader=wires.role == 0, borrow=borrow),
     )
 
 
@@ -162,6 +174,3 @@ def _computed(wires: Wires, words: tuple[int, ...], formula: Any) -> NDArray[np.
         return np.broadcast_to(np.uint64(0), words)
     return wires.compute(words, formula)
 
-
-def _planes(words: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    return kernels.bit_planes(words.reshape(-1))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jali.mpc.rep3.wires import Halves, half_of
+from jali.mpc.rings import Ring
 from jali.mpc.rounds import Round
 from jali.mpc.words import NOTHING, as_numbers, layout, unmasked
 
@@ -40,7 +41,7 @@ def to_arithmetic(wires: Wires, b: Share) -> Generator[Round, Any, Halves]:
     Cost: 1 round, 1/8 B from roles 0 and 1, 8 B from role 2.
     """
     words = layout(b.shape, bits=True)
-    mask = wires.mask_of_2(words, bits=True)
+    mask = wires.mask_of_2(words, ring=Ring.BITS)
     name = wires.nonce()
     if wires.role == 2:
         yield from _deal(wires, b.shape, {name: lambda: as_numbers(mask, b.shape)})
@@ -57,7 +58,7 @@ def select(wires: Wires, b: Share, x: Share) -> Generator[Round, Any, Halves]:
     Cost: 1 round, 8.1 B from roles 0 and 1, 16 B from role 2.
     """
     shape, words = b.shape, layout(b.shape, bits=True)
-    mask, s = wires.mask_of_2(words, bits=True), wires.mask_of_2(shape)
+    mask, s = wires.mask_of_2(words, ring=Ring.BITS), wires.mask_of_2(shape)
     names = wires.nonce(), wires.nonce()
     if wires.role == 2:
         r = wires.compute(shape, lambda: as_numbers(mask, shape))

@@ -27,13 +27,12 @@ def lookup(wires: Wires, x: Share, table: Table) -> Generator[Round, Any, Halves
     """The function of each element, in halves.
 
     Security: roles 0 and 1 see c, uniform, and uniform shares of the tables; role 2 receives nothing.
-    Cost: 1 round; from role 2 16 B and, for each element, 8 B for each word of its table.
+    Cost: 1 round; from role 2 16 B (of halves 8 B from roles 0 and 1) and, for each element, 8 B for each word of its table.
     """
-    (replicated,) = yield from wires.openings.open(x)
     dealing = Dealing(wires, x.shape)
     words = (math.prod(x.shape), *table.words)
     dealing.deal(words, lambda: table.dealt(dealing.r.reshape(-1)))
-    c, dealt = yield from dealing.open(replicated)
+    c, dealt = yield from dealing.open(wires.openings.find(x))
     shape = (table.outputs, *x.shape)
     if wires.role == 2:
         return Halves(shape, NOTHING)

@@ -48,15 +48,16 @@ ProductTruncation = Callable[[Wires, "NDArray[np.uint64]", tuple[int, ...], int]
 class Circuits(NamedTuple):
     """How a protocol truncates, and gets bits out of numbers and into them; see the contract for what each returns.
 
+    `sign`, `is_zero` and `compare_with_zero` take `bits` too: x lies between -2^(bits - 1) and 2^(bits - 1).
     `truncate_product` takes the parts of a product, masked for dealing, which saves a round; a protocol that has none
     truncates the product as it does any share.
     """
 
-    truncate: Callable[[Wires, Replicated, int], Generator[Round, Any, Share]]
-    sign: Callable[[Wires, Share], Generator[Round, Any, Share]]
+    truncate: Callable[[Wires, Share, int], Generator[Round, Any, Share]]
+    sign: Callable[..., Generator[Round, Any, Share]]
     at_least: Callable[[Wires, Share, Sequence[int]], Generator[Round, Any, Share]]
-    is_zero: Callable[[Wires, Share], Generator[Round, Any, Share]]
-    compare_with_zero: Callable[[Wires, Share], Generator[Round, Any, tuple[Share, Share]]]
+    is_zero: Callable[..., Generator[Round, Any, Share]]
+    compare_with_zero: Callable[..., Generator[Round, Any, tuple[Share, Share]]]
     to_arithmetic: Callable[[Wires, Share], Generator[Round, Any, Share]]
     select: Callable[[Wires, Share, Share], Generator[Round, Any, Share]]
     truncate_product: (
@@ -312,8 +313,7 @@ class ReplicatedSide:
         """
         if not 0 < bits < 62:
             raise ProtocolUseError(f"truncate: expected 1 to 61 bits, found {bits}")
-        (replicated,) = yield from self._wires.openings.open(x)
-        return (yield from self.circuits.truncate(self._wires, replicated, bits))
+        return (yield from self.circuits.truncate(self._wires, x, bits))
 
     # -- bits ---------------------------------------------------------------------------------------------------
     def public_bits(self, value: NDArray[np.bool_]) -> Replicated:
@@ -351,9 +351,9 @@ class ReplicatedSide:
         left, right = yield from self._wires.openings.open(a, b)
         return (yield from self._wires.conjunction(left, right))
 
-    def sign(self, x: Share) -> Generator[Round, Any, Share]:
+    def sign(self, x: Share, *, bits: int = 64) -> Generator[Round, Any, Share]:
         """The top bit. Cost: that of the circuit."""
-        return self.circuits.sign(self._wires, x)
+        return self.circuits.sign(self._wires, x, bits=bits)
 
     def at_least(self, x: Share, thresholds: Sequence[int]) -> Generator[Round, Any, Share]:
         """[x >= t] for all thresholds. Cost: that of the circuit."""
@@ -384,13 +384,13 @@ class ReplicatedSide:
             rows = wires.mapped(lambda *a: np.concatenate(a), (both, rest), (count, 64 * width), bits=True)
         return wires.mapped(np.positive, (rows,), shape, bits=True)
 
-    def is_zero(self, x: Share) -> Generator[Round, Any, Share]:
+    def is_zero(self, x: Share, *, bits: int = 64) -> Generator[Round, Any, Share]:
         """Whether x = 0. Cost: that of the circuit."""
-        return self.circuits.is_zero(self._wires, x)
+        return self.circuits.is_zero(self._wires, x, bits=bits)
 
-    def compare_with_zero(self, x: Share) -> Generator[Round, Any, tuple[Share, Share]]:
+    def compare_with_zero(self, x: Share, *, bits: int = 64) -> Generator[Round, Any, tuple[Share, Share]]:
         """The top bit, and whether x mod 2^63 = 0. Cost: that of the circuit."""
-        return self.circuits.compare_with_zero(self._wires, x)
+        return self.circuits.compare_with_zero(self._wires, x, bits=bits)
 
     def to_arithmetic(self, b: Share) -> Generator[Round, Any, Share]:
         """The bits as numbers. Cost: that of the circuit."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from jali.mpc.rep3.wires import Replicated, Wires
+    from jali.mpc.rep3.wires import Share, Wires
     from jali.mpc.rounds import Round
 
 __all__ = ["truncate", "truncate_product"]
@@ -32,13 +32,13 @@ _HEADROOM = 1 << 62
 _TOP = np.uint64(63)
 
 
-def truncate(wires: Wires, x: Replicated, bits: int) -> Generator[Round, Any, Halves]:
+def truncate(wires: Wires, x: Share, bits: int) -> Generator[Round, Any, Halves]:
     """Truncate a share.
 
-    Cost: 1 round, 32 B from role 2.
+    Cost: 1 round, 32 B from role 2; of halves 8 B from roles 0 and 1, 16 B from role 2.
     """
     dealing = _dealing(wires, x.shape, bits)
-    c, b, a = yield from dealing.open(x, offset=_HEADROOM)
+    c, b, a = yield from dealing.open(wires.openings.find(x), offset=_HEADROOM)
     return _chosen(wires, c, b, a, shape=x.shape, bits=bits)
 
 

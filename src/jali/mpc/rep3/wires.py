@@ -16,8 +16,9 @@ import numpy as np
 from jali import kernels
 from jali.crypto.secret import Secret
 from jali.mpc.openings import Openings
+from jali.mpc.rings import Ring
 from jali.mpc.rounds import Round
-from jali.mpc.words import NOTHING, gathered, layout, minus, plus
+from jali.mpc.words import NOTHING, added, gathered, layout, minus, plus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping, Sequence
@@ -119,13 +120,12 @@ class Wires:
 
         return self.compute(words, difference)
 
-    def mask_of_2(self, words: tuple[int, ...], *, bits: bool = False) -> NDArray[np.uint64]:
+    def mask_of_2(self, words: tuple[int, ...], *, ring: Ring = Ring.WORDS) -> NDArray[np.uint64]:
         """A fresh mask that role 2 knows: its summand i at role i < 2, all of it at role 2."""
         nonce = self.nonce()
         if self.role < 2:
             return self.drawn(words, 2, nonce)
-        first = self.drawn(words, 0, nonce)
-        return self.compute(words, lambda: (self.prgs[1].xor if bits else self.prgs[1].add)(first, nonce))
+        return self.compute(words, lambda: added(self.prgs[0].words(nonce, words), self.prgs[1], nonce, ring=ring))
 
     def masks_for_dealing(self, words: tuple[int, ...]) -> NDArray[np.uint64]:
         """A sharing of 0 whose parts at roles 0 and 1 are known to role 2, and to nobody else."""
