@@ -121,10 +121,10 @@ def test_keeping_it_costs_nothing_or_one_round_of_rep3(protocol: str) -> None:
 
 # Of rounding N numbers: rounds, bytes that each role sends, bytes dealt.
 GOLDEN: dict[str, tuple[int, tuple[int, ...], int]] = {
-    "m2k": (4, (11680, 11680, 0), 66400),
-    "m3k": (4, (11680, 11680, 0), 66400),
-    "rep3": (5, (16800, 16800, 86880), 0),
-    "aby3": (9, (80480, 39520, 39520), 0),
+    "m2k": (4, (5920, 5920, 0), 27280),
+    "m3k": (4, (5920, 5920, 0), 27280),
+    "rep3": (4, (5920, 5920, 27280), 0),
+    "aby3": (8, (60160, 24320, 24320), 0),
 }
 
 

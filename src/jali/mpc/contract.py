@@ -196,8 +196,8 @@ class MpcProtocol(Protocol):
         """
         ...
 
-    def at_least(self, x: Arithmetic, thresholds: Sequence[int]) -> Generator[Round, Any, Boolean]:
-        """Bits [x >= t] for all public thresholds (signed ring elements) at once; |x - t| < 2^63.
+    def at_least(self, x: Arithmetic, thresholds: Sequence[int], *, bits: int = 64) -> Generator[Round, Any, Boolean]:
+        """Bits [x >= t] for all public thresholds (signed ring elements) at once; |x - t| < 2^(bits - 1).
 
         Shapes: (K, *x.shape) for K thresholds.
         """

@@ -260,7 +260,7 @@ class PlainProtocol:
         yield from ()
         return _Clear(np.asarray(x.data >> np.uint64(63), np.bool_))
 
-    def at_least(self, x: _Clear, thresholds: Sequence[int]) -> Generator[Round, Any, _Clear]:
+    def at_least(self, x: _Clear, thresholds: Sequence[int], *, bits: int = 64) -> Generator[Round, Any, _Clear]:
         """The comparisons."""
         yield from ()
         signed = x.data.view(np.int64)

@@ -45,7 +45,9 @@ def sign(wires: Wires, x: Share, *, bits: int = 64) -> Generator[Round, Any, Rep
     return wires.mapped(np.positive, (top,), x.shape, bits=True)
 
 
-def at_least(wires: Wires, x: Share, thresholds: Sequence[int]) -> Generator[Round, Any, Replicated]:
+def at_least(
+    wires: Wires, x: Share, thresholds: Sequence[int], *, bits: int = 64
+) -> Generator[Round, Any, Replicated]:
     """[x >= t] for all thresholds. Cost: one `sign` of K times the elements."""
     count = len(thresholds)
     (replicated,) = yield from wires.openings.open(x)
@@ -53,7 +55,7 @@ def at_least(wires: Wires, x: Share, thresholds: Sequence[int]) -> Generator[Rou
         lambda a: np.repeat(a[np.newaxis], count, axis=0), (replicated,), (count, *x.shape), bits=False
     )
     table = np.array([-t for t in thresholds], np.int64).view(np.uint64).reshape(count, *(1,) * len(x.shape))
-    below = yield from sign(wires, wires.with_part_0(stacked, lambda part: part + table))
+    below = yield from sign(wires, wires.with_part_0(stacked, lambda part: part + table), bits=bits)
     return wires.with_part_0(below, np.bitwise_not)
 
 

@@ -426,9 +426,9 @@ class M2k:
         found = yield from trees.below(self._wires, x, [0], bits=bits)
         return Additive(x.shape, found.part, bits=True)
 
-    def at_least(self, x: Share, thresholds: Sequence[int]) -> Generator[Round, Any, Share]:
+    def at_least(self, x: Share, thresholds: Sequence[int], *, bits: int = 64) -> Generator[Round, Any, Share]:
         """[x >= t] for all thresholds. Cost: 2 rounds, 5 B and 13.8 offline B each, and 30.1 offline B."""
-        return self.invert((yield from trees.below(self._wires, x, thresholds, bits=64)))
+        return self.invert((yield from trees.below(self._wires, x, thresholds, bits=bits)))
 
     def compare_with_zero(self, x: Share, *, bits: int = 64) -> Generator[Round, Any, tuple[Additive, Additive]]:
         """The top bit, and whether x mod 2^63 = 0. Cost: as `sign`."""

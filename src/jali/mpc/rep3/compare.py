@@ -39,13 +39,13 @@ def sign(wires: Wires, x: Share, *, bits: int = 64) -> Generator[Round, Any, Hal
     return Halves(x.shape, below, bits=True)
 
 
-def at_least(wires: Wires, x: Share, thresholds: Sequence[int]) -> Generator[Round, Any, Share]:
+def at_least(wires: Wires, x: Share, thresholds: Sequence[int], *, bits: int = 64) -> Generator[Round, Any, Share]:
     """[x >= t] for all thresholds.
 
     Shapes: (K, *x.shape).
     Cost: 3 rounds; 5 B from roles 0 and 1 and 13.8 B from role 2 for each threshold, and 46.1 B from role 2.
     """
-    below, _ = yield from _compared(wires, x, thresholds, bits=64)
+    below, _ = yield from _compared(wires, x, thresholds, bits=bits)
     return wires.with_public(Halves((len(thresholds), *x.shape), below, bits=True), np.bitwise_not)
 
 

@@ -48,14 +48,14 @@ ProductTruncation = Callable[[Wires, "NDArray[np.uint64]", tuple[int, ...], int]
 class Circuits(NamedTuple):
     """How a protocol truncates, and gets bits out of numbers and into them; see the contract for what each returns.
 
-    `sign`, `is_zero` and `compare_with_zero` take `bits` too: x lies between -2^(bits - 1) and 2^(bits - 1).
+    Comparisons take `bits` too: x, or x less a threshold, lies between -2^(bits - 1) and 2^(bits - 1).
     `truncate_product` takes the parts of a product, masked for dealing, which saves a round; a protocol that has none
     truncates the product as it does any share.
     """
 
     truncate: Callable[[Wires, Share, int], Generator[Round, Any, Share]]
     sign: Callable[..., Generator[Round, Any, Share]]
-    at_least: Callable[[Wires, Share, Sequence[int]], Generator[Round, Any, Share]]
+    at_least: Callable[..., Generator[Round, Any, Share]]
     is_zero: Callable[..., Generator[Round, Any, Share]]
     compare_with_zero: Callable[..., Generator[Round, Any, tuple[Share, Share]]]
     to_arithmetic: Callable[[Wires, Share], Generator[Round, Any, Share]]
@@ -355,9 +355,9 @@ class ReplicatedSide:
         """The top bit. Cost: that of the circuit."""
         return self.circuits.sign(self._wires, x, bits=bits)
 
-    def at_least(self, x: Share, thresholds: Sequence[int]) -> Generator[Round, Any, Share]:
+    def at_least(self, x: Share, thresholds: Sequence[int], *, bits: int = 64) -> Generator[Round, Any, Share]:
         """[x >= t] for all thresholds. Cost: that of the circuit."""
-        return self.circuits.at_least(self._wires, x, thresholds)
+        return self.circuits.at_least(self._wires, x, thresholds, bits=bits)
 
     def all_of(self, bits: Share) -> Generator[Round, Any, Replicated]:
         """And along the first axis, by halves. Cost: log2 of its length in rounds, 1/8 B a bit from each role."""
