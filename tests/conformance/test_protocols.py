@@ -175,6 +175,41 @@ def test_fixed_point_products(protocol: str, size: int) -> None:
     off_by_one_at_most(run(protocol, body, x, y), (x * y).view(np.int64) >> 18)
 
 
+def exact(words: Words) -> NDArray[np.object_]:
+    """Signed numbers that do not overflow."""
+    return words.view(np.int64).astype(object)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(("shift", "most"), [(1, 31), (18, 39), (46, 53), (64, 61)])
+@pytest.mark.parametrize("state", ["given", "squared", "computed"])
+def test_products_that_need_more_than_64_bits(protocol: str, size: int, shift: int, most: int, state: str) -> None:
+    x, y = values(size, seed=40, bits=most), values(size, seed=41, bits=most)
+
+    def body(side: Any, a: Any, b: Any) -> Generator[Round, Any, Any]:
+        if state == "computed":
+            a = yield from side.mul(a, side.public(np.ones_like(x)))
+        return (yield from side.mul(a, a if state == "squared" else b, shift=shift, wide=True))
+
+    product = exact(x) * exact(x if state == "squared" else y)
+    off_by_one_at_most(run(protocol, body, x, y), (product >> shift).astype(np.int64))
+
+
+@pytest.mark.parametrize(("left", "right"), [((3, 5), (5, 2)), ((2, 3, 4), (2, 4, 1)), ((1, 700), (700, 65))])
+@pytest.mark.parametrize("shift", [18, 36])
+def test_matrix_products_that_need_more_than_64_bits(
+    protocol: str, left: tuple[int, ...], right: tuple[int, ...], shift: int
+) -> None:
+    most = (61 + shift - 10) // 2
+    x = values(int(np.prod(left)), seed=42, bits=most).reshape(left)
+    y = values(int(np.prod(right)), seed=43, bits=most).reshape(right)
+
+    def body(side: Any, a: Any, b: Any) -> Generator[Round, Any, Any]:
+        return (yield from side.dot(a, b, shift=shift, wide=True))
+
+    off_by_one_at_most(run(protocol, body, x, y), ((exact(x) @ exact(y)) >> shift).astype(np.int64))
+
+
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("bits", [1, 18, 36, 61])
 def test_truncation_up_to_its_limits(protocol: str, size: int, bits: int) -> None:

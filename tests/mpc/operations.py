@@ -41,11 +41,11 @@ def _fresh(function: Callable[[Any, Any], Part]) -> Callable[[Any, Any, Any], Pa
     return operation
 
 
-def _matrix(side: Any, a: Any, b: Any, *, shift: int = 0) -> Part:
+def _matrix(side: Any, a: Any, b: Any, *, shift: int = 0, wide: bool = False) -> Part:
     n = a.shape[0]
     left = side.linear(lambda x: x.reshape(1, n), a, shape=(1, n))
     right = side.linear(lambda x: np.stack([x, x], axis=1), b, shape=(n, 2))
-    return (yield from side.dot(left, right, shift=shift))
+    return (yield from side.dot(left, right, shift=shift, wide=wide))
 
 
 def _signs(side: Any, a: Any, b: Any) -> Part:
@@ -123,6 +123,10 @@ OPERATIONS: dict[str, Callable[[Any, Any, Any], Part]] = {
     "square of a product": _fresh(lambda side, x: side.mul(x, x)),
     "dot": _matrix,
     "dot, shifted": lambda side, a, b: _matrix(side, a, b, shift=18),
+    "mul, wide": lambda side, a, b: side.mul(a, b, shift=18, wide=True),
+    "square, wide": lambda side, a, b: side.mul(a, a, shift=18, wide=True),
+    "mul, wide, truncated": _truncated(lambda side, x: side.mul(x, x, shift=18, wide=True)),
+    "dot, wide": lambda side, a, b: _matrix(side, a, b, shift=18, wide=True),
     "truncate": lambda side, a, b: side.truncate(a, 18),
     "truncate a product": _fresh(lambda side, x: side.truncate(x, 18)),
     "round a product": _rounded,

@@ -40,6 +40,10 @@ GOLDEN: dict[str, dict[str, tuple[int, tuple[int, int, int], int]]] = {
         "square of a product": (1, (5120, 5120, 0), 10240),
         "dot": (0, (0, 0, 0), 16),
         "dot, shifted": (1, (16, 16, 0), 48),
+        "mul, wide": (2, (30720, 30720, 0), 46080),
+        "square, wide": (2, (20480, 20480, 0), 30720),
+        "mul, wide, truncated": (3, (25600, 25600, 0), 40960),
+        "dot, wide": (2, (30752, 30752, 0), 46128),
         "truncate": (0, (0, 0, 0), 10240),
         "truncate a product": (1, (5120, 5120, 0), 15360),
         # After that product and its truncation: 4 B for the difference, two comparisons of 32 bits, two conversions.
@@ -63,8 +67,8 @@ GOLDEN: dict[str, dict[str, tuple[int, tuple[int, int, int], int]]] = {
         "compare_with_zero": (2, (3200, 3200, 0), 28080),
         "shuffle": (1, (10240, 0, 0), 20480),
         "shuffle of a product": (2, (10240, 10240, 0), 25600),
-        # Two columns shuffled; 1280 differences of both, two trees, two bits opened and one revealed.
-        "sort": (6, (44000, 33760, 0), 132960),
+        # Two columns shuffled; 1280 differences of both, two trees (that of the places in 16 bits), two bits opened and one revealed.
+        "sort": (6, (31200, 20960, 0), 90080),
         # A sign as a number; it is opened, multiplied, three columns shuffled (one not masked yet), places revealed.
         "sort by bits": (7, (28880, 18640, 0), 69040),
     },
@@ -76,6 +80,10 @@ GOLDEN: dict[str, dict[str, tuple[int, tuple[int, int, int], int]]] = {
         "square of a product": (2, (10240, 10240, 10240), 0),
         "dot": (1, (16, 16, 16), 0),
         "dot, shifted": (1, (16, 16, 64), 0),
+        "mul, wide": (3, (30720, 30720, 66560), 0),
+        "square, wide": (3, (20480, 20480, 40960), 0),
+        "mul, wide, truncated": (4, (25600, 25600, 51200), 0),
+        "dot, wide": (3, (30752, 30752, 76848), 0),
         "truncate": (1, (0, 0, 20480), 0),
         "truncate a product": (2, (5120, 5120, 25600), 0),
         "round a product": (6, (11040, 11040, 52880), 0),
@@ -98,7 +106,7 @@ GOLDEN: dict[str, dict[str, tuple[int, tuple[int, int, int], int]]] = {
         "compare_with_zero": (3, (3200, 3200, 38320), 0),
         "shuffle": (3, (20480, 10240, 10240), 0),
         "shuffle of a product": (4, (25600, 15360, 15360), 0),
-        "sort": (9, (34080, 23840, 163680), 0),
+        "sort": (9, (28960, 18720, 105440), 0),
         "sort by bits": (10, (54480, 39120, 69040), 0),
     },
     "aby3": {
@@ -109,6 +117,10 @@ GOLDEN: dict[str, dict[str, tuple[int, tuple[int, int, int], int]]] = {
         "square of a product": (2, (10240, 10240, 10240), 0),
         "dot": (1, (16, 16, 16), 0),
         "dot, shifted": (4, (32, 64, 80), 0),
+        "mul, wide": (3, (30720, 30720, 66560), 0),
+        "square, wide": (3, (20480, 20480, 40960), 0),
+        "mul, wide, truncated": (6, (25600, 35840, 61440), 0),
+        "dot, wide": (3, (30752, 30752, 76848), 0),
         # A masked value and two inputs, two inputs more, a product.
         "truncate": (3, (5120, 15360, 20480), 0),
         "truncate a product": (4, (10240, 20480, 25600), 0),
@@ -135,7 +147,7 @@ GOLDEN: dict[str, dict[str, tuple[int, tuple[int, int, int], int]]] = {
         "compare_with_zero": (8, (20240, 15120, 15120), 0),
         "shuffle": (3, (20480, 10240, 10240), 0),
         "shuffle of a product": (4, (25600, 15360, 15360), 0),
-        "sort": (13, (100800, 70080, 70080), 0),
+        "sort": (13, (70400, 47360, 47360), 0),
         "sort by bits": (14, (81200, 45360, 45360), 0),
     },
 }

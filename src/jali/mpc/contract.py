@@ -149,11 +149,19 @@ class MpcProtocol(Protocol):
         ...
 
     # -- products -----------------------------------------------------------------------------------------------
-    def mul(self, x: Arithmetic, y: Arithmetic, *, shift: int = 0) -> Generator[Round, Any, Arithmetic]:
-        """Elementwise product (equal shapes), then `truncate` by `shift` bits when that is not 0."""
+    def mul(
+        self, x: Arithmetic, y: Arithmetic, *, shift: int = 0, wide: bool = False
+    ) -> Generator[Round, Any, Arithmetic]:
+        """Elementwise product (equal shapes), then `truncate` by `shift` bits when that is not 0.
+
+        `wide`, with a shift of 1 to 64 bits: |x y| may reach 2^126 before it is truncated, where |x| < 2^62, |y| < 2^62
+        and the result lies between -2^62 and 2^62.
+        """
         ...
 
-    def dot(self, x: Arithmetic, y: Arithmetic, *, shift: int = 0) -> Generator[Round, Any, Arithmetic]:
+    def dot(
+        self, x: Arithmetic, y: Arithmetic, *, shift: int = 0, wide: bool = False
+    ) -> Generator[Round, Any, Arithmetic]:
         """Matrix product (m, k) @ (k, n), or a batch (b, m, k) @ (b, k, n), then `truncate` by `shift`."""
         ...
 

@@ -17,6 +17,7 @@ from jali.mpc.ir import DEFAULT_FRACTION, ValueType
 from jali.mpc.program import run_program
 from jali.mpc.ranges.analysis import Analysis, analyse, input_interval
 from jali.mpc.ranges.functions import least_fraction
+from jali.mpc.ranges.rings import with_widths
 from jali.mpc.rounding import Whole, with_wholes
 
 if TYPE_CHECKING:
@@ -87,6 +88,13 @@ def prepare(
     return _judged(prepared)
 
 
+def _in_small_rings(prepared: Prepared) -> Prepared:
+    """With comparisons in the least ring that they are proven to fit."""
+    if prepared.numbers.ring != "auto" or prepared.numbers.ranges == "unchecked":
+        return prepared
+    return prepared._replace(program=with_widths(prepared.program, prepared.worst.compared))
+
+
 def _with_most_fraction(attempt: Callable[[int], Prepared], *, declared: bool) -> Prepared:
     """The largest number of fraction bits for which nothing is left unproven, by bisection."""
     best = attempt(DEFAULT_FRACTION)
@@ -152,7 +160,7 @@ def secrets_in(args: Sequence[Any], keywords: Mapping[str, Any]) -> list[SecretA
 def _judged(prepared: Prepared, *notes: str) -> Prepared:
     if prepared.numbers.ranges != "unchecked":
         _require_safe(prepared)
-    return prepared._replace(notes=(*notes, *_notes(prepared)))
+    return _in_small_rings(prepared._replace(notes=(*notes, *_notes(prepared))))
 
 
 def _require_safe(prepared: Prepared) -> None:

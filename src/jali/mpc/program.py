@@ -242,9 +242,15 @@ def _random(node: _Node) -> tuple[Start, bool]:
 
 def _compare(node: _Node) -> tuple[Start, bool]:
     difference, _ = _sub(node)
+    width = _width(node)
     if node.op.kind == "less":
-        return lambda p, v: p.sign(difference(p, v)), True
-    return lambda p, v: p.is_zero(difference(p, v)), True
+        return lambda p, v: p.sign(difference(p, v), bits=width), True
+    return lambda p, v: p.is_zero(difference(p, v), bits=width), True
+
+
+def _width(node: _Node) -> int:
+    """In how many bits an operation may compare."""
+    return _integer(node.op, "width") or 64
 
 
 def _not(_: _Node) -> tuple[Start, bool]:
@@ -358,18 +364,18 @@ def _divide(node: _Node) -> tuple[Start, bool]:
 
 
 def _maximum(node: _Node) -> tuple[Start, bool]:
-    axis, shape = _integer(node.op, "axis"), node.result.shape
+    axis, shape, width = _integer(node.op, "axis"), node.result.shape, _width(node)
 
     def start(p: MpcProtocol, v: list[Any]) -> Talk:
         pile = p.linear(lambda a: np.moveaxis(a, axis, 0), v[0], shape=(node.types[0].shape[axis], *shape))
-        return greatest(p, pile)
+        return greatest(p, pile, width=width)
 
     return start, True
 
 
 def _one_hot(node: _Node) -> tuple[Start, bool]:
-    count = node.result.shape[-1]
-    return lambda p, v: one_hot(p, v[0], count), True
+    count, width = node.result.shape[-1], _width(node)
+    return lambda p, v: one_hot(p, v[0], count, width=width), True
 
 
 def _sort(node: _Node) -> tuple[Start, bool]:

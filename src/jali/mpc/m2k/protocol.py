@@ -27,9 +27,11 @@ from jali.mpc.m2k.scatter import GUEST, Scattering
 from jali.mpc.m2k.shares import Additive, Masked, part_of
 from jali.mpc.m2k.shuffle import shuffle
 from jali.mpc.m2k.sides import DEALER, EVALUATORS, Dealer, Evaluator, Outsider, Side, Sizes
+from jali.mpc.m2k.wide import product
 from jali.mpc.m2k.wires import Wires
 from jali.mpc.rings import Ring, of_bits
 from jali.mpc.rounds import Round
+from jali.mpc.wide import dot, multiply
 from jali.mpc.words import (
     NOTHING,
     as_numbers,
@@ -296,13 +298,15 @@ class M2k:
         """The masked forms: copies of them, and their differences with public numbers, are not opened again."""
         return [*(yield from self._wires.open(*shares))]
 
-    def mul(self, x: Share, y: Share, *, shift: int = 0) -> Generator[Round, Any, Additive]:
+    def mul(self, x: Share, y: Share, *, shift: int = 0, wide: bool = False) -> Generator[Round, Any, Additive]:
         """Elementwise product: z_i = [i = 0] Dx Dy - Dx ly_i - Dy lx_i + g_i, where g shares lx ly.
 
-        Cost: no round, 8 offline B; with `shift` one round, 8 B, 24 offline B.
+        Cost: no round, 8 offline B; with `shift` one round, 8 B, 24 offline B; `wide` as `jali.mpc.m2k.wide` says.
         """
         if x.shape != y.shape:
             raise ProtocolUseError(f"mul: the shapes {x.shape} and {y.shape} must be equal")
+        if wide:
+            return (yield from product(self._wires, x, y, times=multiply, shape=x.shape, shift=shift))
         mx, my = yield from self._wires.open(x, y)
         # The product that is truncated next has 2^62 added on the way, for nothing.
         offset = _HEADROOM if shift else np.uint64(0)
@@ -313,7 +317,7 @@ class M2k:
         )
         return (yield from self._shifted(z, x.shape, shift)) if shift else Additive(x.shape, z)
 
-    def dot(self, x: Share, y: Share, *, shift: int = 0) -> Generator[Round, Any, Additive]:
+    def dot(self, x: Share, y: Share, *, shift: int = 0, wide: bool = False) -> Generator[Round, Any, Additive]:
         """Matrix product: z_i = Dx ([i = 0] Dy - ly_i) - lx_i Dy + g_i, where g shares lx ly.
 
         Cost: no round, 8 offline B for each element of the result; with `shift` one round, 8 B, 24 offline B.
@@ -321,16 +325,18 @@ class M2k:
         if len(x.shape) < 2 or len(y.shape) < 2 or x.shape[-1] != y.shape[-2] or x.shape[:-2] != y.shape[:-2]:
             raise ProtocolUseError(f"dot: the shapes {x.shape} and {y.shape} do not fit")
         shape = (*x.shape[:-1], y.shape[-1])
+        if wide:
+            return (yield from product(self._wires, x, y, times=dot, shape=shape, shift=shift))
         mx, my = yield from self._wires.open(x, y)
         offset = _HEADROOM if shift else np.uint64(0)
         g = self._wires.deal(shape, lambda: kernels.matmul(mx.mask, my.mask) + offset)
 
-        def product() -> NDArray[np.uint64]:
+        def multiplied() -> NDArray[np.uint64]:
             right = my.masked - my.mask if self._leader else np.negative(my.mask)
             first = kernels.matmul(mx.masked, right, add=g)
             return kernels.matmul(np.negative(mx.mask), my.masked, add=first)
 
-        z = self._side.evaluate(shape, product)
+        z = self._side.evaluate(shape, multiplied)
         return (yield from self._shifted(z, shape, shift)) if shift else Additive(shape, z)
 
     def truncate(self, x: Share, bits: int) -> Generator[Round, Any, Additive]:

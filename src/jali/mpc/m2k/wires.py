@@ -47,6 +47,11 @@ class Wires:
         return next(self._nonces)
 
     @property
+    def role(self) -> int:
+        """Whose they are."""
+        return self._role
+
+    @property
     def side(self) -> Side:
         """This role's part of every formula."""
         return self._side

@@ -23,9 +23,12 @@ __all__ = ["one_hot"]
 _MOST_AT_ONCE = 1 << 21
 
 
-def one_hot(protocol: MpcProtocol, index: Arithmetic, count: int) -> Generator[Round, Any, Boolean]:
+def one_hot(
+    protocol: MpcProtocol, index: Arithmetic, count: int, *, width: int = 64
+) -> Generator[Round, Any, Boolean]:
     """A bit for each of `count` places, set where the index points; none is set if it points outside.
 
+    `width` is in how many bits an index and its distance from all places fit.
     Shapes: (*index.shape, count).
     Cost: an equality for each index and place, all side by side; an index is opened once.
     """
@@ -41,7 +44,7 @@ def one_hot(protocol: MpcProtocol, index: Arithmetic, count: int) -> Generator[R
 
         wide = protocol.linear(repeated, index, shape=(stop - start, count))
         gap = protocol.add_public(wide, np.negative(np.arange(count, dtype=np.uint64)))
-        parts.append((yield from protocol.is_zero(gap)))
+        parts.append((yield from protocol.is_zero(gap, bits=width)))
     if not parts:
         return protocol.public_bits(np.zeros(shape, np.bool_))
     return protocol.permute_bits(lambda *bits: np.concatenate(bits).reshape(shape), *parts, shape=shape)

@@ -24,6 +24,7 @@ import numpy as np
 from jali.core.errors import InternalError, ProtocolAbort
 from jali.mpc.functions.basis import check_domain
 from jali.mpc.order.schedule import schedule
+from jali.mpc.rings import smallest
 from jali.mpc.rounds import parallel
 
 if TYPE_CHECKING:
@@ -69,10 +70,11 @@ def sort_columns(
         check_domain(protocol, x, low=-(2**bits), high=2**bits, what="a sort")
     *shuffled, place = yield from protocol.shuffle(*columns, protocol.public(places))
     room = shape[-1].bit_length()
-    decisive = [*shuffled[:keys], place]
+    decisive, sizes = [*shuffled[:keys], place], [*[bits] * keys, room]
     if keys == 1 and bits + room <= _MOST_BITS:
         decisive = [protocol.linear(lambda a, p: (a << np.uint64(room)) + p, *decisive, shape=shape)]
-    compare = _Comparison(protocol, decisive)
+        sizes = [bits + room]
+    compare = _Comparison(protocol, decisive, [smallest(2.0 ** (size + 1)) for size in sizes])
     rows: Integers = np.arange(math.prod(shape)).reshape(shape)
     order = yield from _ordered(compare, rows, (shape[0], shape[1]))
     return [protocol.linear(lambda a: _taken(a, known(order)), x, shape=shape) for x in shuffled]
@@ -81,9 +83,10 @@ def sort_columns(
 class _Comparison:
     """Whether rows come before others: by the first column, where it is equal by the second, and so on."""
 
-    def __init__(self, protocol: MpcProtocol, columns: Sequence[Arithmetic]) -> None:
+    def __init__(self, protocol: MpcProtocol, columns: Sequence[Arithmetic], widths: Sequence[int]) -> None:
         self._protocol = protocol
         self._columns = columns
+        self._widths = widths
 
     def __call__(self, first: Rows, second: Rows, shape: tuple[int, ...]) -> Generator[Round, Any, Any]:
         """Bits in clear, None at a role that does not know the order. All rows are distinct, or the same."""
@@ -103,7 +106,11 @@ class _Comparison:
             return _taken(a, first) - _taken(a, second)
 
         gaps = [protocol.linear(gap, x, shape=(size,)) for x in self._columns]
-        *parts, last = yield from parallel(*map(protocol.compare_with_zero, gaps[:-1]), protocol.sign(gaps[-1]))
+        upper = zip(gaps[:-1], self._widths[:-1], strict=True)
+        *parts, last = yield from parallel(
+            *(protocol.compare_with_zero(x, bits=width) for x, width in upper),
+            protocol.sign(gaps[-1], bits=self._widths[-1]),
+        )
         parts.append((last, None))
         while len(parts) > 1:
             odd = parts[-1:] if len(parts) % 2 else []

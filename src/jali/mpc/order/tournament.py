@@ -28,8 +28,8 @@ __all__ = ["greatest"]
 _GROUP = 5
 
 
-def greatest(protocol: MpcProtocol, x: Arithmetic) -> Generator[Round, Any, Arithmetic]:
-    """max over the first axis. Differences of elements must be smaller than 2^63.
+def greatest(protocol: MpcProtocol, x: Arithmetic, *, width: int = 64) -> Generator[Round, Any, Arithmetic]:
+    """max over the first axis. Differences of elements must be smaller than 2^(width - 1).
 
     Shapes: (n, *shape) -> shape.
     Cost: log5(n) times a comparison, a conjunction of four bits and a choice; two comparisons an element in all.
@@ -42,7 +42,7 @@ def greatest(protocol: MpcProtocol, x: Arithmetic) -> Generator[Round, Any, Arit
         block = protocol.linear(
             lambda a, g=groups, s=size: a[: g * s].reshape(g, s, *shape), x, shape=(groups, size, *shape)
         )
-        winners = yield from (_of_two(protocol, block) if size == 2 else _of_group(protocol, block))
+        winners = yield from (_of_two if size == 2 else _of_group)(protocol, block, width=width)
         left = count - groups * size
         x = protocol.linear(
             lambda w, a, n=left: np.concatenate([w, a[a.shape[0] - n :]]), winners, x, shape=(groups + left, *shape)
@@ -50,16 +50,16 @@ def greatest(protocol: MpcProtocol, x: Arithmetic) -> Generator[Round, Any, Arit
     return protocol.linear(lambda a: a[0], x, shape=shape)
 
 
-def _of_two(protocol: MpcProtocol, block: Arithmetic) -> Generator[Round, Any, Arithmetic]:
+def _of_two(protocol: MpcProtocol, block: Arithmetic, *, width: int) -> Generator[Round, Any, Arithmetic]:
     """y + [y < x] (x - y)."""
     shape = (block.shape[0], *block.shape[2:])
     gap = protocol.linear(lambda a: a[:, 1] - a[:, 0], block, shape=shape)
-    less = yield from protocol.sign(protocol.linear(np.negative, gap, shape=shape))
+    less = yield from protocol.sign(protocol.linear(np.negative, gap, shape=shape), bits=width)
     rise = yield from protocol.select(less, gap)
     return protocol.linear(lambda a, r: a[:, 0] + r, block, rise, shape=shape)
 
 
-def _of_group(protocol: MpcProtocol, block: Arithmetic) -> Generator[Round, Any, Arithmetic]:
+def _of_group(protocol: MpcProtocol, block: Arithmetic, *, width: int) -> Generator[Round, Any, Arithmetic]:
     groups, size, *rest = block.shape
     pairs = list(combinations(range(size), 2))
     first, second = ([pair[side] for pair in pairs] for side in (0, 1))
@@ -67,7 +67,7 @@ def _of_group(protocol: MpcProtocol, block: Arithmetic) -> Generator[Round, Any,
         lambda a: np.moveaxis(a[:, first] - a[:, second], 1, 0), block, shape=(len(pairs), groups, *rest)
     )
     (gaps,) = yield from settled(protocol, gaps)
-    lost = yield from protocol.sign(gaps)  # by the first of a pair
+    lost = yield from protocol.sign(gaps, bits=width)  # by the first of a pair
     wins = _wins(protocol, lost, pairs, size)
     best = yield from protocol.all_of(wins)
     columns = protocol.linear(lambda a: np.moveaxis(a, 1, 0), block, shape=best.shape)

@@ -28,7 +28,7 @@ from jali.mpc.ranges.intervals import ANYTHING, GRID, Interval, hull, point, sym
 from jali.mpc.ranges.rules import Check, Known, Transfer, constant_interval, transfer_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -77,7 +77,8 @@ class Analysis(NamedTuple):
     (infinite where their size does not matter), and `limiting` the first site that does not fit above it; `limits` are
     the same for each input, from the sites that depend on it. `certain` is a site that cannot fit whatever the inputs
     are. `outputs` are the intervals of the results, None for bits; `values` those of all values. `origins` say of each
-    result on which inputs it depends, as a set of bits.
+    result on which inputs it depends, as a set of bits. `compared` says how large the numbers can get that an operation
+    compares with zero, whatever the inputs are, by the operation's identity.
     """
 
     bound: float
@@ -88,6 +89,7 @@ class Analysis(NamedTuple):
     outputs: tuple[Known, ...]
     values: tuple[Known, ...]
     origins: tuple[int, ...]
+    compared: Mapping[int, float]
 
 
 def input_interval(kind: ValueType) -> Known:
@@ -221,6 +223,7 @@ class _Walk:
 
     def __init__(self, *, brief: bool) -> None:
         self.brief = brief
+        self.compared: dict[int, float] = {}
         self.tallies: dict[tuple[int, str], _Tally] = {}  # by the identity of the check, which its flow keeps
         self.cut: dict[int, Site] = {}  # loops that were not followed to their end
         self.left = _BUDGET
@@ -268,6 +271,9 @@ class _Walk:
                 for value, interval in zip(op.outputs, results, strict=True):
                     found[value] = interval
                 continue
+            if step.gap is not None and not self.quiet:
+                gap = step.gap([found[value] for value in op.inputs])
+                self.compared[id(op)] = max(gap, self.compared.get(id(op), 0.0))
             result = step.compute(self, [found[value] for value in step.reads])
             # what is sorted is rearranged: each column keeps its interval
             results = [found[value] for value in op.inputs] if op.kind == "sort" else [result]
@@ -320,6 +326,7 @@ class _Walk:
             outputs=tuple(values[value] for value in flow.outputs),
             values=tuple(values),
             origins=tuple(flow.origins[value] for value in flow.outputs),
+            compared=self.compared,
         )
 
 

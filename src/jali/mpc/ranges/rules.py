@@ -51,13 +51,18 @@ class Watch(Protocol):
 
 
 Compute = Callable[["Watch", "Sequence[Known]"], Known]
+Gap = Callable[["Sequence[Known]"], float]
 
 
 class Transfer(NamedTuple):
-    """From the intervals of the values in `reads` to that of the result."""
+    """From the intervals of the values in `reads` to that of the result.
+
+    `gap` says how large the numbers get that the operation compares with zero, from its operands; None if it does not.
+    """
 
     compute: Compute
     reads: tuple[int, ...]
+    gap: Gap | None = None
 
 
 class _Node(NamedTuple):
@@ -81,14 +86,15 @@ class _Node(NamedTuple):
 def transfer_of(op: Op, program: Program, facts: Facts) -> Transfer:
     """The transfer of an operation that is no constant and no loop; one without a rule can give anything."""
     node = _Node(op, [program.types[value] for value in op.inputs], program.types[op.outputs[0]], facts)
+    gap = _GAPS[op.kind](node) if op.kind in _GAPS else None
     if node.result.kind == "bool" and op.kind != "less":
-        return Transfer(lambda _, __: None, ())
+        return Transfer(lambda _, __: None, (), gap)
     condition = facts.condition(op.inputs[0]) if op.kind == "select" else None
     if condition is not None:
         return Transfer(_Branches(node, condition).compute, (*op.inputs, condition.p, condition.q))
     if op.kind not in _RULES:
         return Transfer(lambda _, __: ANYTHING, ())
-    return Transfer(_RULES[op.kind](node), op.inputs)
+    return Transfer(_RULES[op.kind](node), op.inputs, gap)
 
 
 def constant_interval(op: Op) -> Known:
@@ -434,6 +440,34 @@ def _maximum(node: _Node) -> Compute:
 
     return compute
 
+
+# -- what is compared -----------------------------------------------------------------------------------------------
+
+
+def _difference(_: _Node) -> Gap:
+    return lambda v: float(minus(_of(v[0]), _of(v[1])).magnitude.max())
+
+
+def _to_places(node: _Node) -> Gap:
+    return lambda v: float(_of(v[0]).magnitude.max()) + node.result.shape[-1]
+
+
+def _of_elements(_: _Node) -> Gap:
+    return lambda v: float(minus(_of(v[0]), _of(v[0])).magnitude.max())
+
+
+def _of_keys(node: _Node) -> Gap:
+    keys = node.integer("keys")
+    return lambda v: 2 * max(float(_of(x).magnitude.max()) for x in v[:keys])
+
+
+_GAPS: dict[str, Callable[[_Node], Gap]] = {
+    "equal": _difference,
+    "less": _difference,
+    "maximum": _of_elements,
+    "one_hot": _to_places,
+    "sort": _of_keys,
+}
 
 _RULES: dict[str, Callable[[_Node], Compute]] = {
     "add": _add,

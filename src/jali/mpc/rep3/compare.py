@@ -88,7 +88,7 @@ def _compared(
         return np.concatenate(parts, axis=1)
 
     part = _computed(wires, (bits // 2, count * width), start)
-    borrow = yield from _tree(wires, dealing, part, masks, monomials, borrow=True)
+    borrow = yield from _tree(wires, part, masks, monomials, borrow=True)
 
     def below() -> NDArray[np.uint64]:
         below_t = borrow[0].reshape(count, width) ^ top
@@ -120,7 +120,7 @@ def is_zero(wires: Wires, x: Share, *, bits: int = 64) -> Generator[Round, Any, 
         return kernels.equal_leaves(compare.planes(c, bits), dealt, leader=wires.role == 0)
 
     part = _computed(wires, (bits // 4, width), start)
-    equal = yield from _tree(wires, dealing, part, masks, monomials, borrow=False)
+    equal = yield from _tree(wires, part, masks, monomials, borrow=False)
     return Halves(x.shape, _computed(wires, (width,), lambda: equal[0]), bits=True)
 
 
@@ -137,7 +137,6 @@ def _mask(wires: Wires, dealing: Dealing, shape: tuple[int, int], *, borrow: boo
 
 def _tree(
     wires: Wires,
-    dealing: Dealing,
     part: NDArray[np.uint64],
     masks: list[NDArray[np.uint64]],
     monomials: list[NDArray[np.uint64]],
@@ -146,13 +145,12 @@ def _tree(
 ) -> Generator[Round, Any, NDArray[np.uint64]]:
     """From 16 digits to 4 to 1, or from 8 to 2 to 1: each level is opened under its mask and joined."""
     for mask, dealt in zip(masks, monomials, strict=True):
-        part = yield from _level(wires, dealing, part, mask=mask, dealt=dealt, borrow=borrow)
+        part = yield from _level(wires, part, mask=mask, dealt=dealt, borrow=borrow)
     return part
 
 
 def _level(
     wires: Wires,
-    dealing: Dealing,
     part: NDArray[np.uint64],
     *,
     mask: NDArray[np.uint64],
@@ -160,7 +158,7 @@ def _level(
     borrow: bool,
 ) -> Generator[Round, Any, NDArray[np.uint64]]:
     shape: tuple[int, int] = (mask.shape[0], mask.shape[1])
-    masked = yield from dealing.swap(_computed(wires, shape, lambda: part ^ mask), shape)
+    masked = yield from wires.swap(_computed(wires, shape, lambda: part ^ mask))
     return _computed(
         wires,
         compare.shape_above(shape, borrow=borrow),

@@ -109,18 +109,6 @@ class Dealing:
         c = wires.compute(shape, lambda: gathered(masked, z, replies[peer].reshape(shape)))
         return c, *self._dealt(replies[2], size)
 
-    def swap(
-        self, part: NDArray[np.uint64], words: tuple[int, ...], *, ring: Ring = Ring.BITS
-    ) -> Generator[Round, Any, NDArray[np.uint64]]:
-        """The sum of both roles' parts, at both; role 2 says and hears nothing. Cost: 1 round."""
-        wires = self._wires
-        if wires.role == 2:
-            yield Round({}, {})
-            return NOTHING
-        peer = 1 - wires.role
-        replies = yield Round({peer: [part]}, {peer: math.prod(words)})
-        return wires.compute(words, lambda: add(replies[peer].reshape(words), part, ring))
-
     def mask(self, shape: tuple[int, ...]) -> NDArray[np.uint64]:
         """r, a word an element, of which the low bits count."""
         return self.r if self._ring is Ring.WORDS else from_lanes(self.r, shape, self._ring)

@@ -22,8 +22,10 @@ from jali.core.errors import ProtocolUseError
 from jali.mpc.contract import Outline
 from jali.mpc.rep3.lookup import lookup
 from jali.mpc.rep3.shuffle import shuffle
+from jali.mpc.rep3.wide import product
 from jali.mpc.rep3.wires import Halves, Replicated, Share, Wires, half_of
 from jali.mpc.rounds import Round
+from jali.mpc.wide import dot, multiply
 from jali.mpc.words import NOTHING, given, layout, minus, on_bits, one_as_rows, plus, unpacked, whole
 
 if TYPE_CHECKING:
@@ -262,15 +264,17 @@ class ReplicatedSide:
         return self._wires.with_public(x, lambda part: whole(np.add(part, value), x.shape))
 
     # -- products -----------------------------------------------------------------------------------------------
-    def mul(self, x: Share, y: Share, *, shift: int = 0) -> Generator[Round, Any, Share]:
+    def mul(self, x: Share, y: Share, *, shift: int = 0, wide: bool = False) -> Generator[Round, Any, Share]:
         """Elementwise product: z_i = x_i y_i + x_i y_(i+1) + x_(i+1) y_i + (a sharing of 0).
 
         Security: what a role receives is masked by a part of the sharing of 0 that it does not know.
-        Cost: 1 round, 8 B from each role; with `shift`, what the circuit adds.
+        Cost: 1 round, 8 B from each role; with `shift`, what the circuit adds; `wide` as `jali.mpc.rep3.wide` says.
         References: Araki et al. 2016, section 2.2.
         """
         if x.shape != y.shape:
             raise ProtocolUseError(f"mul: the shapes {x.shape} and {y.shape} must be equal")
+        if wide:
+            return (yield from product(self._wires, x, y, times=multiply, shape=x.shape, shift=shift))
         a, b = yield from self._wires.openings.open(x, y)
         zero = self._mask(x.shape, shift)
         z = self._wires.compute(
@@ -278,7 +282,7 @@ class ReplicatedSide:
         )
         return (yield from self._finished(z, x.shape, shift))
 
-    def dot(self, x: Share, y: Share, *, shift: int = 0) -> Generator[Round, Any, Share]:
+    def dot(self, x: Share, y: Share, *, shift: int = 0, wide: bool = False) -> Generator[Round, Any, Share]:
         """Matrix product: z_i = x_i (y_i + y_(i+1)) + x_(i+1) y_i + (a sharing of 0).
 
         Cost: that of `mul` for each element of the result.
@@ -286,14 +290,16 @@ class ReplicatedSide:
         if len(x.shape) < 2 or len(y.shape) < 2 or x.shape[-1] != y.shape[-2] or x.shape[:-2] != y.shape[:-2]:
             raise ProtocolUseError(f"dot: the shapes {x.shape} and {y.shape} do not fit")
         shape = (*x.shape[:-1], y.shape[-1])
+        if wide:
+            return (yield from product(self._wires, x, y, times=dot, shape=shape, shift=shift))
         a, b = yield from self._wires.openings.open(x, y)
         zero = self._mask(shape, shift)
 
-        def product() -> NDArray[np.uint64]:
+        def multiplied() -> NDArray[np.uint64]:
             first = kernels.matmul(a.first, b.first + b.second, add=zero)
             return kernels.matmul(a.second, b.first, add=first)
 
-        return (yield from self._finished(self._wires.compute(shape, product), shape, shift))
+        return (yield from self._finished(self._wires.compute(shape, multiplied), shape, shift))
 
     def _mask(self, shape: tuple[int, ...], shift: int) -> NDArray[np.uint64]:
         dealt = shift and self.circuits.truncate_product

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Products in m2k by way of Z_2^128: both factors are widened, opened there, multiplied and truncated.
+
+`jali.mpc.wide` has the formulas. All masks are drawn as everywhere in m2k; what is opened is x + r over Z_2^64, x + lam
+and x y + r over Z_2^128, each under a fresh uniform mask that the dealer knows and no evaluator does.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from jali.mpc import wide
+from jali.mpc.m2k.shares import Additive
+from jali.mpc.m2k.sides import DEALER
+from jali.mpc.rings import Ring, add, words_of
+from jali.mpc.rounds import Round
+from jali.mpc.words import NOTHING
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from jali.mpc.m2k.wires import Share, Wires
+    from jali.mpc.wide import Times
+
+    Words = NDArray[np.uint64]
+
+__all__ = ["product"]
+
+
+def product(
+    wires: Wires, x: Share, y: Share, *, times: Times, shape: tuple[int, ...], shift: int
+) -> Generator[Round, Any, Additive]:
+    """The product of two shares, truncated by `shift` bits, 1 to 64.
+
+    Cost: 2 rounds, and one more for operands that are not masked; 16 B for each element of a factor and of the result,
+    24 offline B for each element of a factor and 24 for each of the result. A square has one factor.
+    """
+    factors = [x] if x is y else [x, y]
+    opened = yield from _opened(wires, factors)
+    (dx, lx), (dy, ly) = opened[0], opened[-1]
+    side, words = wires.side, words_of(shape, Ring.WIDE)
+    g = wires.deal(words, lambda: times(lx, ly), ring=Ring.WIDE)
+    z = side.evaluate(words, lambda: wide.masked_product(dx, dy, lx, ly, g, times=times, leader=wires.leader))
+    r = side.mask(words, wires.nonce(), ring=Ring.WIDE)
+    (c,) = yield from _swapped(wires, [z], [r])
+    cut = wires.deal(shape, lambda: wide.shifted(r, shift))
+
+    def truncated() -> Words:
+        return wide.shifted(c, shift) - cut if wires.leader else -cut
+
+    return Additive(shape, side.evaluate(shape, truncated))
+
+
+def _opened(wires: Wires, factors: list[Share]) -> Generator[Round, Any, list[tuple[Words, Words]]]:
+    """x + lam over Z_2^128, and this role's part of lam."""
+    side = wires.side
+    parts, masks = [], []
+    for known in (yield from wires.open(*factors)):
+        words = words_of(known.shape, Ring.WIDE)
+        r = wires.deal(words, lambda known=known: wide.unsigned(known.mask), ring=Ring.WIDE)  # type: ignore[misc]
+        h = wires.deal(known.shape, lambda known=known: known.mask >> wide.TOP)  # type: ignore[misc]
+
+        def widened(c: Words, r: Words = r, h: Words = h) -> Words:
+            return wide.widened(c + wide.HEADROOM, r, h, leader=wires.leader)
+
+        parts.append(side.evaluate(words, lambda known=known: widened(known.masked)))  # type: ignore[misc]
+        masks.append(side.mask(words, wires.nonce(), ring=Ring.WIDE))
+    masked = yield from _swapped(wires, parts, masks)
+    return list(zip(masked, masks, strict=True))
+
+
+def _swapped(wires: Wires, parts: list[Words], masks: list[Words]) -> Generator[Round, Any, list[Words]]:
+    """The sums of both evaluators' parts and masks, in one round."""
+    if wires.role == DEALER:
+        yield Round({}, {})
+        return [NOTHING] * len(parts)
+    side = wires.side
+    mine = [
+        side.evaluate(mask.shape, lambda part=part, mask=mask: add(part, mask, Ring.WIDE))  # type: ignore[misc]
+        for part, mask in zip(parts, masks, strict=True)
+    ]
+    theirs = yield from wires.swap(mine, sum(math.prod(words.shape) for words in mine))
+    sums, start = [], 0
+    for own in mine:
+        received = theirs[start : start + own.size].reshape(own.shape)
+        sums.append(side.evaluate(own.shape, lambda own=own, received=received: add(received, own, Ring.WIDE)))  # type: ignore[misc]
+        start += own.size
+    return sums
