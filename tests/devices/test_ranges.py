@@ -110,11 +110,32 @@ def test_declared_bounds_make_room_for_large_numbers_beside_small_ones(fed: jali
 
 def test_a_program_that_can_overflow_within_declared_bounds_is_refused(fed: jali.Federation) -> None:
     x = fed.plain("alice")(lambda: bounded(column(1.0), 1e5))()
-    squares = fed.mpc("alice", "bob")(square)(x)
+    squares = fed.mpc("alice", "bob", ring=64)(square)(x)
     said = r"J2105 square can overflow within the declared bounds .*a product .*room for inputs within -6889\.\.6889"
     with pytest.raises(RangesUnsafe, match=said) as caught:
         jali.reveal(squares, to="alice")
     assert str(caught.value.source).startswith("test_ranges.py:")
+
+
+@pytest.mark.parametrize(("parties", "protocol"), [*((p, None) for p in PARTIES), (("alice", "bob", "carol"), "aby3")])
+def test_products_of_large_numbers_are_made_in_a_larger_ring(
+    fed: jali.Federation, parties: tuple[str, ...], protocol: str | None
+) -> None:
+    """What Z_2^64 has no room for is neither refused nor wrong, once the owners have said how large it is."""
+    amounts, rates = np.array([9.1e5, -3.25e5, 0.5]), np.array([12_345.678, -0.125, 1e4])
+    x = fed.plain("alice")(lambda: bounded(amounts, 1e6))()
+    y = fed.plain("bob" if len(parties) > 1 else "alice")(lambda: bounded(rates, 2e4))()
+
+    def function(a: Any, b: Any) -> Any:
+        return a * b, a @ b, a * 54_321.5, jnp.where(a * b < 0, b, -b)
+
+    results = fed.mpc(*parties, protocol=protocol)(function, returns=4)(x, y)
+    product, total, scaled, chosen = (jali.reveal(result, to="alice") for result in results)
+    unit = 2.0**-18
+    np.testing.assert_allclose(product, amounts * rates, rtol=0, atol=1.1e6 * unit)
+    np.testing.assert_allclose(total, amounts @ rates, rtol=0, atol=3e6 * unit)
+    np.testing.assert_allclose(scaled, amounts * 54_321.5, rtol=0, atol=2 * unit)
+    np.testing.assert_allclose(chosen, np.where(amounts * rates < 0, rates, -rates), rtol=0, atol=unit)
 
 
 @pytest.mark.parametrize("where", ["at the owner", "on the device"])
@@ -214,17 +235,20 @@ def test_the_plan_says_how_large_inputs_may_be() -> None:
     assert "square: proven safe for inputs within -6889..6889, which their owners check" in "".join(plan.ranges)
     assert "How large numbers may be" in str(plan)
     assert "How large" not in str(job(lambda x: x + 1).to_json())
-    assert "16 bits" in "".join(job(square, fraction="auto", input_bound=3e4).ranges)
+    assert "16 bits" in "".join(job(square, fraction="auto", ring=64, input_bound=3e4).ranges)
+    assert "1 product in Z_2^128: at test_ranges.py:" in "".join(job(square, input_bound=1e5).ranges)
     with pytest.raises(RangesUnsafe, match="within -6889"):
-        job(square, input_bound=1e5)
+        job(square, ring=64, input_bound=1e5)
+    plan = job(lambda x: jnp.where(x < 0.5, x, jnp.max(x)), input_bound=100.0)
+    assert "2 comparisons in Z_2^32" in "".join(plan.ranges)
 
 
 def test_fewer_fraction_bits_are_chosen_where_that_is_safe(fed: jali.Federation) -> None:
     x = fed.plain("alice")(lambda: bounded(column(25_000.0), 3e4))()
-    squares = jali.reveal(fed.mpc("alice", "bob", fraction="auto")(square)(x), to="alice")
+    squares = jali.reveal(fed.mpc("alice", "bob", fraction="auto", ring=64)(square)(x), to="alice")
     np.testing.assert_allclose(squares, column(25_000.0) ** 2, atol=2)
     with pytest.raises(RangesUnsafe):
-        jali.reveal(fed.mpc("alice", "bob")(square)(x), to="alice")
+        jali.reveal(fed.mpc("alice", "bob", ring=64)(square)(x), to="alice")
 
 
 def test_a_fixed_number_of_fraction_bits(fed: jali.Federation) -> None:
@@ -242,7 +266,7 @@ def test_functions_that_need_more_fraction_bits_say_so(fed: jali.Federation) -> 
 
 
 def test_a_plan_and_a_run_know_the_declared_range(fed: jali.Federation) -> None:
-    pinned = jali.Spec((3,), bound=(-2e4, 2e4))
+    pinned = jali.Spec((3,), bound=(-2e7, 2e7))
     x = fed.plain("alice")(column, returns=pinned)(1e4)
     with pytest.raises(RangesUnsafe, match="within the declared bounds"):
         jali.reveal(fed.mpc("alice", "bob")(square)(x), to="alice")
@@ -255,7 +279,8 @@ def test_numbers_outside_a_pinned_range_are_refused(fed: jali.Federation) -> Non
 
 
 @pytest.mark.parametrize(
-    "options", [{"fraction": 40}, {"fraction": "many"}, {"rounding": "up"}, {"ranges": "no"}, {"input_bound": 0.0}]
+    "options",
+    [{"fraction": 40}, {"fraction": "many"}, {"rounding": "up"}, {"ranges": "no"}, {"input_bound": 0.0}, {"ring": 32}],
 )
 def test_impossible_settings_are_named(fed: jali.Federation, options: dict[str, Any]) -> None:
     with pytest.raises(DeviceInvalid, match=next(iter(options))):

@@ -67,7 +67,8 @@ GOLDEN: dict[str, dict[str, tuple[int, tuple[int, int, int], int]]] = {
         "compare_with_zero": (2, (3200, 3200, 0), 28080),
         "shuffle": (1, (10240, 0, 0), 20480),
         "shuffle of a product": (2, (10240, 10240, 0), 25600),
-        # Two columns shuffled; 1280 differences of both, two trees (that of the places in 16 bits), two bits opened and one revealed.
+        # Two columns shuffled; 1280 differences of both, two trees (that of places in 16 bits), two bits opened and one
+        # revealed.
         "sort": (6, (31200, 20960, 0), 90080),
         # A sign as a number; it is opened, multiplied, three columns shuffled (one not masked yet), places revealed.
         "sort by bits": (7, (28880, 18640, 0), 69040),

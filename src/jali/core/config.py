@@ -114,6 +114,10 @@ class Device(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         Annotated[float, Meta(gt=0)] | None,
         Meta(description="what no input of an mpc device exceeds in magnitude; owners check it"),
     ] = None
+    ring: Annotated[
+        Literal["auto", 64] | None,
+        Meta(description='of an mpc device: "auto" (for each product and comparison the least that fits) or 64'),
+    ] = None
 
 
 class Network(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

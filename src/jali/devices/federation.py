@@ -8,14 +8,14 @@ One engine serves a notebook (`simulate`: all parties in this process), processe
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Unpack
 
 from jali.core.errors import JaliError, ProgramFailed, UnknownDevice
 from jali.core.registry import Registry
 from jali.devices.mpc import MpcDevice
 from jali.devices.plain import PlainDevice
 from jali.devices.program import Program
-from jali.devices.ranges import numbers_from
+from jali.devices.ranges import NumberOptions, numbers_from
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,10 +64,7 @@ class Federation:
         insecure_dealer: str | None = None,
         dealing: str | None = None,
         store: str | Path = "",
-        fraction: int | str | None = None,
-        rounding: str | None = None,
-        ranges: str | None = None,
-        input_bound: float | None = None,
+        **numbers: Unpack[NumberOptions],
     ) -> MpcDevice:
         """An MPC device of `parties`: two with a dealer (`m2k`) or three (`rep3`) unless `protocol` says otherwise.
 
@@ -81,11 +78,11 @@ class Federation:
         Numbers have `fraction` bits after the point (18; "auto": the most for which a program is safe). What is
         revealed is rounded to nearest, unless `rounding` is "probabilistic". Programs and inputs are checked for
         overflow, unless `ranges` is "unchecked"; "strict" refuses programs that are not proven safe. `input_bound`
-        declares that no input is larger in magnitude.
+        declares that no input is larger in magnitude. Products and comparisons take place in the least ring that they
+        are proven to fit (Z_2^128 to Z_2^16), unless `ring` is 64.
         """
         for party in (*parties, *(p for p in (dealer, insecure_dealer) if p)):
             self.program.require_party(party)
-        numbers = numbers_from(fraction=fraction, rounding=rounding, ranges=ranges, input_bound=input_bound)
         return MpcDevice.make(
             self.program,
             parties,
@@ -94,7 +91,7 @@ class Federation:
             insecure_dealer=insecure_dealer,
             dealing=dealing,
             store=store,
-            numbers=numbers,
+            numbers=numbers_from(**numbers),
         )
 
     def device(self, name: str) -> Device:

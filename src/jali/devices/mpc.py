@@ -66,6 +66,7 @@ class MpcDevice:
                 rounding=settings.rounding,
                 ranges=settings.ranges,
                 input_bound=settings.input_bound,
+                ring=settings.ring,
             ),
         )
 

@@ -8,7 +8,7 @@ owner outside the device is told the limits by the first evaluator, who waits fo
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import msgspec
 
@@ -49,7 +49,17 @@ class OwnNumbers:
         return self
 
 
-def numbers_from(**options: Any) -> Numbers:
+class NumberOptions(TypedDict, total=False):
+    """How an mpc device computes with numbers: see `jali.mpc.numbers.Numbers`."""
+
+    fraction: int | str | None
+    rounding: str | None
+    ranges: str | None
+    input_bound: float | None
+    ring: int | str | None
+
+
+def numbers_from(**options: Unpack[NumberOptions]) -> Numbers:
     """The settings that are given, with defaults for those that are None.
 
     Raises: DeviceInvalid if one of them is not possible.

@@ -219,9 +219,7 @@ class MpcProtocol(Protocol):
         """And along the first axis."""
         ...
 
-    def compare_with_zero(
-        self, x: Arithmetic, *, bits: int = 64
-    ) -> Generator[Round, Any, tuple[Boolean, Boolean]]:
+    def compare_with_zero(self, x: Arithmetic, *, bits: int = 64) -> Generator[Round, Any, tuple[Boolean, Boolean]]:
         """The most significant bit, and whether all others are 0: x < 0 and x = 0, for x other than -2^(bits - 1).
 
         Cost: hardly more than `sign`.

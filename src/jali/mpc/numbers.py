@@ -21,8 +21,8 @@ class Numbers(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     `rounding` of revealed results is "exact" (to nearest) or "probabilistic" (up or down by chance, and cheaper).
     `ranges` is "checked" (owners compare their numbers with what a program can take), "strict" (programs that are not
     proven safe are refused as well) or "unchecked". `input_bound` declares |x| <= input_bound for all inputs.
-    `ring` is "auto" (products and comparisons take place in the least ring that they are proven to fit: Z_2^128, Z_2^64,
-    Z_2^32 or Z_2^16) or 64.
+    `ring` is "auto" (products and comparisons take place in the least ring that they are proven to fit, Z_2^16 to
+    Z_2^128) or 64.
     """
 
     fraction: Annotated[int, Meta(ge=8, le=18)] | Literal["auto"] = DEFAULT_FRACTION

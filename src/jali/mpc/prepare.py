@@ -17,7 +17,7 @@ from jali.mpc.ir import DEFAULT_FRACTION, ValueType
 from jali.mpc.program import run_program
 from jali.mpc.ranges.analysis import Analysis, analyse, input_interval
 from jali.mpc.ranges.functions import least_fraction
-from jali.mpc.ranges.rings import with_widths
+from jali.mpc.ranges.rings import notes_on_rings, with_wide_products, with_widths
 from jali.mpc.rounding import Whole, with_wholes
 
 if TYPE_CHECKING:
@@ -78,7 +78,11 @@ def prepare(
     def attempt(fraction: int) -> Prepared:
         program = compile_function(function, args, keywords=keywords, fraction=fraction)
         worst, first = ([pair[k] for pair in given] for k in (0, 1))
-        return Prepared(program, analyse(program, worst), analyse(program, first, brief=True), numbers)
+        brief = analyse(program, first, brief=True)
+        if brief.unproven and numbers.ring == "auto" and numbers.ranges != "unchecked":
+            program = with_wide_products(program, first)
+            brief = analyse(program, first, brief=True)
+        return Prepared(program, analyse(program, worst), brief, numbers)
 
     declared = all(x is None or x.low.size == 1 for x, _ in given)
     if numbers.fraction == "auto":
@@ -92,7 +96,9 @@ def _in_small_rings(prepared: Prepared) -> Prepared:
     """With comparisons in the least ring that they are proven to fit."""
     if prepared.numbers.ring != "auto" or prepared.numbers.ranges == "unchecked":
         return prepared
-    return prepared._replace(program=with_widths(prepared.program, prepared.worst.compared))
+    program = with_widths(prepared.program, prepared.worst.compared)
+    notes = (f"{program.name}: {note}" for note in notes_on_rings(program))
+    return prepared._replace(program=program, notes=(*prepared.notes, *notes))
 
 
 def _with_most_fraction(attempt: Callable[[int], Prepared], *, declared: bool) -> Prepared:

@@ -128,31 +128,46 @@ def _neg(node: _Node) -> tuple[Start, bool]:
 
 
 def _mul(node: _Node) -> tuple[Start, bool]:
-    shift, shape = _integer(node.op, "shift"), node.result.shape
+    shift, wide, shape = _integer(node.op, "shift"), bool(_integer(node.op, "wide")), node.result.shape
     if node.types[0].secret and node.types[1].secret:
-        return lambda p, v: p.mul(v[0], v[1], shift=shift), True
+        return lambda p, v: p.mul(v[0], v[1], shift=shift, wide=wide), True
     secret, public = (0, 1) if node.types[0].secret else (1, 0)
+    if wide:
+        return lambda p, v: p.mul(v[secret], p.public(_filled(v[public], shape)), shift=shift, wide=True), True
 
-    def start(p: MpcProtocol, v: list[Any]) -> Any:
+    def scaled(p: MpcProtocol, v: list[Any]) -> Any:
         factor = v[public]
         return p.linear(lambda a: np.multiply(a, factor), v[secret], shape=shape)
 
-    return start, False
+    return _truncated(scaled, shift)
+
+
+def _truncated(linear: Start, shift: int) -> tuple[Start, bool]:
+    """A local product, and its truncation."""
+    if not shift:
+        return linear, False
+    return lambda p, v: p.truncate(linear(p, v), shift), True
 
 
 def _dot(node: _Node) -> tuple[Start, bool]:
-    shift, shape = _integer(node.op, "shift"), node.result.shape
+    shift, wide, shape = _integer(node.op, "shift"), bool(_integer(node.op, "wide")), node.result.shape
     if node.types[0].secret and node.types[1].secret:
-        return lambda p, v: p.dot(v[0], v[1], shift=shift), True
+        return lambda p, v: p.dot(v[0], v[1], shift=shift, wide=wide), True
+    if wide:
+        return lambda p, v: p.dot(*_both_secret(p, node.types, v), shift=shift, wide=True), True
 
-    def start(p: MpcProtocol, v: list[Any]) -> Any:
+    def product(p: MpcProtocol, v: list[Any]) -> Any:
         if node.types[0].secret:
             right = np.ascontiguousarray(v[1])
             return p.linear(lambda a: kernels.matmul(np.ascontiguousarray(a), right), v[0], shape=shape)
         left = np.ascontiguousarray(v[0])
         return p.linear(lambda a: kernels.matmul(left, np.ascontiguousarray(a)), v[1], shape=shape)
 
-    return start, False
+    return _truncated(product, shift)
+
+
+def _both_secret(p: MpcProtocol, types: list[ValueType], values: list[Any]) -> list[Any]:
+    return [x if kind.secret else p.public(_filled(x, kind.shape)) for kind, x in zip(types, values, strict=True)]
 
 
 def _truncate(node: _Node) -> tuple[Start, bool]:

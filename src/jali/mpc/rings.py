@@ -96,4 +96,4 @@ def to_lanes(words: Words, ring: Ring) -> Words:
 
 def from_lanes(packed: Words, shape: tuple[int, ...], ring: Ring) -> Words:
     """The inverse of `to_lanes`: numbers that are not negative."""
-    return packed.view(_LANES[ring])[: math.prod(shape)].astype(np.uint64).reshape(shape)
+    return np.asarray(packed.view(_LANES[ring])[: math.prod(shape)].astype(np.uint64).reshape(shape))

@@ -113,7 +113,7 @@ class _Rewriting:
         if op.kind in {"add", "sub"}:
             return self._shifted(op)
         bits = op.attributes.get("bits" if op.kind == "truncate" else "shift", 0)
-        if not isinstance(bits, int) or not bits:
+        if not isinstance(bits, int) or not bits or op.attributes.get("wide"):
             return None
         if op.kind == "truncate":
             return op.inputs[0], bits

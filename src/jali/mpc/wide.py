@@ -5,8 +5,8 @@ An array over Z_2^128 has all low words and then all high ones, (2, *shape). Ope
 numbers lie between -2^62 and 2^62, and the truncated product goes back there, so nothing else ever sees this ring.
 
 *Widening.* Let c = x + 2^62 + r mod 2^64 be open, m its top bit and h that of r. 0 <= x + 2^62 < 2^63, so the sum
-passed 2^64 exactly if h = 1 and m = 0, and x = c - 2^62 - r + 2^64 (1 - m) h over the integers: shares of r modulo 2^128
-and of h modulo 2^64 make shares of x modulo 2^128.
+passed 2^64 exactly if h = 1 and m = 0, and x = c - 2^62 - r + 2^64 (1 - m) h over the integers: shares of r modulo
+2^128 and of h modulo 2^64 make shares of x modulo 2^128.
 
 *Truncation.* For z = c - r modulo 2^128, (c >> s) - (r >> s) is floor(z / 2^s) or one more, modulo 2^(128 - s), hence
 modulo 2^64 for s <= 64: the sign needs no care, and one word for each number is dealt.
@@ -71,8 +71,8 @@ def shifted(words: Words, bits: int) -> Words:
     """The low word of each number, shifted to the right by 1 to 64 bits."""
     low, high = words
     if bits == Ring.WORDS:
-        return high
-    return (low >> np.uint64(bits)) | (high << np.uint64(64 - bits))
+        return np.asarray(high)
+    return np.asarray((low >> np.uint64(bits)) | (high << np.uint64(64 - bits)))
 
 
 def multiply(x: Words, y: Words) -> Words:
@@ -85,7 +85,7 @@ def _high(x: Words, y: Words) -> Words:
     x0, x1, y0, y1 = x & _LOW, x >> _HALF, y & _LOW, y >> _HALF
     middle, other = x0 * y1, x1 * y0
     carried = ((x0 * y0) >> _HALF) + (middle & _LOW) + (other & _LOW)
-    return x1 * y1 + (middle >> _HALF) + (other >> _HALF) + (carried >> _HALF)
+    return np.asarray(x1 * y1 + (middle >> _HALF) + (other >> _HALF) + (carried >> _HALF))
 
 
 def dot(x: Words, y: Words) -> Words:

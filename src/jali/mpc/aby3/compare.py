@@ -34,7 +34,8 @@ def sign(wires: Wires, x: Share, *, bits: int = 64) -> Generator[Round, Any, Rep
     """The top bit of u + v: those of both, and the carry from the 63 bits below.
 
     Security: every message is an input or a conjunction of bits.
-    Cost: 8 rounds, 22.9 B from each role and 8 B more from role 0; of 32 bits 7 rounds and half, of 16 6 and a quarter.
+    Cost: 8 rounds, 22.9 B from each role and 8 B more from role 0; of 32 bits 7 rounds and half of that, of 16 bits 6
+    rounds and a quarter.
     """
     u, v = yield from _planes(wires, x, of_v=np.positive, bits=bits)
     p = _on_rows(wires, np.bitwise_xor, u, v)
@@ -45,9 +46,7 @@ def sign(wires: Wires, x: Share, *, bits: int = 64) -> Generator[Round, Any, Rep
     return wires.mapped(np.positive, (top,), x.shape, bits=True)
 
 
-def at_least(
-    wires: Wires, x: Share, thresholds: Sequence[int], *, bits: int = 64
-) -> Generator[Round, Any, Replicated]:
+def at_least(wires: Wires, x: Share, thresholds: Sequence[int], *, bits: int = 64) -> Generator[Round, Any, Replicated]:
     """[x >= t] for all thresholds. Cost: one `sign` of K times the elements."""
     count = len(thresholds)
     (replicated,) = yield from wires.openings.open(x)
@@ -74,7 +73,8 @@ def compare_with_zero(
     u, v = yield from _planes(wires, one_less, of_v=np.positive, bits=bits)
     p = _on_rows(wires, np.bitwise_xor, u, v)
     g = yield from wires.conjunction(_on_rows(wires, _below_top, u), _on_rows(wires, _below_top, v))
-    # The lowest digit comes twice, to make a power of two: once it makes no carry, and all hand on if they do without it.
+    # The lowest digit comes twice, to make a power of two: once it makes no carry, and all hand on if they do without
+    # it.
     handing = _on_rows(wires, lambda rows: np.concatenate([rows[:1], rows[:-1]]), p)
     carry, equal = yield from _carry_and_all(wires, g=_on_rows(wires, _after_a_zero, g), p=handing)
     top = _on_rows(wires, lambda sums, carries, same: sums[-1:] ^ carries ^ same, p, carry, equal)

@@ -113,7 +113,7 @@ def planes(words: NDArray[np.uint64], bits: int, *, shift: int = 0) -> NDArray[n
 
     Shapes: any -> (bits, ceil(n / 64)).
     """
-    if bits == 64 and not shift:  # noqa: PLR2004 - a whole word
+    if bits == 64 and not shift:
         return kernels.bit_planes(words.reshape(-1))
     return kernels.bit_planes((words << np.uint64(64 - bits + shift)).reshape(-1))[64 - bits :]
 

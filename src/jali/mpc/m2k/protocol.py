@@ -441,7 +441,10 @@ class M2k:
         return trees.compare_with_zero(self._wires, x, bits=bits)
 
     def is_zero(self, x: Share, *, bits: int = 64) -> Generator[Round, Any, Additive]:
-        """Whether x = 0. Cost: 2 rounds, 2.5 B, 36.9 offline B; of 32 bits 1.25 and 17.9 B; of 16 1 round, 0.5, 8.9 B."""
+        """Whether x = 0.
+
+        Cost: 2 rounds, 2.5 B, 36.9 offline B; of 32 bits 1.25 and 17.9 B; of 16 bits 1 round, 0.5 and 8.9 B.
+        """
         return trees.is_zero(self._wires, x, bits=bits)
 
     def all_of(self, bits: Share) -> Generator[Round, Any, Additive]:

@@ -96,9 +96,7 @@ class Wires:
     def _sum(self, received: NDArray[np.uint64], own: NDArray[np.uint64], *, bits: bool) -> NDArray[np.uint64]:
         return self._side.evaluate(own.shape, lambda: gathered(received.reshape(own.shape), own, bits=bits))
 
-    def open_in(
-        self, x: Share, ring: Ring
-    ) -> Generator[Round, Any, tuple[NDArray[np.uint64], NDArray[np.uint64]]]:
+    def open_in(self, x: Share, ring: Ring) -> Generator[Round, Any, tuple[NDArray[np.uint64], NDArray[np.uint64]]]:
         """x + r and this role's part of r, a word an element, of which the low bits count.
 
         What is masked already is not opened again.

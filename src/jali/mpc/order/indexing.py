@@ -23,9 +23,7 @@ __all__ = ["one_hot"]
 _MOST_AT_ONCE = 1 << 21
 
 
-def one_hot(
-    protocol: MpcProtocol, index: Arithmetic, count: int, *, width: int = 64
-) -> Generator[Round, Any, Boolean]:
+def one_hot(protocol: MpcProtocol, index: Arithmetic, count: int, *, width: int = 64) -> Generator[Round, Any, Boolean]:
     """A bit for each of `count` places, set where the index points; none is set if it points outside.
 
     `width` is in how many bits an index and its distance from all places fit.

@@ -25,7 +25,7 @@ import numpy as np
 from jali.mpc.ranges.facts import Facts
 from jali.mpc.ranges.growth import Growth, grown
 from jali.mpc.ranges.intervals import ANYTHING, GRID, Interval, hull, point, symmetric
-from jali.mpc.ranges.rules import Check, Known, Transfer, constant_interval, transfer_of
+from jali.mpc.ranges.rules import HEADROOM, Check, Known, Transfer, constant_interval, transfer_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from jali.mpc.ir import Op, Program, ValueType
 
-__all__ = ["Analysis", "Site", "analyse", "input_interval"]
+__all__ = ["Analysis", "Site", "analyse", "input_interval", "products_to_widen"]
 
 _BUDGET = 20_000  # operations that are looked at, loops repeated; about a quarter of a second
 _BRIEF = 2  # iterations from which inputs that are much too large can be told
@@ -122,6 +122,16 @@ def analyse(program: Program, given: Sequence[Known] | None = None, *, brief: bo
             walk, flow = _Walk(brief=brief), _flow_of(program)
             known[key] = walk.found(flow, walk.values(flow, inputs))
         return known[key]
+
+
+def products_to_widen(program: Program, given: Sequence[Known]) -> frozenset[int]:
+    """The products that fit Z_2^128 alone, however small inputs of undeclared size are, by their operations' identity.
+
+    Loops are followed for two iterations, as by a `brief` analysis.
+    """
+    walk = _Walk(brief=True, widening=True)
+    walk.values(_flow_of(program), given)
+    return frozenset(walk.wide)
 
 
 # -- what a program is to the analysis ------------------------------------------------------------------------------
@@ -221,8 +231,10 @@ class _Tally:
 class _Walk:
     """One pass over a program, with its loops repeated; or, if `brief`, with their first iterations only."""
 
-    def __init__(self, *, brief: bool) -> None:
+    def __init__(self, *, brief: bool, widening: bool = False) -> None:
         self.brief = brief
+        self.widening = widening
+        self.wide: set[int] = set()  # products that do not fit for any bound, by the identity of their operations
         self.compared: dict[int, float] = {}
         self.tallies: dict[tuple[int, str], _Tally] = {}  # by the identity of the check, which its flow keeps
         self.cut: dict[int, Site] = {}  # loops that were not followed to their end
@@ -247,6 +259,12 @@ class _Walk:
         bad = x.low < check.low
         if bad.any():
             self._note(check, "low", bad, x.high < check.low, -x.low)
+
+    def widens(self, op: Op, z: Interval) -> bool:
+        """Take products in Z_2^128 that do not fit Z_2^64 however small the inputs of undeclared size are."""
+        if self.widening and z.magnitude[0] >= HEADROOM:
+            self.wide.add(id(op))
+        return id(op) in self.wide
 
     def _note(self, check: Check, side: str, *masks: Any) -> None:
         key = (id(check), side)

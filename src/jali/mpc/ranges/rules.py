@@ -26,6 +26,7 @@ __all__ = ["KINDS", "Check", "Known", "Transfer", "Watch", "constant_interval", 
 
 _ROUNDING = 1 - 2.0**-30  # ends of intervals are rounded
 HEADROOM = 2.0**62 * _ROUNDING
+WIDE_HEADROOM = 2.0**126 * _ROUNDING
 WRAP = RING * _ROUNDING
 _QUOTIENT_ERROR = 2.0**-15
 
@@ -47,6 +48,10 @@ class Watch(Protocol):
 
     def require(self, check: Check, x: Interval) -> None:
         """|x| < limit, or low <= x < limit where the check says so."""
+        ...
+
+    def widens(self, op: Op, z: Interval) -> bool:
+        """Whether to take it that a product is made in Z_2^128, from how large it gets before it is truncated."""
         ...
 
 
@@ -259,8 +264,15 @@ def _kept(node: _Node, what: str) -> Callable[[Watch, Interval], Interval]:
     if node.result.kind != "fixed":
         return lambda _, z: _wrapped(z)
     check = node.check(what, fraction=node.result.fraction + shift, limit=HEADROOM if shift else WRAP)
+    in_wide = node.check(what, fraction=node.result.fraction + shift, limit=WIDE_HEADROOM)
+    truncated = node.check(f"{what}, truncated,")
 
     def require(watch: Watch, z: Interval) -> Interval:
+        if shift and (node.integer("wide") or watch.widens(node.op, z)):
+            watch.require(in_wide, z)
+            y = _shifted(z, shift, lost=z.magnitude >= in_wide.limit)
+            watch.require(truncated, y)
+            return y.clipped()
         watch.require(check, z)
         return _shifted(z, shift, lost=z.magnitude >= check.limit)
 

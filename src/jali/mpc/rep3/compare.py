@@ -171,4 +171,3 @@ def _computed(wires: Wires, words: tuple[int, ...], formula: Any) -> NDArray[np.
     if wires.role == 2:
         return np.broadcast_to(np.uint64(0), words)
     return wires.compute(words, formula)
-

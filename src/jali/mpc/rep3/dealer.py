@@ -40,9 +40,7 @@ class Dealing:
         self._corrections: list[NDArray[np.uint64]] = []
         self.r = wires.mask_of_2(self._shape, ring=ring)
 
-    def deal(
-        self, words: tuple[int, ...], value: Callable[[], NDArray[np.uint64]], *, ring: Ring = Ring.WORDS
-    ) -> None:
+    def deal(self, words: tuple[int, ...], value: Callable[[], NDArray[np.uint64]], *, ring: Ring = Ring.WORDS) -> None:
         """Share what role 2 computes."""
         wires, nonce = self._wires, self._wires.nonce()
         self._items.append((words, nonce))

@@ -27,7 +27,8 @@ def lookup(wires: Wires, x: Share, table: Table) -> Generator[Round, Any, Halves
     """The function of each element, in halves.
 
     Security: roles 0 and 1 see c, uniform, and uniform shares of the tables; role 2 receives nothing.
-    Cost: 1 round; from role 2 16 B (of halves 8 B from roles 0 and 1) and, for each element, 8 B for each word of its table.
+    Cost: 1 round; from role 2 16 B (of halves 8 B from roles 0 and 1) and, for each element, 8 B for each word of its
+    table.
     """
     dealing = Dealing(wires, x.shape)
     words = (math.prod(x.shape), *table.words)

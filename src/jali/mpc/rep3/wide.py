@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Products on replicated shares by way of Z_2^128, with role 2 as the dealer of roles 0 and 1.
 
-`jali.mpc.wide` has the formulas, `jali.mpc.m2k.wide` the same for a dealer of its own. Role 2 knows all masks beforehand
-and receives nothing; roles 0 and 1 see x + r, x + lam and x y + r under fresh masks of which each lacks a part.
+`jali.mpc.wide` has the formulas, `jali.mpc.m2k.wide` the same for a dealer of its own. Role 2 knows all masks
+beforehand and receives nothing; roles 0 and 1 see x + r, x + lam and x y + r under fresh masks of which each lacks a
+part.
 """
 
 from __future__ import annotations

@@ -169,9 +169,7 @@ class Wires:
     def _sum(self, received: NDArray[np.uint64], own: NDArray[np.uint64], *, bits: bool) -> NDArray[np.uint64]:
         return self.compute(own.shape, lambda: gathered(received, own, bits=bits))
 
-    def swap(
-        self, part: NDArray[np.uint64], ring: Ring = Ring.BITS
-    ) -> Generator[Round, Any, NDArray[np.uint64]]:
+    def swap(self, part: NDArray[np.uint64], ring: Ring = Ring.BITS) -> Generator[Round, Any, NDArray[np.uint64]]:
         """The sum of the parts of roles 0 and 1, at both; role 2 says and hears nothing. Cost: 1 round."""
         if self.role == 2:
             yield Round({}, {})
