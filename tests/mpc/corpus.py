@@ -64,11 +64,11 @@ def program_of(name: str) -> Program:
     return compile_function(case.function, unflatten(structure, [type_of(leaf) for leaf in leaves]))
 
 
-def operation_of(name: str) -> Callable[[Any], Generator[Round, Any, list[Any]]]:
+def operation_of(name: str, program: Program | None = None) -> Callable[[Any], Generator[Round, Any, list[Any]]]:
     """Sharing the inputs, all of them from role 0, running the program, and revealing the outputs to role 0."""
     leaves, _ = flatten(list(PROGRAMS[name].inputs))
     types = [type_of(leaf) for leaf in leaves]
-    program = program_of(name)
+    program = program or program_of(name)
 
     def operation(side: Any) -> Generator[Round, Any, list[Any]]:
         values = leaves if side.role == 0 else None
@@ -81,10 +81,14 @@ def operation_of(name: str) -> Callable[[Any], Generator[Round, Any, list[Any]]]
 
 
 def run_program_under(
-    protocol: str, name: str, *, observe: Callable[[Mapping[int, Round]], None] | None = None
+    protocol: str,
+    name: str,
+    *,
+    program: Program | None = None,
+    observe: Callable[[Mapping[int, Round]], None] | None = None,
 ) -> list[NDArray[Any]]:
-    """The outputs of a program of the corpus as role 0 sees them."""
-    return list(run_lockstep(protocol, operation_of(name), seed=len(name), observe=observe)[0])
+    """The outputs of a program of the corpus as role 0 sees them; `program` is another form of it."""
+    return list(run_lockstep(protocol, operation_of(name, program), seed=len(name), observe=observe)[0])
 
 
 @cache

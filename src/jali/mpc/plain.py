@@ -39,6 +39,7 @@ __all__ = ["PlainProtocol"]
 GUEST = 1
 
 _HEADROOM = 2.0**62
+_WORD = 64
 _ORDER_KEY = b"jali/plain/order"
 
 Words = "NDArray[np.uint64]"
@@ -271,13 +272,16 @@ class PlainProtocol:
     def sign(self, x: _Clear, *, bits: int = 64) -> Generator[Round, Any, _Clear]:
         """The most significant bits."""
         yield from ()
+        self._require_bits(x, bits)
         return _Clear(np.asarray(x.data >> np.uint64(63), np.bool_))
 
     def at_least(self, x: _Clear, thresholds: Sequence[int], *, bits: int = 64) -> Generator[Round, Any, _Clear]:
         """The comparisons."""
         yield from ()
-        signed = x.data.view(np.int64)
-        return _Clear(np.array([signed >= t for t in thresholds]).reshape(len(thresholds), *x.shape))
+        for t in thresholds:
+            self._require_bits(_Clear(x.data - np.uint64(t % 2**64)), bits)
+        words = x.data.view(np.int64)
+        return _Clear(np.array([words >= t for t in thresholds]).reshape(len(thresholds), *x.shape))
 
     def all_of(self, bits: _Clear) -> Generator[Round, Any, _Clear]:
         """And along the first axis."""
@@ -287,12 +291,19 @@ class PlainProtocol:
     def is_zero(self, x: _Clear, *, bits: int = 64) -> Generator[Round, Any, _Clear]:
         """Whether the elements are 0."""
         yield from ()
+        self._require_bits(x, bits)
         return _Clear(np.asarray(x.data == 0))
 
     def compare_with_zero(self, x: _Clear, *, bits: int = 64) -> Generator[Round, Any, tuple[_Clear, _Clear]]:
         """The most significant bits, and whether all others are 0."""
         yield from ()
+        self._require_bits(x, bits)
         return _Clear(np.asarray(x.data >> np.uint64(63), np.bool_)), _Clear(np.asarray(x.data << np.uint64(1) == 0))
+
+    def _require_bits(self, x: _Clear, bits: int) -> None:
+        """Refuse numbers that do not fit the ring in which they are to be compared."""
+        if self.checked and bits < _WORD:
+            self.check_domain(x, low=-(2 ** (bits - 1)), high=2 ** (bits - 1), what=f"a comparison of {bits} bits")
 
     def to_arithmetic(self, b: _Clear) -> Generator[Round, Any, _Clear]:
         """The bits as 0 and 1."""
