@@ -100,13 +100,14 @@ def test_the_self_test_times_every_operation_at_every_role(protocol: str) -> Non
     wanted = {*("mul", "mul, shifted", "dot", "dot, shifted", "truncate", "sign", "is_zero", "conjunction", "select")}
     wanted |= {"to_arithmetic", "linear", "add_public", "public", "public_bits", "permute_bits", "xor", "invert"}
     wanted |= {"at_least", "all_of", "compare_with_zero", "lookup", "random_bits", "shuffle", "disclose", "input_bits"}
+    wanted |= {"sign of 32 bits", "sign of 16 bits", "is_zero of 16 bits", "at_least of 32 bits", "mul, shifted, wide"}
     assert wanted | {"input", "from_parts", "reveal", "reveal_bits", "encode", "decode"} <= kinds
     for kind in wanted:
         for role in range(3):
             rows = [rows for name, rows in speed.work.steps.items() if name.split("/")[::2] == [kind, str(role)]]
             assert rows
             assert all(0 <= sum(took) < 10 for found in rows for _, took in found)
-    assert {name.split("/")[0] for name in speed.work.products} == {"dot", "dot, shifted"}
+    assert {name.split("/")[0] for name in speed.work.products} == {"dot", "dot, shifted", "dot, shifted, wide"}
 
 
 def test_speeds_are_measured_once_and_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

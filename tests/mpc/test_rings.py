@@ -93,7 +93,7 @@ def test_matrix_products_of_two_words_in_several_pieces(monkeypatch: pytest.Monk
 
 
 def test_limbs_do_not_overflow_at_the_greatest_depth() -> None:
-    depth = wide._MOST_DEPTH  # noqa: SLF001 - the bound itself
+    depth = wide._MOST_DEPTH
     ones = np.full((2, 1, depth), 2**64 - 1, np.uint64)
     assert numbers(wide.dot(ones, ones.reshape(2, depth, 1)))[0, 0] == depth  # (-1)^2, so often
 

@@ -27,10 +27,12 @@ __all__ = [
     "gathered",
     "given",
     "layout",
+    "matrix_shape",
     "minus",
     "on_bits",
     "one_as_rows",
     "plus",
+    "require_equal",
     "rows_as_one",
     "taken_off",
     "unmasked",
@@ -70,6 +72,25 @@ def gathered(received: NDArray[np.uint64], *others: NDArray[np.uint64], bits: bo
 def whole(array: NDArray[np.uint64], shape: tuple[int, ...]) -> NDArray[np.uint64]:
     """In one piece, as kernels and messages need it."""
     return np.ascontiguousarray(array).reshape(shape)
+
+
+def matrix_shape(x: tuple[int, ...], y: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape of a matrix product, or of a batch of them.
+
+    Raises: ProtocolUseError if the shapes do not fit.
+    """
+    if len(x) < 2 or len(y) < 2 or x[-1] != y[-2] or x[:-2] != y[:-2]:
+        raise ProtocolUseError(f"dot: the shapes {x} and {y} do not fit")
+    return (*x[:-1], y[-1])
+
+
+def require_equal(operation: str, x: tuple[int, ...], y: tuple[int, ...]) -> None:
+    """Refuse operands of different shapes.
+
+    Raises: ProtocolUseError.
+    """
+    if x != y:
+        raise ProtocolUseError(f"{operation}: the shapes {x} and {y} must be equal")
 
 
 def given(value: NDArray[Any] | None, shape: tuple[int, ...], *, bits: bool) -> NDArray[np.uint64]:

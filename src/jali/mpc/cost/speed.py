@@ -47,6 +47,7 @@ class Trial(NamedTuple):
 TRIALS: Final = (Trial(64, 8, 8), Trial(4096, 64, 4), Trial(65_536, 256, 3), Trial(524_288, 512, 2))
 _SHIFT: Final = 18
 _THRESHOLDS: Final = 8
+_MOST_IN_OTHER_RINGS: Final = 4096  # words; beyond, they take as many times longer as there are more
 _LOOKUPS: Final = 65_536  # with 112 words each; more would measure how memory is given out
 STEP_S: Final = 1e-5  # the scheduler starts and ends an operation
 _MOST_PARTS: Final = 20
@@ -212,6 +213,8 @@ def _course(side: Any, trial: Trial) -> Talk:
     ):
         for _ in range(2):
             yield from operation(*operands)
+    if n <= _MOST_IN_OTHER_RINGS:
+        yield from _in_other_rings(side, fresh, trial)
     yield from _truncations_and_openings(side, fresh(), fresh(), fresh_bits())
     yield from _trees_and_tables(side, fresh, fresh_bits)
     yield from _shares_and_orders(side, fresh, n)
@@ -222,6 +225,22 @@ def _course(side: Any, trial: Trial) -> Talk:
     side.public_bits(numbers > n // 2)
     side.invert(fresh_bits())
     side.permute_bits(lambda a: a[::-1], fresh_bits(), shape=(n,))
+
+
+def _in_other_rings(side: Any, fresh: Any, trial: Trial) -> Talk:
+    """Of operands that no product has needed before, and of those that one has."""
+    for bits in (16, 32):
+        x = fresh()
+        for operation in (side.sign, side.is_zero, side.compare_with_zero):
+            yield from operation(x, bits=bits)
+        yield from side.at_least(x, [_SHIFT * k for k in range(_THRESHOLDS)], bits=bits)
+        yield from side.mul(x, x)
+        for operation in (side.sign, side.is_zero, side.compare_with_zero):
+            yield from operation(x, bits=bits)
+    x, y = fresh(), fresh()
+    for _ in range(2):
+        yield from side.mul(x, y, shift=_SHIFT, wide=True)
+    yield from _dots(side, fresh, trial, shift=_SHIFT, wide=True)
 
 
 def _truncations_and_openings(side: Any, x: Any, y: Any, bits: Any) -> Talk:
@@ -266,8 +285,12 @@ def _shares_and_orders(side: Any, fresh: Any, n: int) -> Talk:
 
 def _matrix_products(side: Any, fresh: Any, trial: Trial) -> Talk:
     for shift in (0, _SHIFT):
-        for rows, inner, columns in ((trial.n // 64, 64, 1), (trial.side, trial.side, trial.side)):
-            left = side.linear(partial(np.resize, new_shape=(rows, inner)), fresh(), shape=(rows, inner))
-            right = side.linear(partial(np.resize, new_shape=(inner, columns)), fresh(), shape=(inner, columns))
-            for _ in range(2):
-                yield from side.dot(left, right, shift=shift)
+        yield from _dots(side, fresh, trial, shift=shift)
+
+
+def _dots(side: Any, fresh: Any, trial: Trial, **options: Any) -> Talk:
+    for rows, inner, columns in ((trial.n // 64, 64, 1), (trial.side, trial.side, trial.side)):
+        left = side.linear(partial(np.resize, new_shape=(rows, inner)), fresh(), shape=(rows, inner))
+        right = side.linear(partial(np.resize, new_shape=(inner, columns)), fresh(), shape=(inner, columns))
+        for _ in range(2):
+            yield from side.dot(left, right, **options)

@@ -38,9 +38,11 @@ from jali.mpc.words import (
     gathered,
     given,
     layout,
+    matrix_shape,
     minus,
     on_bits,
     plus,
+    require_equal,
     unmasked,
     unpacked,
     whole,
@@ -303,8 +305,7 @@ class M2k:
 
         Cost: no round, 8 offline B; with `shift` one round, 8 B, 24 offline B; `wide` as `jali.mpc.m2k.wide` says.
         """
-        if x.shape != y.shape:
-            raise ProtocolUseError(f"mul: the shapes {x.shape} and {y.shape} must be equal")
+        require_equal("mul", x.shape, y.shape)
         if wide:
             return (yield from product(self._wires, x, y, times=multiply, shape=x.shape, shift=shift))
         mx, my = yield from self._wires.open(x, y)
@@ -322,9 +323,7 @@ class M2k:
 
         Cost: no round, 8 offline B for each element of the result; with `shift` one round, 8 B, 24 offline B.
         """
-        if len(x.shape) < 2 or len(y.shape) < 2 or x.shape[-1] != y.shape[-2] or x.shape[:-2] != y.shape[:-2]:
-            raise ProtocolUseError(f"dot: the shapes {x.shape} and {y.shape} do not fit")
-        shape = (*x.shape[:-1], y.shape[-1])
+        shape = matrix_shape(x.shape, y.shape)
         if wide:
             return (yield from product(self._wires, x, y, times=dot, shape=shape, shift=shift))
         mx, my = yield from self._wires.open(x, y)
@@ -402,8 +401,7 @@ class M2k:
 
     def xor(self, a: Share, b: Share) -> Share:
         """Exclusive or; local."""
-        if a.shape != b.shape:
-            raise ProtocolUseError(f"xor: the shapes {a.shape} and {b.shape} must be equal")
+        require_equal("xor", a.shape, b.shape)
         return self._wires.mapped(np.bitwise_xor, (a, b), a.shape, bits=True)
 
     def invert(self, a: Share) -> Share:
@@ -417,8 +415,7 @@ class M2k:
 
     def conjunction(self, a: Share, b: Share) -> Generator[Round, Any, Additive]:
         """And: the product over Z_2. Cost: no round, 1/8 offline B."""
-        if a.shape != b.shape:
-            raise ProtocolUseError(f"conjunction: the shapes {a.shape} and {b.shape} must be equal")
+        require_equal("conjunction", a.shape, b.shape)
         ma, mb = yield from self._wires.open(a, b)
         words = layout(a.shape, bits=True)
         g = self._wires.deal(words, lambda: ma.mask & mb.mask, ring=Ring.BITS)
@@ -460,8 +457,7 @@ class M2k:
 
     def select(self, b: Share, x: Share) -> Generator[Round, Any, Additive]:
         """b x = D_b x + (1 - 2 D_b) (lam_b D_x - lam_b lam_x). Cost: no round, 16 offline B."""
-        if b.shape != x.shape:
-            raise ProtocolUseError(f"select: the shapes {b.shape} and {x.shape} must be equal")
+        require_equal("select", b.shape, x.shape)
         mb, mx = yield from self._wires.open(b, x)
         m = self._wires.deal(b.shape, lambda: as_numbers(mb.mask, b.shape))
         q = self._wires.deal(b.shape, lambda: as_numbers(mb.mask, b.shape) * mx.mask)

@@ -14,6 +14,7 @@ import numpy as np
 
 from jali.mpc.functions.power import QUOTIENT_MOST_DIVISOR, QUOTIENT_SHIFT
 from jali.mpc.ranges import functions as known
+from jali.mpc.ranges.gaps import Gap, gap_of
 from jali.mpc.ranges.intervals import ANYTHING, RING, Interval, hull, minus, plus, point, times
 
 if TYPE_CHECKING:
@@ -56,7 +57,6 @@ class Watch(Protocol):
 
 
 Compute = Callable[["Watch", "Sequence[Known]"], Known]
-Gap = Callable[["Sequence[Known]"], float]
 
 
 class Transfer(NamedTuple):
@@ -91,7 +91,7 @@ class _Node(NamedTuple):
 def transfer_of(op: Op, program: Program, facts: Facts) -> Transfer:
     """The transfer of an operation that is no constant and no loop; one without a rule can give anything."""
     node = _Node(op, [program.types[value] for value in op.inputs], program.types[op.outputs[0]], facts)
-    gap = _GAPS[op.kind](node) if op.kind in _GAPS else None
+    gap = gap_of(op, program)
     if node.result.kind == "bool" and op.kind != "less":
         return Transfer(lambda _, __: None, (), gap)
     condition = facts.condition(op.inputs[0]) if op.kind == "select" else None
@@ -452,34 +452,6 @@ def _maximum(node: _Node) -> Compute:
 
     return compute
 
-
-# -- what is compared -----------------------------------------------------------------------------------------------
-
-
-def _difference(_: _Node) -> Gap:
-    return lambda v: float(minus(_of(v[0]), _of(v[1])).magnitude.max())
-
-
-def _to_places(node: _Node) -> Gap:
-    return lambda v: float(_of(v[0]).magnitude.max()) + node.result.shape[-1]
-
-
-def _of_elements(_: _Node) -> Gap:
-    return lambda v: float(minus(_of(v[0]), _of(v[0])).magnitude.max())
-
-
-def _of_keys(node: _Node) -> Gap:
-    keys = node.integer("keys")
-    return lambda v: 2 * max(float(_of(x).magnitude.max()) for x in v[:keys])
-
-
-_GAPS: dict[str, Callable[[_Node], Gap]] = {
-    "equal": _difference,
-    "less": _difference,
-    "maximum": _of_elements,
-    "one_hot": _to_places,
-    "sort": _of_keys,
-}
 
 _RULES: dict[str, Callable[[_Node], Compute]] = {
     "add": _add,

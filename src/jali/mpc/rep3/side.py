@@ -26,7 +26,19 @@ from jali.mpc.rep3.wide import product
 from jali.mpc.rep3.wires import Halves, Replicated, Share, Wires, half_of
 from jali.mpc.rounds import Round
 from jali.mpc.wide import dot, multiply
-from jali.mpc.words import NOTHING, given, layout, minus, on_bits, one_as_rows, plus, unpacked, whole
+from jali.mpc.words import (
+    NOTHING,
+    given,
+    layout,
+    matrix_shape,
+    minus,
+    on_bits,
+    one_as_rows,
+    plus,
+    require_equal,
+    unpacked,
+    whole,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
@@ -271,8 +283,7 @@ class ReplicatedSide:
         Cost: 1 round, 8 B from each role; with `shift`, what the circuit adds; `wide` as `jali.mpc.rep3.wide` says.
         References: Araki et al. 2016, section 2.2.
         """
-        if x.shape != y.shape:
-            raise ProtocolUseError(f"mul: the shapes {x.shape} and {y.shape} must be equal")
+        require_equal("mul", x.shape, y.shape)
         if wide:
             return (yield from product(self._wires, x, y, times=multiply, shape=x.shape, shift=shift))
         a, b = yield from self._wires.openings.open(x, y)
@@ -287,9 +298,7 @@ class ReplicatedSide:
 
         Cost: that of `mul` for each element of the result.
         """
-        if len(x.shape) < 2 or len(y.shape) < 2 or x.shape[-1] != y.shape[-2] or x.shape[:-2] != y.shape[:-2]:
-            raise ProtocolUseError(f"dot: the shapes {x.shape} and {y.shape} do not fit")
-        shape = (*x.shape[:-1], y.shape[-1])
+        shape = matrix_shape(x.shape, y.shape)
         if wide:
             return (yield from product(self._wires, x, y, times=dot, shape=shape, shift=shift))
         a, b = yield from self._wires.openings.open(x, y)
@@ -342,8 +351,7 @@ class ReplicatedSide:
 
     def xor(self, a: Share, b: Share) -> Share:
         """Exclusive or; local."""
-        if a.shape != b.shape:
-            raise ProtocolUseError(f"xor: the shapes {a.shape} and {b.shape} must be equal")
+        require_equal("xor", a.shape, b.shape)
         return self._wires.linear(np.bitwise_xor, (a, b), a.shape, bits=True)
 
     def invert(self, a: Share) -> Share:
@@ -352,8 +360,7 @@ class ReplicatedSide:
 
     def conjunction(self, a: Share, b: Share) -> Generator[Round, Any, Replicated]:
         """And: the product over Z_2. Cost: 1 round, 1/8 B from each role."""
-        if a.shape != b.shape:
-            raise ProtocolUseError(f"conjunction: the shapes {a.shape} and {b.shape} must be equal")
+        require_equal("conjunction", a.shape, b.shape)
         left, right = yield from self._wires.openings.open(a, b)
         return (yield from self._wires.conjunction(left, right))
 
@@ -404,8 +411,7 @@ class ReplicatedSide:
 
     def select(self, b: Share, x: Share) -> Generator[Round, Any, Share]:
         """The product b x. Cost: that of the circuit."""
-        if b.shape != x.shape:
-            raise ProtocolUseError(f"select: the shapes {b.shape} and {x.shape} must be equal")
+        require_equal("select", b.shape, x.shape)
         return self.circuits.select(self._wires, b, x)
 
     # -- tables -------------------------------------------------------------------------------------------------
