@@ -177,7 +177,7 @@ def test_the_plan_of_an_undeclared_input_is_not_widened() -> None:
 
 
 def test_what_no_ring_holds_is_refused() -> None:
-    with pytest.raises(RangesUnsafe, match="a product, truncated, .* can reach"):
+    with pytest.raises(RangesUnsafe, match=r"a product, truncated, .* can reach"):
         prepared(lambda x: x * x, spec(1e7))
     with pytest.raises(RangesUnsafe, match="a product"):
         prepared(lambda x: x * x, spec(1e6), ring=64)
