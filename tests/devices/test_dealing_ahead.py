@@ -118,6 +118,23 @@ def test_the_dealer_is_not_there_when_the_device_computes(store: Path, protocol:
     assert ("somebody who dealt before (dealer)" in report.trust[0]) == (protocol == "m2k")
 
 
+def test_what_is_known_of_an_argument_only_when_it_is_there_changes_nothing(fed: jali.Federation, store: Path) -> None:
+    """The results of `probability` lie between 0 and 1 and could be compared in 32 bits; the dealer did not know."""
+    import jax
+
+    def probability(x: Any) -> Any:
+        return jax.nn.sigmoid(x)
+
+    def likely(p: Any) -> Any:
+        return p > 0.5
+
+    mpc = device(fed, store)
+    for function in (probability, likely):
+        mpc.deal_ahead(function)(jali.Spec((N,)))
+    result = mpc(likely)(mpc(probability)(fed.plain("alice")(ramp)(1.0)))
+    np.testing.assert_array_equal(jali.reveal(result, to="bob"), ramp(1.0) > 0)
+
+
 @pytest.mark.parametrize("dealing", ["stream", "prefetch"])
 def test_results_do_not_depend_on_when_the_dealer_deals(fed: jali.Federation, store: Path, dealing: str) -> None:
     ahead = device(fed, store)

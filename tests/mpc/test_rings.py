@@ -15,10 +15,11 @@ from jax import lax
 from jali.core.errors import FixedPointRangeError, RangesUnsafe
 from jali.core.tree import flatten, unflatten
 from jali.mpc import wide
-from jali.mpc.engine import compile_function, type_of
+from jali.mpc.engine import SecretArray, compile_function, type_of
 from jali.mpc.ir import ValueType
 from jali.mpc.numbers import Numbers
 from jali.mpc.prepare import prepare
+from jali.mpc.ranges.intervals import point
 from jali.mpc.rings import Ring, add, from_lanes, smallest, subtract, to_lanes, words_of
 from tests.mpc.corpus import PROGRAMS, agree, run_program_under
 from tests.mpc.roles import run_lockstep
@@ -134,6 +135,17 @@ def test_comparisons_are_as_narrow_as_bounds_allow() -> None:
 def test_results_that_are_small_by_themselves_are_compared_in_few_bits() -> None:
     assert widths(prepared(lambda x: 1 / (1 + jnp.exp(-x)) > 0.5, spec(None))) in ([64], [32])
     assert widths(prepared(lambda x: jnp.clip(x, -1, 1) > 0.5, spec(None)))[-1] == 32
+
+
+def test_what_owners_are_held_to_counts_as_declared() -> None:
+    """The product holds the input to 6889; y has no part in it, and may be anything."""
+
+    def function(x: Any, y: Any) -> Any:
+        return x * x, x < 0.5, y < 0.5, x < y
+
+    assert widths(prepared(function, spec(None), spec(None))) == [32, 64, 64]
+    assert widths(prepared(function, spec(None), spec(1000.0))) == [32, 32, 32]
+    assert widths(prepared(function, spec(None), spec(None), ranges="unchecked")) == [64, 64, 64]
 
 
 def test_an_index_is_compared_with_its_places_in_16_bits() -> None:
@@ -255,3 +267,26 @@ def test_most_programs_of_the_corpus_compare_in_smaller_rings() -> None:
     programs = {name: in_chosen_rings(name) for name in PROGRAMS}
     assert sum(program is None for program in programs.values()) < len(programs) / 10
     assert sum(map(changed, programs.values())) > len(programs) / 4
+
+
+def test_values_that_no_owner_compares_with_its_limit_are_compared_in_full() -> None:
+    """Loaded values, and those of other devices: that a product holds them to 6889 is not known of them."""
+
+    def function(x: Any) -> Any:
+        return x * x, x < 0.5
+
+    def chosen(*, held: bool, **options: Any) -> list[int]:
+        x = SecretArray(None, spec(None), held=held)
+        return widths(prepare(function, [x], keywords={}, numbers=Numbers(), **options).program)
+
+    assert chosen(held=True) == [32]
+    assert chosen(held=False) == [64]
+    assert chosen(held=True, beforehand=True) == [64]
+
+
+def test_a_program_that_is_dealt_beforehand_follows_from_types_alone() -> None:
+    small = SecretArray(None, spec(None), intervals=(point(-4.0, 4.0),) * 2)
+    now, before = (
+        prepare(lambda x: x < 0.5, [small], keywords={}, numbers=Numbers(), beforehand=early) for early in (False, True)
+    )
+    assert [widths(now.program), widths(before.program)] == [[32], [64]]  # 4 and 0.5 in units of the last place

@@ -225,7 +225,7 @@ class MpcDevice:
         if self.layout.absent is None:
             raise DeviceInvalid(f'{self.name} deals while it computes: say dealing = "ahead" and store = "FOLDER"')
         shapes, named = types_of_specs(args, numbers), types_of_specs(kwargs, numbers)
-        compiled = prepare(function, shapes, keywords=named, numbers=numbers).program
+        compiled = prepare(function, shapes, keywords=named, numbers=numbers, beforehand=True).program
         return compiled, manifest_of(compiled, self.layout.protocol)
 
     def _deal_ahead(
@@ -307,15 +307,16 @@ class MpcCall:
         if not played:
             return check_as_guest(context, layout, inputs)
         args, kwargs = attributes["arguments"].fill(tuple(parts[played[0]] for parts in inputs))
-        prepared = prepare(attributes["function"], args, keywords=kwargs, numbers=layout.numbers)
+        dealt = layout.absent is not None
+        prepared = prepare(attributes["function"], args, keywords=kwargs, numbers=layout.numbers, beforehand=dealt)
         check_ranges(context, layout, prepared, inputs, used=secrets_in(args, kwargs))
         _agree(context, prepared.program.digest(), layout)
 
         def operation(protocol: MpcProtocol) -> Generator[Round, Any, Any]:
             own_args, own_kwargs = attributes["arguments"].fill(tuple(parts[protocol.role] for parts in inputs))
-            return run_on_secrets(prepared, protocol, own_args, own_kwargs, apart=layout.absent is not None)
+            return run_on_secrets(prepared, protocol, own_args, own_kwargs, apart=dealt)
 
-        if layout.absent is None:
+        if not dealt:
             return each_role(context, layout, operation)
         from jali.devices.dealing import taken
 

@@ -306,7 +306,8 @@ def _mpc_call(node: Node, inputs: list[Any], pricing: _Pricing) -> tuple[RolePar
 def _prepared(node: Node, inputs: list[Any]) -> Prepared:
     layout: Layout = node.attributes["device"]
     args, kwargs = node.attributes["arguments"].fill(tuple(parts[0] for parts in inputs))
-    return prepare(node.attributes["function"], args, keywords=kwargs, numbers=layout.numbers)
+    dealt = layout.absent is not None
+    return prepare(node.attributes["function"], args, keywords=kwargs, numbers=layout.numbers, beforehand=dealt)
 
 
 def _round(node: Node, inputs: list[Any], pricing: _Pricing) -> tuple[RoleParts, Planned]:

@@ -56,10 +56,12 @@ class SecretArray:
 
     `intervals` say how large it can be, as everybody knows: in the worst case, and after the first iterations of the
     loops that made it; `largest` how large the inputs of undeclared size are that
-    this party put into it, as only this party knows. `whole` is the number that it was truncated from.
+    this party put into it, as only this party knows. It is `held` if owners compare all of those with what a program
+    can take: nobody does for values that were loaded, or came from another device. `whole` is the number that it was
+    truncated from.
     """
 
-    __slots__ = ("intervals", "largest", "share", "type", "whole")
+    __slots__ = ("held", "intervals", "largest", "share", "type", "whole")
 
     def __init__(
         self,
@@ -68,6 +70,7 @@ class SecretArray:
         *,
         intervals: tuple[Known, Known] | None = None,
         largest: float | None = None,
+        held: bool = False,
         whole: Whole | None = None,
     ) -> None:
         """Hold this role's share of a value of type `kind`; its intervals follow from that unless they are known."""
@@ -75,6 +78,7 @@ class SecretArray:
         self.type = kind
         self.intervals = (input_interval(kind),) * 2 if intervals is None else intervals
         self.largest = largest
+        self.held = held
         self.whole = whole
 
     @property
@@ -215,7 +219,7 @@ def share_inputs(
 def as_inputs(shares: Sequence[Any], values: Sequence[Any], types: Sequence[ValueType]) -> list[SecretArray]:
     """Shares of inputs; whoever has the values remembers how large they are, unless that is declared."""
     sizes = [None if x is None or t.bound else largest_of(np.asarray(x)) for x, t in zip(values, types, strict=True)]
-    return [SecretArray(s, kind, largest=size) for s, kind, size in zip(shares, types, sizes, strict=True)]
+    return [SecretArray(s, kind, largest=size, held=True) for s, kind, size in zip(shares, types, sizes, strict=True)]
 
 
 def encoded(value: Any, kind: ValueType) -> NDArray[Any] | None:

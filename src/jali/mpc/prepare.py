@@ -9,9 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
+import numpy as np
 
 from jali.core.errors import FixedPointRangeError, RangesUnsafe, UnsupportedOperation
-from jali.core.tree import flatten
+from jali.core.tree import flatten, map_leaves
 from jali.mpc.engine import SecretArray, compile_function
 from jali.mpc.ir import DEFAULT_FRACTION, ValueType
 from jali.mpc.program import run_program
@@ -43,12 +44,14 @@ class Prepared(NamedTuple):
     """A program that may run.
 
     `worst` is what is proven of it, `brief` what the first iterations of its loops show; `notes` say both in words.
+    `held` says of each input whether its owners compare it with its limit.
     """
 
     program: Program
     worst: Analysis
     brief: Analysis
     numbers: Numbers
+    held: tuple[bool, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property
@@ -65,38 +68,71 @@ class Prepared(NamedTuple):
 
 
 def prepare(
-    function: Callable[..., Any], args: Sequence[Any], *, keywords: Mapping[str, Any], numbers: Numbers
+    function: Callable[..., Any],
+    args: Sequence[Any],
+    *,
+    keywords: Mapping[str, Any],
+    numbers: Numbers,
+    beforehand: bool = False,
 ) -> Prepared:
     """Compile a function for secret arguments (or their types alone), and judge its ranges.
+
+    The program of a device that is dealt `beforehand` follows from types alone: nobody knew then what else is known of
+    the arguments. Its ranges are judged as any other's.
 
     Raises: RangesUnsafe if the program overflows for all inputs, or for some within their declared bounds; with
     `ranges = "strict"` also if it is not proven that it does not. UnsupportedOperation if a function needs more
     fraction bits than the device has; what `compile_function` raises.
     """
+    if beforehand:
+        types, named = map_leaves(_known_by_type, list(args)), map_leaves(_known_by_type, dict(keywords))
+        planned = prepare(function, types, keywords=named, numbers=numbers)
+        return _judged(_analysed(planned.program, args, keywords, numbers))
     given = _known_intervals(args, keywords)
 
     def attempt(fraction: int) -> Prepared:
         program = compile_function(function, args, keywords=keywords, fraction=fraction)
-        worst, first = ([pair[k] for pair in given] for k in (0, 1))
-        brief = analyse(program, first, brief=True)
-        if brief.unproven and numbers.ring == "auto" and numbers.ranges != "unchecked":
-            program = with_wide_products(program, first)
-            brief = analyse(program, first, brief=True)
-        return Prepared(program, analyse(program, worst), brief, numbers)
+        tried = _analysed(program, args, keywords, numbers)
+        if not tried.brief.unproven or not _chooses_rings(numbers):
+            return tried
+        return _analysed(with_wide_products(program, [first for _, first in given]), args, keywords, numbers)
 
     declared = all(x is None or x.low.size == 1 for x, _ in given)
     if numbers.fraction == "auto":
-        return _with_most_fraction(attempt, declared=declared)
+        return _in_small_rings(_with_most_fraction(attempt, declared=declared))
     prepared = attempt(numbers.fraction)
     _require_bits(prepared.program, numbers.fraction)
-    return _judged(prepared)
+    return _in_small_rings(_judged(prepared))
+
+
+def _analysed(program: Program, args: Sequence[Any], keywords: Mapping[str, Any], numbers: Numbers) -> Prepared:
+    worst, first = ([pair[k] for pair in _known_intervals(args, keywords)] for k in (0, 1))
+    return Prepared(
+        program, analyse(program, worst), analyse(program, first, brief=True), numbers, _held(args, keywords)
+    )
+
+
+def _known_by_type(leaf: Any) -> Any:
+    """A secret of which only the type is known, and not that its owners compare it with anything."""
+    if isinstance(leaf, SecretArray):
+        return SecretArray(None, leaf.type)
+    return SecretArray(None, leaf) if isinstance(leaf, ValueType) else leaf
+
+
+def _chooses_rings(numbers: Numbers) -> bool:
+    return numbers.ring == "auto" and numbers.ranges != "unchecked"
 
 
 def _in_small_rings(prepared: Prepared) -> Prepared:
     """With comparisons in the least ring that they are proven to fit."""
-    if prepared.numbers.ring != "auto" or prepared.numbers.ranges == "unchecked":
+    if not _chooses_rings(prepared.numbers):
         return prepared
-    program = with_widths(prepared.program, prepared.worst.compared)
+    known = zip(prepared.limits, prepared.worst.values, strict=False)  # those of the inputs
+    limits = [
+        0.0 if x is None or x.low.size == 1 else bound if held else np.inf
+        for ((bound, _), x), held in zip(known, prepared.held, strict=True)
+    ]
+    program = with_widths(prepared.program, prepared.worst.compared, limits)
     notes = (f"{program.name}: {note}" for note in notes_on_rings(program))
     return prepared._replace(program=program, notes=(*prepared.notes, *notes))
 
@@ -154,6 +190,13 @@ def _known_intervals(args: Sequence[Any], keywords: Mapping[str, Any]) -> list[t
     return found
 
 
+def _held(args: Sequence[Any], keywords: Mapping[str, Any]) -> tuple[bool, ...]:
+    """Of each secret input; one of which only the type is known is still to be shared."""
+    leaves, _ = flatten([list(args), dict(keywords)])
+    secret = [leaf for leaf in leaves if isinstance(leaf, SecretArray | ValueType)]
+    return tuple(isinstance(leaf, ValueType) or leaf.held for leaf in secret)
+
+
 def secrets_in(args: Sequence[Any], keywords: Mapping[str, Any]) -> list[SecretArray]:
     """The secrets among arguments, in the order of the inputs of the program that they give."""
     leaves, _ = flatten([list(args), dict(keywords)])
@@ -166,7 +209,7 @@ def secrets_in(args: Sequence[Any], keywords: Mapping[str, Any]) -> list[SecretA
 def _judged(prepared: Prepared, *notes: str) -> Prepared:
     if prepared.numbers.ranges != "unchecked":
         _require_safe(prepared)
-    return _in_small_rings(prepared._replace(notes=(*notes, *_notes(prepared))))
+    return prepared._replace(notes=(*notes, *_notes(prepared)))
 
 
 def _require_safe(prepared: Prepared) -> None:
@@ -254,10 +297,12 @@ def run_prepared(
     facts = zip(prepared.worst.outputs, prepared.brief.outputs, prepared.worst.origins, strict=True)
     outputs = []
     for index, (kind, (*known, origins)) in enumerate(zip(program.output_types, facts, strict=True)):
-        sizes = [x.largest for k, x in enumerate(secrets) if x.largest is not None and origins >> k & 1]
-        largest = max(sizes, default=None)
+        behind = [x for k, x in enumerate(secrets) if origins >> k & 1]
+        largest = max((x.largest for x in behind if x.largest is not None), default=None)
+        held = all(x.held for x in behind)
         place = None if kept is None else kept.places[index]
         whole = None if kept is None or place is None else Whole(results[place], kept.shifts[index])
         plain = msgspec.structs.replace(kind, bound=None)
-        outputs.append(SecretArray(results[index], plain, intervals=(known[0], known[1]), largest=largest, whole=whole))
+        intervals = (known[0], known[1])
+        outputs.append(SecretArray(results[index], plain, intervals=intervals, largest=largest, held=held, whole=whole))
     return outputs

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from jali.mpc.ir import Op, Program, ValueType
 
-__all__ = ["Analysis", "Site", "analyse", "input_interval", "products_to_widen"]
+__all__ = ["Analysis", "Compared", "Site", "analyse", "input_interval", "products_to_widen"]
 
 _BUDGET = 20_000  # operations that are looked at, loops repeated; about a quarter of a second
 _BRIEF = 2  # iterations from which inputs that are much too large can be told
@@ -70,6 +70,22 @@ class Site(NamedTuple):
         return f"{where} can reach {self.reach:.3g}, and only less than {self.limit:.3g} fits"
 
 
+class Compared(NamedTuple):
+    """How large something gets, by the points of the grid, and the inputs on which that depends, as a set of bits."""
+
+    size: NDArray[np.float64]
+    origins: int
+
+    def within(self, limits: Sequence[float]) -> float:
+        """How large it gets if each input is held to its limit."""
+        most = max((limit for index, limit in enumerate(limits) if self.origins >> index & 1), default=np.inf)
+        index = min(int(np.searchsorted(GRID, most)), len(GRID) - 1)
+        return float(self.size[index if self.size.size > 1 else 0])
+
+
+_NOTHING = Compared(np.zeros(1), 0)
+
+
 class Analysis(NamedTuple):
     """What is known of a program before it runs.
 
@@ -78,7 +94,7 @@ class Analysis(NamedTuple):
     the same for each input, from the sites that depend on it. `certain` is a site that cannot fit whatever the inputs
     are. `outputs` are the intervals of the results, None for bits; `values` those of all values. `origins` say of each
     result on which inputs it depends, as a set of bits. `compared` says how large the numbers can get that an operation
-    compares with zero, whatever the inputs are, by the operation's identity.
+    compares with zero, by the operation's identity.
     """
 
     bound: float
@@ -89,7 +105,7 @@ class Analysis(NamedTuple):
     outputs: tuple[Known, ...]
     values: tuple[Known, ...]
     origins: tuple[int, ...]
-    compared: Mapping[int, float]
+    compared: Mapping[int, Compared]
 
 
 def input_interval(kind: ValueType) -> Known:
@@ -235,7 +251,7 @@ class _Walk:
         self.brief = brief
         self.widening = widening
         self.wide: set[int] = set()  # products that do not fit for any bound, by the identity of their operations
-        self.compared: dict[int, float] = {}
+        self.compared: dict[int, Compared] = {}
         self.tallies: dict[tuple[int, str], _Tally] = {}  # by the identity of the check, which its flow keeps
         self.cut: dict[int, Site] = {}  # loops that were not followed to their end
         self.left = _BUDGET
@@ -290,8 +306,11 @@ class _Walk:
                     found[value] = interval
                 continue
             if step.gap is not None and not self.quiet:
-                gap = step.gap([found[value] for value in op.inputs])
-                self.compared[id(op)] = max(gap, self.compared.get(id(op), 0.0))
+                gap, (known, origins) = (
+                    step.gap([found[value] for value in op.inputs]),
+                    self.compared.get(id(op), _NOTHING),
+                )
+                self.compared[id(op)] = Compared(np.maximum(known, gap), origins | self.origins)
             result = step.compute(self, [found[value] for value in step.reads])
             # what is sorted is rearranged: each column keeps its interval
             results = [found[value] for value in op.inputs] if op.kind == "sort" else [result]

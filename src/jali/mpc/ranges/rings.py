@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from jali.mpc.ir import Op, Program
+    from jali.mpc.ranges.analysis import Compared
     from jali.mpc.ranges.rules import Known
 
     Memory = WeakKeyDictionary[Program, dict[tuple[int, ...], Program]]
@@ -39,12 +40,13 @@ _JOINED: WeakKeyDictionary[Program, Program] = WeakKeyDictionary()
 _LOCK = Lock()
 
 
-def with_widths(program: Program, compared: Mapping[int, float]) -> Program:
+def with_widths(program: Program, compared: Mapping[int, Compared], limits: Sequence[float]) -> Program:
     """The program whose comparisons say in how many bits they can be made; the same one for the same answer.
 
-    `compared` says how large the numbers get, by the identity of operations (`jali.mpc.ranges.analysis`).
+    `compared` says how large the numbers get, by the identity of operations, and `limits` to which bounds owners hold
+    inputs of undeclared size.
     """
-    sizes = {op: size * _ROUNDING + 1 for op, size in compared.items()}
+    sizes = {op: known.within(limits) * _ROUNDING + 1 for op, known in compared.items()}
     key = tuple(_bits(size) for size in sizes.values())
     if all(bits >= _MOST_BITS for bits in key):
         return program
