@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jali.mpc.functions.tables import octaves, pieces
-from jali.mpc.order.bits import sort_by_bits
+from jali.mpc.order.radix import sort_by_digits
 from jali.mpc.order.sorting import sort_columns
 from jali.mpc.rounding import Whole, rounded
 
@@ -98,7 +98,14 @@ def _sort_by_bits(side: Any, a: Any, b: Any) -> Part:
     shape = (a.shape[0] // 5, 5)
     bit = yield from side.to_arithmetic((yield from side.sign(a)))
     columns = [side.linear(lambda x: x.reshape(shape), x, shape=shape) for x in (bit, b)]
-    return (yield from sort_by_bits(side, columns, keys=1))[0]
+    return (yield from sort_by_digits(side, columns, keys=1))[0]
+
+
+def _sort_by_digits(side: Any, a: Any, b: Any) -> Part:
+    """Rows of 5, by the low four bits of the first input: two digits."""
+    shape = (a.shape[0] // 5, 5)
+    columns = [side.linear(lambda x: x.reshape(shape), x, shape=shape) for x in (a, b)]
+    return (yield from sort_by_digits(side, columns, keys=1, bits=3))[0]
 
 
 def _truncated(body: Callable[[Any, Any], Part]) -> Callable[[Any, Any, Any], Part]:
@@ -151,6 +158,7 @@ OPERATIONS: dict[str, Callable[[Any, Any, Any], Part]] = {
     "shuffle of a product": _product_first,
     "sort": _sort,
     "sort by bits": _sort_by_bits,
+    "sort by digits": _sort_by_digits,
 }
 
 

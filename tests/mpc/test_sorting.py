@@ -20,9 +20,9 @@ from jali.core.errors import FixedPointRangeError, InternalError, ProtocolAbort
 from jali.crypto.prg import Prg
 from jali.mpc.cost.estimate import estimate
 from jali.mpc.order import sorting
-from jali.mpc.order.bits import sort_by_bits
 from jali.mpc.order.permutations import KEY_WORDS, Permutation
-from jali.mpc.order.schedule import Step, network, network_is_cheaper, pair_budget, schedule
+from jali.mpc.order.radix import sort_by_digits
+from jali.mpc.order.schedule import Step, digits_are_cheaper, network, network_is_cheaper, pair_budget, schedule
 from jali.mpc.order.sorting import sort_columns
 from jali.mpc.registry import PROTOCOLS
 from jali.mpc.rounds import lockstep, parallel
@@ -83,7 +83,7 @@ def test_several_keys_decide_one_after_the_other(protocol: str, keys: int) -> No
 def test_keys_of_one_bit_take_a_pass_each(protocol: str, shape: tuple[int, int]) -> None:
     columns = [np.random.default_rng(k).integers(0, 2, shape) for k in range(2)]
     places = np.ascontiguousarray(np.broadcast_to(np.arange(shape[1]), shape))
-    found = sorted_under(protocol, *columns, places, keys=2, by=sort_by_bits)
+    found = sorted_under(protocol, *columns, places, keys=2, by=sort_by_digits)
     for row in range(shape[0]):
         order = np.lexsort([columns[1][row], columns[0][row]])
         for column, result in zip([*columns, places], found, strict=True):
@@ -169,8 +169,8 @@ def opened_while_sorting(
         ((7, 7, 7), sort_columns),
         ((-1, 5, 2), sort_columns),
         ((0, 0, 1), sort_columns),
-        ((1, 1, 1), sort_by_bits),
-        ((1, 0, 1), sort_by_bits),
+        ((1, 1, 1), sort_by_digits),
+        ((1, 0, 1), sort_by_digits),
     ],
 )
 def test_what_is_opened_is_a_uniform_order_whatever_the_numbers_are(
@@ -322,3 +322,64 @@ def test_permutations_are_uniform_and_settle_ties_by_their_second_word() -> None
     assert sum((count - runs / 24) ** 2 / (runs / 24) for count in counts.values()) < 72.0  # 1e-6 at 23
     words = np.array([[[5, 5, 1]], [[2, 1, 9]]], np.uint64)
     np.testing.assert_array_equal(Permutation(lambda: words)(np.array([[0, 1, 2]], np.uint64)), [[2, 1, 0]])
+
+
+# -- by digits ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("protocol", NAMES)
+@pytest.mark.parametrize("shape", [(1, 0), (0, 3), (2, 1), (1, 2), (3, 7), (1, 2000)])
+@pytest.mark.parametrize("bits", [1, 2, 4, 9, 40, 62])
+def test_a_sort_by_digits_is_stable_for_all_that_fits(protocol: str, shape: tuple[int, int], bits: int) -> None:
+    if bits > 9 and shape[1] > 7:
+        shape = (1, 150)
+    most = 2**bits - (1 if bits == 62 else 0)
+    x = np.random.default_rng(bits).integers(-most, most, shape)
+    x.reshape(-1)[: min(4, x.size)] = np.array([0, most - 1, -most, -1])[: min(4, x.size)]
+    x.reshape(-1)[5::3] = x.reshape(-1)[4:-1:3][: x.reshape(-1)[5::3].size]
+    places = np.ascontiguousarray(np.broadcast_to(np.arange(shape[1]), shape))
+    found = sorted_under(protocol, x, places, keys=1, by=partial(sort_by_digits, bits=bits))
+    order = np.argsort(x, axis=1, kind="stable")
+    np.testing.assert_array_equal(found[1], order)
+    np.testing.assert_array_equal(found[0], np.take_along_axis(x, order, axis=1))
+
+
+@pytest.mark.parametrize("protocol", NAMES)
+def test_several_keys_are_sorted_by_digits(protocol: str) -> None:
+    columns = [np.random.default_rng(k).integers(-4, 4, (2, 90)) for k in range(3)]
+    found = sorted_under(protocol, *columns, keys=2, by=partial(sort_by_digits, bits=2))
+    for row in range(2):
+        order = np.lexsort([columns[1][row], columns[0][row]])
+        for column, result in zip(columns, found, strict=True):
+            np.testing.assert_array_equal(result[row], column[row][order])
+
+
+def test_a_hundred_thousand_rows_are_sorted_by_digits() -> None:
+    x = np.random.default_rng(5).integers(-(2**21), 2**21, (1, 100_000))
+    (found,) = sorted_under("rep3", x, keys=1, by=partial(sort_by_digits, bits=21))
+    np.testing.assert_array_equal(found, np.sort(x))
+
+
+@pytest.mark.parametrize("count", [100, 300, 1000, 10_000, 100_000])
+@pytest.mark.parametrize("keys", [1, 2])
+def test_digits_are_taken_where_they_cost_less(count: int, keys: int) -> None:
+    """A round counts as much as 120 KB; what costs up to a third more than the other may be taken as well."""
+    for bits in (1, 2, 3, 5, 7, 10):
+        chosen = digits_are_cheaper(count, 1, keys=keys, bits=bits)
+        for protocol in ("m2k", "rep3"):
+            prices = [_price(protocol, by, count, keys, bits) for by in (sort_by_digits, sort_columns)]
+            ratio = prices[0] / prices[1]
+            assert ratio < 1.34 if chosen else ratio > 0.6, (bits, protocol, ratio)
+
+
+def _price(protocol: str, by: Callable[..., Part], count: int, keys: int, bits: int) -> float:
+    shares: dict[int, list[Any]] = {}
+
+    def sharing(side: Any) -> Part:
+        shares[side.role] = []
+        for _ in range(2):
+            shares[side.role].append((yield from side.input(None, 0, (1, count))))
+
+    estimate(protocol, sharing)
+    cost = estimate(protocol, lambda side: by(side, shares[side.role], keys=keys, bits=bits))
+    return sum(cost.bytes_sent.values()) + cost.offline_bytes + 120_000 * cost.rounds

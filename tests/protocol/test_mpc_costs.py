@@ -72,6 +72,7 @@ GOLDEN: dict[str, dict[str, tuple[int, tuple[int, int, int], int]]] = {
         "sort": (6, (31200, 20960, 0), 90080),
         # A sign as a number; it is opened, multiplied, three columns shuffled (one not masked yet), places revealed.
         "sort by bits": (7, (28880, 18640, 0), 69040),
+        "sort by digits": (12, (89920, 79680, 0), 149440),
     },
     "rep3": {
         "mul": (1, (5120, 5120, 5120), 0),
@@ -109,6 +110,7 @@ GOLDEN: dict[str, dict[str, tuple[int, tuple[int, int, int], int]]] = {
         "shuffle of a product": (4, (25600, 15360, 15360), 0),
         "sort": (9, (28960, 18720, 105440), 0),
         "sort by bits": (10, (54480, 39120, 69040), 0),
+        "sort by digits": (16, (130880, 95040, 134080), 0),
     },
     "aby3": {
         "mul": (1, (5120, 5120, 5120), 0),
@@ -150,6 +152,7 @@ GOLDEN: dict[str, dict[str, tuple[int, tuple[int, int, int], int]]] = {
         "shuffle of a product": (4, (25600, 15360, 15360), 0),
         "sort": (13, (70400, 47360, 47360), 0),
         "sort by bits": (14, (81200, 45360, 45360), 0),
+        "sort by digits": (19, (212800, 110400, 110400), 0),
     },
 }
 

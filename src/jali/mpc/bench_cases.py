@@ -10,11 +10,15 @@ import numpy as np
 
 from jali import kernels
 from jali.core.extras import need
+from jali.mpc.order.radix import sort_by_digits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
 
     from numpy.typing import NDArray
+
+    from jali.mpc.contract import MpcProtocol
+    from jali.mpc.rounds import Round
 
 __all__ = ["CASES", "Case"]
 
@@ -23,14 +27,17 @@ class Case(NamedTuple):
     """A jax function of secret arrays, its usual size, and its operands for a size.
 
     Operands belong to parties in turn: the first to role 0, the second to role 1, the third to role 0, ...
+    `operation` is done instead of the function where a plan would choose another way.
     """
 
     size: int
     function: Callable[..., Any]
     operands: Callable[[int], tuple[NDArray[np.float64], ...]]
+    operation: Callable[[MpcProtocol, Any], Generator[Round, Any, Any]] | None = None
 
 
 _KEY = bytes(16)
+_KEY_BITS = 21  # of numbers below 8
 _BATCH, _FEATURES = 1024, 100
 _LABELS = ("NHWC", "HWIO", "NHWC")
 
@@ -150,6 +157,12 @@ def _images(n: int) -> tuple[NDArray[np.float64], ...]:
     )
 
 
+def _sorted_by_digits(side: MpcProtocol, x: Any) -> Generator[Round, Any, Any]:
+    """By the bits that numbers below 8 have."""
+    row = side.linear(lambda a: a.reshape(1, -1), x, shape=(1, *x.shape))
+    return (yield from sort_by_digits(side, [row], keys=1, bits=_KEY_BITS))
+
+
 CASES = {
     "mul": Case(1_000_000, _mul, _pair),
     "matmul": Case(1_000, _matmul, lambda n: (_uniform(-1, 1, n, n), _uniform(-1, 1, n, n, seed=8))),
@@ -164,6 +177,7 @@ CASES = {
     "division": Case(100_000, _division, lambda n: (_uniform(-50, 50, n), _uniform(0.1, 50, n, seed=8))),
     "softmax": Case(1_000, _softmax, lambda n: (_uniform(-4, 4, n, 100),)),
     "sort": Case(100_000, _sort, lambda n: (_uniform(-8, 8, n),)),
+    "sort_radix": Case(100_000, _sort, lambda n: (_uniform(-8, 8, n),), _sorted_by_digits),
     "logistic": Case(10_000, _logistic, _rows_and_labels),
     "mlp": Case(128, _mlp, _layers),
     "cnn": Case(16, _cnn, _images),

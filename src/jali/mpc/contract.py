@@ -197,10 +197,10 @@ class MpcProtocol(Protocol):
         ...
 
     def sign(self, x: Arithmetic, *, bits: int = 64) -> Generator[Round, Any, Boolean]:
-        """Whether x < 0 as a signed number. Exact for every ring element.
+        """Whether x < 0 as a signed number: the top bit of x mod 2^bits. Exact for every ring element.
 
-        `bits` is 64, 32 or 16, here and below: who asks for less knows that -2^(bits - 1) <= x < 2^(bits - 1). It may
-        cost less.
+        `bits` is 64, 32 or 16, here and below: who asks for less knows that -2^(bits - 1) <= x < 2^(bits - 1), or wants
+        that bit. It may cost less.
         """
         ...
 

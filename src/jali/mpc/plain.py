@@ -273,7 +273,7 @@ class PlainProtocol:
         """The most significant bits."""
         yield from ()
         self._require_bits(x, bits)
-        return _Clear(np.asarray(x.data >> np.uint64(63), np.bool_))
+        return _Clear(np.asarray(x.data >> np.uint64(bits - 1) & np.uint64(1), np.bool_))
 
     def at_least(self, x: _Clear, thresholds: Sequence[int], *, bits: int = 64) -> Generator[Round, Any, _Clear]:
         """The comparisons."""

@@ -16,8 +16,9 @@ from jali import kernels
 from jali.core.errors import InternalError
 from jali.mpc.functions.basis import call
 from jali.mpc.functions.power import divide
-from jali.mpc.order.bits import sort_by_bits
 from jali.mpc.order.indexing import one_hot
+from jali.mpc.order.radix import sort_by_digits
+from jali.mpc.order.schedule import digits_are_cheaper
 from jali.mpc.order.sorting import sort_columns
 from jali.mpc.order.tournament import greatest
 from jali.mpc.schedule import Plan, Step, run_steps
@@ -396,7 +397,10 @@ def _one_hot(node: _Node) -> tuple[Start, bool]:
 def _sort(node: _Node) -> tuple[Start, bool]:
     keys, bits = _integer(node.op, "keys"), _integer(node.op, "bits")
     if node.op.attributes["of"] == "bits":
-        return lambda p, v: sort_by_bits(p, v, keys=keys), True
+        return lambda p, v: sort_by_digits(p, v, keys=keys), True
+    count, batch = node.result.shape[-1], node.result.shape[0]
+    if count > 1 and digits_are_cheaper(count, batch, keys=keys, bits=bits):
+        return lambda p, v: sort_by_digits(p, v, keys=keys, bits=bits), True
     return lambda p, v: sort_columns(p, v, keys=keys, bits=bits), True
 
 

@@ -39,7 +39,7 @@ class Permutation:
     def _places(self) -> NDArray[np.int64]:
         """Where in the flattened array each element comes from."""
         first, second = self._words()
-        order = np.argsort(first, axis=-1, kind="stable")
+        order = np.argsort(first, axis=-1)  # several times faster than a stable sort; equal words are seen next
         ordered = np.take_along_axis(first, order, -1)
         if bool(np.any(ordered[..., 1:] == ordered[..., :-1])):  # once in 2^31 times for 1e5 elements
             order = np.lexsort((second, first), axis=-1)

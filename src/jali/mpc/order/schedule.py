@@ -14,10 +14,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["Step", "network", "network_is_cheaper", "pair_budget", "schedule"]
+from jali.mpc.rings import smallest
+
+__all__ = ["Step", "digits_are_cheaper", "network", "network_is_cheaper", "pair_budget", "schedule"]
 
 _LEVEL = 20_000
 """A level of comparisons side by side is worth as much as so many comparisons: about 5 rounds against 30 bytes each."""
+
+_BYTES, _ROUNDS = 30, 5
+_MOST_BITS = 62
 
 _RADICES = (2, 4, 8)
 _FAILURE_BITS = 40
@@ -74,6 +79,33 @@ def network_is_cheaper(count: int, batch: int) -> bool:
     levels = network(count)
     in_secret = 0.8 * (batch * sum(map(len, levels)) + _LEVEL * len(levels))
     return in_secret < _best(count, batch)[0] + 1.2 * batch * count + 0.4 * _LEVEL
+
+
+def digits_are_cheaper(count: int, batch: int, *, keys: int, bits: int) -> bool:
+    """Whether a radix sort beats comparisons, for keys between -2^bits and 2^bits: for few bits.
+
+    A bit of a key is 140 bytes for each row, in 3.7 rounds. Comparisons are of keys and places in one ring, if there is
+    room for both; they cost as many bytes as they have bits, or some less.
+    """
+    room = count.bit_length()
+    together = keys == 1 and bits + room <= _MOST_BITS
+    width = smallest(2.0 ** (bits + room + 1)) if together else keys * smallest(2.0 ** (bits + 1)) + smallest(count)
+    pairs, levels = _best_parts(count, batch)
+    by_comparisons = pairs * 0.85 * width + levels * _LEVEL * _BYTES
+    by_digits = keys * (bits + 1) * (140 * batch * count + 3.7 * _LEVEL * _BYTES / _ROUNDS)
+    return by_digits < by_comparisons
+
+
+def _best_parts(count: int, batch: int) -> tuple[int, int]:
+    """Comparisons and levels of the schedule."""
+    if count < 2:
+        return 0, 0
+    step = schedule(count, batch)
+    if not step.sample:
+        return step.pairs, 1
+    pairs, levels = _best_parts(step.sample, batch)
+    rest = batch * (count - step.sample)
+    return pairs + rest * (step.radix - 1) * step.levels + step.pairs, levels + step.levels + 1
 
 
 @cache
