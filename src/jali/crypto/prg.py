@@ -92,7 +92,10 @@ class Prg(Secret):
                     f"nonce {nonce} of the generator {self.label!r} was already spent: a mask is used once. "
                     "This is a defect of the protocol or a half-repeated node; run the whole node again."
                 )
-            self._spent.add(nonce)
+            if nonce != self._spent_below:
+                self._spent.add(nonce)
+                return
+            self._spent_below += 1
             while self._spent_below in self._spent:
                 self._spent.remove(self._spent_below)
                 self._spent_below += 1

@@ -57,7 +57,11 @@ class Openings(Generic[Closed, Opened]):
 
     def open(self, *shares: Closed | Opened) -> Generator[Round, Any, list[Opened]]:
         """The opened form of all; those that have none are opened in one round."""
-        opened = self.found(shares)
+        if len(shares) == 1:
+            form = self.find(shares[0])
+            opened = [form] if isinstance(form, self._opened) else []
+        else:
+            opened = self.found(shares)
         if len(opened) == len(shares):
             return opened
         fresh = {id(x): x for x in shares if isinstance(x, self._closed) and id(x) not in self._known}

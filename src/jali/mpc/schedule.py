@@ -162,17 +162,23 @@ class _Run:
 
     def resume(self, replies: Mapping[int, Any]) -> None:
         """Hand every active operation its part of the replies, in the order of `merged`."""
-        taken = dict.fromkeys(replies, 0)
         current, self.active = self.active, []
+        if len(current) == 1:
+            self._continue(*current[0][:2], replies)
+            return
+        taken = dict.fromkeys(replies, 0)
         for index, operation, round_ in current:
             share = {}
             for role, count in round_.expect.items():
                 share[role] = replies[role][taken[role] : taken[role] + count]
                 taken[role] += count
-            try:
-                self.active.append((index, operation, operation.send(share)))
-            except StopIteration as stop:
-                self.finish(index, stop.value)
+            self._continue(index, operation, share)
+
+    def _continue(self, index: int, operation: Generator[Round, Any, Any], replies: Mapping[int, Any]) -> None:
+        try:
+            self.active.append((index, operation, operation.send(replies)))
+        except StopIteration as stop:
+            self.finish(index, stop.value)
 
 
 def _index(entry: tuple[int, Any, Any]) -> int:

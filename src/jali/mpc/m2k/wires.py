@@ -6,6 +6,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -77,18 +78,18 @@ class Wires:
     def _open_all(self, shares: list[Additive]) -> Generator[Round, Any, list[Masked]]:
         """Both evaluators add their mask to their part and swap the sums."""
         masks = [self._side.mask(layout(x.shape, bits=x.bits), self.nonce(), ring=of_bits(x.bits)) for x in shares]
-        masked = [NOTHING] * len(shares)
         if self._role == DEALER or not shares:
             yield Round({}, {})
-        else:
-            mine = [self._blinded(x, mask) for x, mask in zip(shares, masks, strict=True)]
-            theirs = yield from self.swap(mine, sum(words.size for words in mine))
-            start = 0
-            for index, (x, words) in enumerate(zip(shares, mine, strict=True)):
-                masked[index] = self._sum(theirs[start : start + words.size], words, bits=x.bits)
-                start += words.size
-        forms = zip(shares, masked, masks, strict=True)
-        return [Masked(x.shape, d, mask, bits=x.bits) for x, d, mask in forms]
+            return [Masked(x.shape, NOTHING, mask, bits=x.bits) for x, mask in zip(shares, masks, strict=True)]
+        mine = [self._blinded(x, mask) for x, mask in zip(shares, masks, strict=True)]
+        peer = 1 - self._role
+        theirs = (yield Round({peer: mine}, {peer: sum(words.size for words in mine)}))[peer]
+        forms, start = [], 0
+        for x, words, mask in zip(shares, mine, masks, strict=True):
+            end = start + words.size
+            forms.append(Masked(x.shape, self._sum(theirs[start:end], words, bits=x.bits), mask, bits=x.bits))
+            start = end
+        return forms
 
     def _blinded(self, x: Additive, mask: NDArray[np.uint64]) -> NDArray[np.uint64]:
         return self._side.evaluate(mask.shape, lambda: plus(x.part, mask, bits=x.bits))
@@ -161,5 +162,9 @@ class Wires:
 
 def _purpose(correlation: Callable[[], NDArray[np.uint64]]) -> str:
     """The operation that a correlation was written down in, such as "mul" for `M2k.mul.<locals>.<lambda>`."""
-    name: str = getattr(correlation, "__qualname__", "correlation")
-    return name.partition(".<locals>")[0].rpartition(".")[2].strip("_")
+    return _named(getattr(correlation, "__qualname__", "correlation"))
+
+
+@cache
+def _named(qualified: str) -> str:
+    return qualified.partition(".<locals>")[0].rpartition(".")[2].strip("_")
