@@ -195,6 +195,19 @@ def test_products_that_need_more_than_64_bits(protocol: str, size: int, shift: i
     off_by_one_at_most(run(protocol, body, x, y), (product >> shift).astype(np.int64))
 
 
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(("shift", "most"), [(1, 31), (3, 32), (18, 39), (30, 45), (46, 53), (64, 61)])
+def test_products_that_need_more_than_64_bits_may_be_rounded(protocol: str, size: int, shift: int, most: int) -> None:
+    x, y = values(size, seed=44, bits=most), values(size, seed=45, bits=most)
+    x[::5], y[::5] = 1, np.uint64(2**64 - 2 ** (shift - 1) if shift < 62 else 3)  # ties
+
+    def body(side: Any, a: Any, b: Any) -> Generator[Round, Any, Any]:
+        return (yield from side.mul(a, b, shift=shift, wide=True, exact=True))
+
+    rounded = (2 * exact(x) * exact(y) + 2**shift) >> (shift + 1)
+    agree(run(protocol, body, x, y), rounded.astype(np.int64).view(np.uint64))
+
+
 @pytest.mark.parametrize(("left", "right"), [((3, 5), (5, 2)), ((2, 3, 4), (2, 4, 1)), ((1, 700), (700, 65))])
 @pytest.mark.parametrize("shift", [18, 36])
 def test_matrix_products_that_need_more_than_64_bits(

@@ -132,6 +132,7 @@ OPERATIONS: dict[str, Callable[[Any, Any, Any], Part]] = {
     "dot, shifted": lambda side, a, b: _matrix(side, a, b, shift=18),
     "mul, wide": lambda side, a, b: side.mul(a, b, shift=18, wide=True),
     "square, wide": lambda side, a, b: side.mul(a, a, shift=18, wide=True),
+    "mul, wide, exact": lambda side, a, b: side.mul(a, b, shift=18, wide=True, exact=True),
     "mul, wide, truncated": _truncated(lambda side, x: side.mul(x, x, shift=18, wide=True)),
     "dot, wide": lambda side, a, b: _matrix(side, a, b, shift=18, wide=True),
     "truncate": lambda side, a, b: side.truncate(a, 18),

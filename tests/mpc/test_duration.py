@@ -107,7 +107,9 @@ def test_the_self_test_times_every_operation_at_every_role(protocol: str) -> Non
             rows = [rows for name, rows in speed.work.steps.items() if name.split("/")[::2] == [kind, str(role)]]
             assert rows
             assert all(0 <= sum(took) < 10 for found in rows for _, took in found)
-    assert {name.split("/")[0] for name in speed.work.products} == {"dot", "dot, shifted", "dot, shifted, wide"}
+    assert {name.split("/")[0] for name in speed.work.products} == {
+        *("dot", "dot, shifted", "dot, shifted, wide", "dot, shifted, wide, exact")
+    }
 
 
 def test_speeds_are_measured_once_and_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

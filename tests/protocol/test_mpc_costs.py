@@ -42,6 +42,7 @@ GOLDEN: dict[str, dict[str, tuple[int, tuple[int, int, int], int]]] = {
         "dot, shifted": (1, (16, 16, 0), 48),
         "mul, wide": (2, (30720, 30720, 0), 46080),
         "square, wide": (2, (20480, 20480, 0), 30720),
+        "mul, wide, exact": (5, (32400, 32400, 0), 64480),
         "mul, wide, truncated": (3, (25600, 25600, 0), 40960),
         "dot, wide": (2, (30752, 30752, 0), 46128),
         "truncate": (0, (0, 0, 0), 10240),
@@ -84,6 +85,7 @@ GOLDEN: dict[str, dict[str, tuple[int, tuple[int, int, int], int]]] = {
         "dot, shifted": (1, (16, 16, 64), 0),
         "mul, wide": (3, (30720, 30720, 66560), 0),
         "square, wide": (3, (20480, 20480, 40960), 0),
+        "mul, wide, exact": (6, (32400, 32400, 84960), 0),
         "mul, wide, truncated": (4, (25600, 25600, 51200), 0),
         "dot, wide": (3, (30752, 30752, 76848), 0),
         "truncate": (1, (0, 0, 20480), 0),
@@ -122,6 +124,7 @@ GOLDEN: dict[str, dict[str, tuple[int, tuple[int, int, int], int]]] = {
         "dot, shifted": (4, (32, 64, 80), 0),
         "mul, wide": (3, (30720, 30720, 66560), 0),
         "square, wide": (3, (20480, 20480, 40960), 0),
+        "mul, wide, exact": (7, (52880, 37520, 84960), 0),
         "mul, wide, truncated": (6, (25600, 35840, 61440), 0),
         "dot, wide": (3, (30752, 30752, 76848), 0),
         # A masked value and two inputs, two inputs more, a product.

@@ -150,17 +150,17 @@ class MpcProtocol(Protocol):
 
     # -- products -----------------------------------------------------------------------------------------------
     def mul(
-        self, x: Arithmetic, y: Arithmetic, *, shift: int = 0, wide: bool = False
+        self, x: Arithmetic, y: Arithmetic, *, shift: int = 0, wide: bool = False, exact: bool = False
     ) -> Generator[Round, Any, Arithmetic]:
         """Elementwise product (equal shapes), then `truncate` by `shift` bits when that is not 0.
 
         `wide`, with a shift of 1 to 64 bits: |x y| may reach 2^126 before it is truncated, where |x| < 2^62, |y| < 2^62
-        and the result lies between -2^62 and 2^62.
+        and the result lies between -2^62 and 2^62. A `wide` product may be `exact`: floor(x y / 2^shift + 1/2).
         """
         ...
 
     def dot(
-        self, x: Arithmetic, y: Arithmetic, *, shift: int = 0, wide: bool = False
+        self, x: Arithmetic, y: Arithmetic, *, shift: int = 0, wide: bool = False, exact: bool = False
     ) -> Generator[Round, Any, Arithmetic]:
         """Matrix product (m, k) @ (k, n), or a batch (b, m, k) @ (b, k, n), then `truncate` by `shift`."""
         ...

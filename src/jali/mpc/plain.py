@@ -21,7 +21,7 @@ from jali.crypto.randomness import random_words
 from jali.mpc.functions.tables import clear
 from jali.mpc.order.permutations import KEY_WORDS, Permutation
 from jali.mpc.rounds import Round
-from jali.mpc.wide import dot, multiply, shifted, signed
+from jali.mpc.wide import dot, multiply, plus_public, shifted, signed
 from jali.mpc.words import given, layout, unpacked
 
 if TYPE_CHECKING:
@@ -205,22 +205,26 @@ class PlainProtocol:
         return _Clear(np.asarray(np.add(x.data, value)).reshape(x.shape))
 
     # -- products -----------------------------------------------------------------------------------------------
-    def mul(self, x: _Clear, y: _Clear, *, shift: int = 0, wide: bool = False) -> Generator[Round, Any, _Clear]:
+    def mul(
+        self, x: _Clear, y: _Clear, *, shift: int = 0, wide: bool = False, exact: bool = False
+    ) -> Generator[Round, Any, _Clear]:
         """The product, floored."""
         yield from ()
         if wide:
-            return _Clear(self._in_wide(multiply, x, y, shift))
+            return _Clear(self._in_wide(multiply, x, y, shift, exact=exact))
         if self.checked and x.data.size:
             a, b = _magnitude(x.data), _magnitude(y.data)
             if self.watch is not None or float(a.max()) * float(b.max()) >= _HEADROOM:
                 self._check(a * b, "a product")
         return _Clear(_floor(np.asarray(np.multiply(x.data, y.data)), shift))
 
-    def dot(self, x: _Clear, y: _Clear, *, shift: int = 0, wide: bool = False) -> Generator[Round, Any, _Clear]:
+    def dot(
+        self, x: _Clear, y: _Clear, *, shift: int = 0, wide: bool = False, exact: bool = False
+    ) -> Generator[Round, Any, _Clear]:
         """The matrix product, floored."""
         yield from ()
         if wide:
-            return _Clear(self._in_wide(dot, x, y, shift))
+            return _Clear(self._in_wide(dot, x, y, shift, exact=exact))
         if self.checked and x.data.size and y.data.size:
             a, b = _magnitude(x.data), _magnitude(y.data)
             if self.watch is not None or float(a.max()) * float(b.max()) * a.shape[-1] >= _HEADROOM:
@@ -228,9 +232,11 @@ class PlainProtocol:
         product = kernels.matmul(np.ascontiguousarray(x.data), np.ascontiguousarray(y.data))
         return _Clear(_floor(product, shift))
 
-    def _in_wide(self, times: Callable[..., NDArray[np.uint64]], x: _Clear, y: _Clear, shift: int) -> Any:
+    def _in_wide(
+        self, times: Callable[..., NDArray[np.uint64]], x: _Clear, y: _Clear, shift: int, *, exact: bool
+    ) -> Any:
         """The product by way of Z_2^128; what leaves the ring when it is truncated is refused."""
-        z = times(signed(x.data), signed(y.data))
+        z = plus_public(times(signed(x.data), signed(y.data)), 1 << (shift - 1) if exact else 0)
         if self.checked:
             high = z[1].view(np.int64).astype(np.float64) * 2.0 ** (64 - shift)
             self._check(np.abs(high + z[0].astype(np.float64) * 2.0**-shift), "a product, truncated,")

@@ -129,18 +129,23 @@ def _neg(node: _Node) -> tuple[Start, bool]:
 
 
 def _mul(node: _Node) -> tuple[Start, bool]:
-    shift, wide, shape = _integer(node.op, "shift"), bool(_integer(node.op, "wide")), node.result.shape
+    shift, shape, how = _integer(node.op, "shift"), node.result.shape, _how(node)
     if node.types[0].secret and node.types[1].secret:
-        return lambda p, v: p.mul(v[0], v[1], shift=shift, wide=wide), True
+        return lambda p, v: p.mul(v[0], v[1], shift=shift, **how), True
     secret, public = (0, 1) if node.types[0].secret else (1, 0)
-    if wide:
-        return lambda p, v: p.mul(v[secret], p.public(_filled(v[public], shape)), shift=shift, wide=True), True
+    if how["wide"]:
+        return lambda p, v: p.mul(v[secret], p.public(_filled(v[public], shape)), shift=shift, **how), True
 
     def scaled(p: MpcProtocol, v: list[Any]) -> Any:
         factor = v[public]
         return p.linear(lambda a: np.multiply(a, factor), v[secret], shape=shape)
 
     return _truncated(scaled, shift)
+
+
+def _how(node: _Node) -> dict[str, bool]:
+    """In which ring a product is made, and whether it is rounded there."""
+    return {key: bool(_integer(node.op, key)) for key in ("wide", "exact")}
 
 
 def _truncated(linear: Start, shift: int) -> tuple[Start, bool]:
@@ -151,11 +156,11 @@ def _truncated(linear: Start, shift: int) -> tuple[Start, bool]:
 
 
 def _dot(node: _Node) -> tuple[Start, bool]:
-    shift, wide, shape = _integer(node.op, "shift"), bool(_integer(node.op, "wide")), node.result.shape
+    shift, shape, how = _integer(node.op, "shift"), node.result.shape, _how(node)
     if node.types[0].secret and node.types[1].secret:
-        return lambda p, v: p.dot(v[0], v[1], shift=shift, wide=wide), True
-    if wide:
-        return lambda p, v: p.dot(*_both_secret(p, node.types, v), shift=shift, wide=True), True
+        return lambda p, v: p.dot(v[0], v[1], shift=shift, **how), True
+    if how["wide"]:
+        return lambda p, v: p.dot(*_both_secret(p, node.types, v), shift=shift, **how), True
 
     def product(p: MpcProtocol, v: list[Any]) -> Any:
         if node.types[0].secret:

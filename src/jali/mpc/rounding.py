@@ -3,7 +3,8 @@
 
 A truncation gives floor(z / 2^f) or one more, by a chance that depends on z's low bits and on the masks; whoever sees
 it learns a little of z beyond the rounded value. So a result that comes out of a truncation keeps z next to it, and
-before it is revealed it becomes floor(z / 2^f + 1/2), which says of z what rounding says and no more.
+before it is revealed it becomes floor(z / 2^f + 1/2), which says of z what rounding says and no more. Products in
+Z_2^128, whose z does not fit, are rounded where they are made.
 
 The same holds of a truncated number plus or minus an exact one. With d = z - 2^f y, which lies between -2^f and 2^f
 whichever of the two y is,
@@ -84,6 +85,7 @@ class _Rewriting:
         places: list[int | None] = []
         shifts = []
         for value in self.program.outputs:
+            self._round_wide(value)
             found = self._whole(value)
             places.append(None if found is None else len(outputs))
             shifts.append(0 if found is None else found[1])
@@ -93,6 +95,18 @@ class _Rewriting:
             self.program, types=tuple(self.types), ops=tuple(self.ops), outputs=tuple(outputs)
         )
         return WithWholes(changed, tuple(places), tuple(shifts))
+
+    def _round_wide(self, value: int) -> None:
+        """Round the products in Z_2^128 that a value is rearranged or added up from: their wholes do not fit Z_2^64."""
+        op = self.made_by.get(value)
+        if op is None:
+            return
+        if op.attributes.get("wide") and not op.attributes.get("exact"):
+            exact = msgspec.structs.replace(op, attributes={**op.attributes, "exact": 1})
+            self.ops[self.ops.index(op)] = self.made_by[value] = exact
+        elif op.kind in _LOCAL or op.kind in {"add", "sub"}:
+            for part in op.inputs:
+                self._round_wide(part)
 
     def _whole(self, value: int) -> tuple[int, int] | None:
         """The value that this one was truncated from, in the same arrangement."""

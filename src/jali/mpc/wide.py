@@ -29,7 +29,19 @@ if TYPE_CHECKING:
     Words = NDArray[np.uint64]
     Times = Callable[[Words, Words], Words]
 
-__all__ = ["HEADROOM", "TOP", "dot", "masked_product", "multiply", "shifted", "signed", "unsigned", "widened"]
+__all__ = [
+    "HEADROOM",
+    "TOP",
+    "dot",
+    "low",
+    "masked_product",
+    "multiply",
+    "plus_public",
+    "shifted",
+    "signed",
+    "unsigned",
+    "widened",
+]
 
 HEADROOM = np.uint64(1 << 62)
 
@@ -73,6 +85,16 @@ def shifted(words: Words, bits: int) -> Words:
     if bits == Ring.WORDS:
         return np.asarray(high)
     return np.asarray((low >> np.uint64(bits)) | (high << np.uint64(64 - bits)))
+
+
+def low(words: Words, bits: int) -> Words:
+    """The lowest 1 to 64 bits of each number."""
+    return np.asarray(words[0] & np.uint64(2**bits - 1))
+
+
+def plus_public(words: Words, value: int) -> Words:
+    """Each number plus one of 64 bits that is not negative."""
+    return add(words, unsigned(np.full_like(words[0], value)), Ring.WIDE) if value else words
 
 
 def multiply(x: Words, y: Words) -> Words:

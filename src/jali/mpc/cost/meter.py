@@ -80,7 +80,7 @@ def _variant(name: str, options: Any) -> str:
     """An operation by what makes it cost more or less than another of its name."""
     kind = f"{name}, shifted" if options.get("shift") else name
     if options.get("wide"):
-        kind += ", wide"
+        kind += ", wide, exact" if options.get("exact") else ", wide"
     bits = options.get("bits", 64)
     return kind if bits in (64, True, False) else f"{kind} of {bits} bits"
 

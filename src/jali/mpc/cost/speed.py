@@ -238,9 +238,10 @@ def _in_other_rings(side: Any, fresh: Any, trial: Trial) -> Talk:
         for operation in (side.sign, side.is_zero, side.compare_with_zero):
             yield from operation(x, bits=bits)
     x, y = fresh(), fresh()
-    for _ in range(2):
-        yield from side.mul(x, y, shift=_SHIFT, wide=True)
-    yield from _dots(side, fresh, trial, shift=_SHIFT, wide=True)
+    for exact in (False, False, True):
+        yield from side.mul(x, y, shift=_SHIFT, wide=True, exact=exact)
+    for exact in (False, True):
+        yield from _dots(side, fresh, trial, shift=_SHIFT, wide=True, exact=exact)
 
 
 def _truncations_and_openings(side: Any, x: Any, y: Any, bits: Any) -> Talk:

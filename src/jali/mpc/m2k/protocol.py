@@ -22,7 +22,7 @@ from jali.core.errors import ProtocolUseError
 from jali.core.threat import Threat
 from jali.mpc.contract import Outline
 from jali.mpc.functions.tables import CHUNK
-from jali.mpc.m2k import trees
+from jali.mpc.m2k import convert, trees
 from jali.mpc.m2k.scatter import GUEST, Scattering
 from jali.mpc.m2k.shares import Additive, Masked, part_of
 from jali.mpc.m2k.shuffle import shuffle
@@ -34,7 +34,6 @@ from jali.mpc.rounds import Round
 from jali.mpc.wide import dot, multiply
 from jali.mpc.words import (
     NOTHING,
-    as_numbers,
     gathered,
     given,
     layout,
@@ -43,7 +42,6 @@ from jali.mpc.words import (
     on_bits,
     plus,
     require_equal,
-    unmasked,
     unpacked,
     whole,
 )
@@ -300,14 +298,16 @@ class M2k:
         """The masked forms: copies of them, and their differences with public numbers, are not opened again."""
         return [*(yield from self._wires.open(*shares))]
 
-    def mul(self, x: Share, y: Share, *, shift: int = 0, wide: bool = False) -> Generator[Round, Any, Additive]:
+    def mul(
+        self, x: Share, y: Share, *, shift: int = 0, wide: bool = False, exact: bool = False
+    ) -> Generator[Round, Any, Share]:
         """Elementwise product: z_i = [i = 0] Dx Dy - Dx ly_i - Dy lx_i + g_i, where g shares lx ly.
 
         Cost: no round, 8 offline B; with `shift` one round, 8 B, 24 offline B; `wide` as `jali.mpc.m2k.wide` says.
         """
         require_equal("mul", x.shape, y.shape)
         if wide:
-            return (yield from product(self._wires, x, y, times=multiply, shape=x.shape, shift=shift))
+            return (yield from product(self._wires, x, y, times=multiply, shape=x.shape, shift=shift, exact=exact))
         mx, my = yield from self._wires.open(x, y)
         # The product that is truncated next has 2^62 added on the way, for nothing.
         offset = _HEADROOM if shift else np.uint64(0)
@@ -318,14 +318,16 @@ class M2k:
         )
         return (yield from self._shifted(z, x.shape, shift)) if shift else Additive(x.shape, z)
 
-    def dot(self, x: Share, y: Share, *, shift: int = 0, wide: bool = False) -> Generator[Round, Any, Additive]:
+    def dot(
+        self, x: Share, y: Share, *, shift: int = 0, wide: bool = False, exact: bool = False
+    ) -> Generator[Round, Any, Share]:
         """Matrix product: z_i = Dx ([i = 0] Dy - ly_i) - lx_i Dy + g_i, where g shares lx ly.
 
         Cost: no round, 8 offline B for each element of the result; with `shift` one round, 8 B, 24 offline B.
         """
         shape = matrix_shape(x.shape, y.shape)
         if wide:
-            return (yield from product(self._wires, x, y, times=dot, shape=shape, shift=shift))
+            return (yield from product(self._wires, x, y, times=dot, shape=shape, shift=shift, exact=exact))
         mx, my = yield from self._wires.open(x, y)
         offset = _HEADROOM if shift else np.uint64(0)
         g = self._wires.deal(shape, lambda: kernels.matmul(mx.mask, my.mask) + offset)
@@ -450,24 +452,12 @@ class M2k:
 
     def to_arithmetic(self, b: Share) -> Generator[Round, Any, Additive]:
         """b = D + lam - 2 D lam, with shares of the bit lam over Z_2^64. Cost: no round, 8 offline B."""
-        (mb,) = yield from self._wires.open(b)
-        m = self._wires.deal(b.shape, lambda: as_numbers(mb.mask, b.shape))
-        part = self._side.evaluate(b.shape, lambda: unmasked(mb.masked, m, leader=self._leader))
-        return Additive(b.shape, part)
+        return convert.to_arithmetic(self._wires, b)
 
     def select(self, b: Share, x: Share) -> Generator[Round, Any, Additive]:
         """b x = D_b x + (1 - 2 D_b) (lam_b D_x - lam_b lam_x). Cost: no round, 16 offline B."""
         require_equal("select", b.shape, x.shape)
-        mb, mx = yield from self._wires.open(b, x)
-        m = self._wires.deal(b.shape, lambda: as_numbers(mb.mask, b.shape))
-        q = self._wires.deal(b.shape, lambda: as_numbers(mb.mask, b.shape) * mx.mask)
-
-        def value() -> NDArray[np.uint64]:
-            d = as_numbers(mb.masked, b.shape)
-            own = mx.masked - mx.mask if self._leader else np.negative(mx.mask)
-            return d * own + (np.uint64(1) - d - d) * (m * mx.masked - q)
-
-        return Additive(b.shape, self._side.evaluate(b.shape, value))
+        return (yield from convert.select(self._wires, b, x))
 
     # -- order --------------------------------------------------------------------------------------------------
     def shuffle(self, *columns: Share) -> Generator[Round, Any, list[Additive]]:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from jali.mpc.m2k.wires import Share, Wires
     from jali.mpc.rounds import Round
 
-__all__ = ["all_of", "below", "compare_with_zero", "is_zero"]
+__all__ = ["all_of", "below", "borrow", "compare_with_zero", "is_zero"]
 
 _ALL = np.uint64(2**64 - 1)
 _ZERO = np.uint64(0)
@@ -106,6 +106,21 @@ def is_zero(wires: Wires, x: Share, *, bits: int) -> Generator[Round, Any, Addit
     digits = side.evaluate((bits // 4, width), start)
     equal = yield from _tree(wires, digits, width, digits=bits // 4, borrow=False)
     return Additive(x.shape, side.evaluate((width,), lambda: equal[0]), bits=True)
+
+
+def borrow(
+    wires: Wires, c: NDArray[np.uint64], r: NDArray[np.uint64], shape: tuple[int, ...], *, bits: int
+) -> Generator[Round, Any, Additive]:
+    """[c < r] for the low bits of c, which evaluators know, and of r, which the dealer knows. Cost: that of `below`."""
+    side, width = wires.side, layout(shape, bits=True)[0]
+    planes = side.track((bits, width), lambda: compare.planes(r, bits))
+    leaves = wires.deal((15, bits // 4, width), lambda: compare.leaf_monomials(planes), ring=Ring.BITS)
+
+    def start() -> NDArray[np.uint64]:
+        return kernels.borrow_leaves(compare.planes(c, bits), leaves, leader=wires.leader)
+
+    part = yield from _tree(wires, side.evaluate((bits // 2, width), start), width, digits=bits // 4, borrow=True)
+    return Additive(shape, side.evaluate((width,), lambda: part[0]), bits=True)
 
 
 def all_of(wires: Wires, bits: Share) -> Generator[Round, Any, Additive]:

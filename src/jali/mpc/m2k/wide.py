@@ -10,17 +10,20 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from jali.mpc import wide
+from jali.mpc.m2k.convert import to_arithmetic
 from jali.mpc.m2k.shares import Additive
 from jali.mpc.m2k.sides import DEALER
-from jali.mpc.rings import Ring, add, words_of
+from jali.mpc.m2k.trees import borrow
+from jali.mpc.rings import Ring, add, smallest, words_of
 from jali.mpc.rounds import Round
 from jali.mpc.words import NOTHING
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from jali.mpc.m2k.wires import Share, Wires
@@ -32,19 +35,26 @@ __all__ = ["product"]
 
 
 def product(
-    wires: Wires, x: Share, y: Share, *, times: Times, shape: tuple[int, ...], shift: int
-) -> Generator[Round, Any, Additive]:
-    """The product of two shares, truncated by `shift` bits, 1 to 64.
+    wires: Wires, x: Share, y: Share, *, times: Times, shape: tuple[int, ...], shift: int, exact: bool
+) -> Generator[Round, Any, Share]:
+    """The product of two shares, truncated by `shift` bits, 1 to 64, or rounded to nearest if `exact`.
 
     Cost: 2 rounds, and one more for operands that are not masked; 16 B for each element of a factor and of the result,
-    24 offline B for each element of a factor and 24 for each of the result. A square has one factor.
+    24 offline B for each element of a factor and 24 for each of the result. A square has one factor. Rounding takes a
+    comparison in as many bits as are cut off, and makes a bit a number.
     """
     factors = [x] if x is y else [x, y]
     opened = yield from _opened(wires, factors)
     (dx, lx), (dy, ly) = opened[0], opened[-1]
     side, words = wires.side, words_of(shape, Ring.WIDE)
     g = wires.deal(words, lambda: times(lx, ly), ring=Ring.WIDE)
-    z = side.evaluate(words, lambda: wide.masked_product(dx, dy, lx, ly, g, times=times, leader=wires.leader))
+    half = 1 << (shift - 1) if exact and wires.leader else 0
+
+    def multiplied() -> Words:
+        z = wide.masked_product(dx, dy, lx, ly, g, times=times, leader=wires.leader)
+        return wide.plus_public(z, half)
+
+    z = side.evaluate(words, multiplied)
     r = side.mask(words, wires.nonce(), ring=Ring.WIDE)
     (c,) = yield from _swapped(wires, [z], [r])
     cut = wires.deal(shape, lambda: wide.shifted(r, shift))
@@ -52,7 +62,14 @@ def product(
     def truncated() -> Words:
         return wide.shifted(c, shift) - cut if wires.leader else -cut
 
-    return Additive(shape, side.evaluate(shape, truncated))
+    y = Additive(shape, side.evaluate(shape, truncated))
+    if not exact:
+        return y
+    bits = smallest(2.0**shift - 1)
+    low_c = side.evaluate(shape, lambda: wide.low(c, shift))
+    low_r = side.track(shape, lambda: wide.low(r, shift))
+    above = yield from to_arithmetic(wires, (yield from borrow(wires, low_c, low_r, shape, bits=bits)))
+    return wires.mapped(np.subtract, (y, above), shape, bits=False)
 
 
 def _opened(wires: Wires, factors: list[Share]) -> Generator[Round, Any, list[tuple[Words, Words]]]:

@@ -17,17 +17,17 @@ from jali.mpc.m2k import compare
 from jali.mpc.rep3.dealer import Dealing
 from jali.mpc.rep3.wires import Halves
 from jali.mpc.rings import Ring, lanes
-from jali.mpc.words import layout, rows_as_one
+from jali.mpc.words import NOTHING, layout, rows_as_one
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Callable, Generator, Sequence
 
     from numpy.typing import NDArray
 
     from jali.mpc.rep3.wires import Share, Wires
     from jali.mpc.rounds import Round
 
-__all__ = ["at_least", "compare_with_zero", "is_zero", "sign"]
+__all__ = ["Borrow", "at_least", "compare_with_zero", "is_zero", "sign"]
 
 
 def sign(wires: Wires, x: Share, *, bits: int = 64) -> Generator[Round, Any, Halves]:
@@ -122,6 +122,34 @@ def is_zero(wires: Wires, x: Share, *, bits: int = 64) -> Generator[Round, Any, 
     part = _computed(wires, (bits // 4, width), start)
     equal = yield from _tree(wires, part, masks, monomials, borrow=False)
     return Halves(x.shape, _computed(wires, (width,), lambda: equal[0]), bits=True)
+
+
+class Borrow:
+    """[c < r] for the low bits of c, which roles 0 and 1 come to know, and of r, which role 2 knows."""
+
+    def __init__(
+        self, wires: Wires, dealing: Dealing, r: Callable[[], NDArray[np.uint64]], shape: tuple[int, ...], *, bits: int
+    ) -> None:
+        """Add what it needs to what is dealt."""
+        self._wires, self._shape, self._bits = wires, shape, bits
+        self._width = layout(shape, bits=True)[0]
+        dealing.deal(
+            (15, bits // 4, self._width), lambda: compare.leaf_monomials(compare.planes(r(), bits)), ring=Ring.BITS
+        )
+        levels = compare.levels(bits // 4)
+        self._masks = [_mask(wires, dealing, (2 * n, self._width), borrow=True) for n in levels]
+
+    def found(self, c: NDArray[np.uint64], dealt: Sequence[NDArray[np.uint64]]) -> Generator[Round, Any, Halves]:
+        """The bits, in halves, from c and this role's shares of what was dealt. Cost: a round for each level."""
+        wires, bits, none = self._wires, self._bits, NOTHING
+        leaves, monomials = (dealt[0], list(dealt[1:])) if dealt else (none, [none] * len(self._masks))
+
+        def start() -> NDArray[np.uint64]:
+            return kernels.borrow_leaves(compare.planes(c, bits), leaves, leader=wires.role == 0)
+
+        part = _computed(wires, (bits // 2, self._width), start)
+        result = yield from _tree(wires, part, self._masks, monomials, borrow=True)
+        return Halves(self._shape, _computed(wires, (self._width,), lambda: result[0]), bits=True)
 
 
 def _mask(wires: Wires, dealing: Dealing, shape: tuple[int, int], *, borrow: bool) -> NDArray[np.uint64]:

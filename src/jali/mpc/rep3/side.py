@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from jali.core.threat import Dealt, Threat
     from jali.crypto.prg import Prg
     from jali.mpc.functions.tables import Table
+    from jali.mpc.wide import Times
     from jali.transport.channel import Stream
 
 __all__ = ["Circuits", "ReplicatedSide"]
@@ -276,7 +277,9 @@ class ReplicatedSide:
         return self._wires.with_public(x, lambda part: whole(np.add(part, value), x.shape))
 
     # -- products -----------------------------------------------------------------------------------------------
-    def mul(self, x: Share, y: Share, *, shift: int = 0, wide: bool = False) -> Generator[Round, Any, Share]:
+    def mul(
+        self, x: Share, y: Share, *, shift: int = 0, wide: bool = False, exact: bool = False
+    ) -> Generator[Round, Any, Share]:
         """Elementwise product: z_i = x_i y_i + x_i y_(i+1) + x_(i+1) y_i + (a sharing of 0).
 
         Security: what a role receives is masked by a part of the sharing of 0 that it does not know.
@@ -285,7 +288,7 @@ class ReplicatedSide:
         """
         require_equal("mul", x.shape, y.shape)
         if wide:
-            return (yield from product(self._wires, x, y, times=multiply, shape=x.shape, shift=shift))
+            return (yield from self._in_wide(x, y, multiply, x.shape, shift=shift, exact=exact))
         a, b = yield from self._wires.openings.open(x, y)
         zero = self._mask(x.shape, shift)
         z = self._wires.compute(
@@ -293,14 +296,16 @@ class ReplicatedSide:
         )
         return (yield from self._finished(z, x.shape, shift))
 
-    def dot(self, x: Share, y: Share, *, shift: int = 0, wide: bool = False) -> Generator[Round, Any, Share]:
+    def dot(
+        self, x: Share, y: Share, *, shift: int = 0, wide: bool = False, exact: bool = False
+    ) -> Generator[Round, Any, Share]:
         """Matrix product: z_i = x_i (y_i + y_(i+1)) + x_(i+1) y_i + (a sharing of 0).
 
         Cost: that of `mul` for each element of the result.
         """
         shape = matrix_shape(x.shape, y.shape)
         if wide:
-            return (yield from product(self._wires, x, y, times=dot, shape=shape, shift=shift))
+            return (yield from self._in_wide(x, y, dot, shape, shift=shift, exact=exact))
         a, b = yield from self._wires.openings.open(x, y)
         zero = self._mask(shape, shift)
 
@@ -309,6 +314,15 @@ class ReplicatedSide:
             return kernels.matmul(a.second, b.first, add=first)
 
         return (yield from self._finished(self._wires.compute(shape, multiplied), shape, shift))
+
+    def _in_wide(
+        self, x: Share, y: Share, times: Times, shape: tuple[int, ...], *, shift: int, exact: bool
+    ) -> Generator[Round, Any, Share]:
+        """A product by way of Z_2^128; if `exact`, less what its truncation has too much."""
+        found, above = yield from product(self._wires, x, y, times=times, shape=shape, shift=shift, exact=exact)
+        if above is None:
+            return found
+        return self.linear(np.subtract, found, (yield from self.to_arithmetic(above)), shape=shape)
 
     def _mask(self, shape: tuple[int, ...], shift: int) -> NDArray[np.uint64]:
         dealt = shift and self.circuits.truncate_product

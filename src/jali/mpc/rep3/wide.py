@@ -11,9 +11,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from jali.mpc import wide
+from jali.mpc.rep3.compare import Borrow
 from jali.mpc.rep3.dealer import Dealing
 from jali.mpc.rep3.wires import Halves
-from jali.mpc.rings import Ring, add, words_of
+from jali.mpc.rings import Ring, add, smallest, words_of
 from jali.mpc.rounds import parallel
 from jali.mpc.words import NOTHING
 
@@ -33,12 +34,13 @@ __all__ = ["product"]
 
 
 def product(
-    wires: Wires, x: Share, y: Share, *, times: Times, shape: tuple[int, ...], shift: int
-) -> Generator[Round, Any, Halves]:
-    """The product of two shares, truncated by `shift` bits, 1 to 64, in halves.
+    wires: Wires, x: Share, y: Share, *, times: Times, shape: tuple[int, ...], shift: int, exact: bool
+) -> Generator[Round, Any, tuple[Halves, Halves | None]]:
+    """The product of two shares, truncated by `shift` bits, 1 to 64; if `exact`, rounded when the bit is taken off.
 
     Cost: 3 rounds; from roles 0 and 1 16 B for each element of a factor and of the result; from role 2 40 B for each
-    element of a factor (of halves 24 B, and 8 B more from the others) and 24 B for each of the result.
+    element of a factor (of halves 24 B, and 8 B more from the others) and 24 B for each of the result. The bit of an
+    exact rounding takes the rounds and bytes of a comparison in as many bits as are cut off.
     """
     factors = [x] if x is y else [x, y]
     masks = [wires.mask_of_2(words_of(factor.shape, Ring.WIDE), ring=Ring.WIDE) for factor in factors]
@@ -51,6 +53,9 @@ def product(
         dealing.deal(factor.shape, lambda dealing=dealing: dealing.r >> wide.TOP)  # type: ignore[misc]
     dealings[0].deal(words, lambda: times(masks[0], masks[-1]), ring=Ring.WIDE)
     dealings[0].deal(shape, lambda: wide.shifted(r, shift))
+    tree = (
+        Borrow(wires, dealings[0], lambda: wide.low(r, shift), shape, bits=smallest(2.0**shift - 1)) if exact else None
+    )
     found = yield from parallel(
         *(
             dealing.open(wires.openings.find(factor), offset=int(wide.HEADROOM))
@@ -60,9 +65,9 @@ def product(
     if wires.role == 2:
         yield from parallel(*(_sum(wires, NOTHING, NOTHING) for _ in factors))
         yield from _sum(wires, NOTHING, NOTHING)
-        return Halves(shape, NOTHING)
+        return Halves(shape, NOTHING), None if tree is None else (yield from tree.found(NOTHING, []))
     leader = wires.role == 0
-    *_, g, cut = found[0]
+    g, cut, *monomials = found[0][3:]
     opened = yield from parallel(
         *(
             _sum(wires, _widened(wires, c, low, high), mask)
@@ -70,11 +75,17 @@ def product(
         )
     )
 
+    half = 1 << (shift - 1) if exact and leader else 0
+
     def multiplied() -> Words:
-        return wide.masked_product(opened[0], opened[-1], masks[0], masks[-1], g, times=times, leader=leader)
+        z = wide.masked_product(opened[0], opened[-1], masks[0], masks[-1], g, times=times, leader=leader)
+        return wide.plus_public(z, half)
 
     c = yield from _sum(wires, wires.compute(words, multiplied), r)
-    return Halves(shape, wires.compute(shape, lambda: wide.shifted(c, shift) - cut if leader else -cut))
+    y = Halves(shape, wires.compute(shape, lambda: wide.shifted(c, shift) - cut if leader else -cut))
+    if tree is None:
+        return y, None
+    return y, (yield from tree.found(wires.compute(shape, lambda: wide.low(c, shift)), monomials))
 
 
 def _widened(wires: Wires, c: Words, r: Words, h: Words) -> Words:
