@@ -126,7 +126,7 @@ def test_what_is_known_of_an_argument_only_when_it_is_there_changes_nothing(fed:
         return jax.nn.sigmoid(x)
 
     def likely(p: Any) -> Any:
-        return p > 0.5
+        return p > 0.6
 
     mpc = device(fed, store)
     for function in (probability, likely):

@@ -42,6 +42,9 @@ if TYPE_CHECKING:
 
 __all__ = ["VERSION", "decode", "encode"]
 
+# Made here, since two threads that are the first to decode a type with msgspec can end the process.
+_HEADERS = msgspec.msgpack.Decoder(tuple[list[int], Any])
+
 VERSION = 1
 MAGIC = b"jali"
 PREFIX_BYTES = 12
@@ -317,7 +320,7 @@ def _header(view: memoryview) -> tuple[list[int], Any, int]:
         raise MalformedMessage(f"a message of {len(view)} bytes says that its header has {size}")
     end = PREFIX_BYTES + size
     try:
-        sizes, body = msgspec.msgpack.decode(view[PREFIX_BYTES:end], type=tuple[list[int], Any])
+        sizes, body = _HEADERS.decode(view[PREFIX_BYTES:end])
     except (msgspec.MsgspecError, RecursionError, ValueError, TypeError, OverflowError):
         raise MalformedMessage("the header of a message is not msgpack of the expected form") from None
     if len(sizes) > MAX_BUFFERS or any(not 0 <= length <= MAX_LENGTH for length in sizes):

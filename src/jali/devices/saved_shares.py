@@ -21,7 +21,7 @@ from jali.crypto.randomness import random_bytes
 from jali.devices.pinned import pinned_types
 from jali.devices.roles import RoleParts, each_role
 from jali.devices.secret_moves import fresh_parts
-from jali.devices.vault import RUN_BYTES, Header, Saving, Vault
+from jali.devices.vault import HEADERS, RUN_BYTES, Header, Saving, Vault
 from jali.mpc.parts import from_parts
 from jali.mpc.registry import PROTOCOLS
 
@@ -44,6 +44,10 @@ __all__ = ["AskSaved", "LoadShares", "SaveShares"]
 LABEL = "~saved"
 
 T = TypeVar("T")
+
+# Made here, since two threads that are the first to decode a type with msgspec can end the process.
+_SAVING = msgspec.msgpack.Decoder(Saving)
+_SAVINGS = msgspec.msgpack.Decoder(list[Saving])
 
 
 class SaveShares:
@@ -85,7 +89,7 @@ def _begin(context: Context, layout: Layout, vault: Vault, name: str) -> tuple[i
     last = max((saving.number for saving in vault.savings(name)), default=0)
     own = msgspec.msgpack.encode(Saving(last, random_bytes(RUN_BYTES).hex()))
     said = {context.party: own, **_exchange(context, layout, own)}
-    number = 1 + max(_decoded(words, Saving, party).number for party, words in said.items())
+    number = 1 + max(_decoded(words, _SAVING, party).number for party, words in said.items())
     return number, digest("devices.saved.run", *(said[party] for party in layout.holders))[:RUN_BYTES]
 
 
@@ -170,7 +174,8 @@ def _common(context: Context, layout: Layout, vault: Vault, name: str) -> set[Sa
     savings = vault.savings(name)
     common = set(savings)
     for party, theirs in _exchange(context, layout, msgspec.msgpack.encode(savings)).items():
-        common &= set(_decoded(theirs, list[Saving], party))
+        other: list[Saving] = _decoded(theirs, _SAVINGS, party)
+        common &= set(other)
     return common
 
 
@@ -189,7 +194,7 @@ def _agreed(context: Context, layout: Layout, own: Header | None) -> Header:
             raise SavedMismatch(
                 f"{first} and {party} saved different values: restore files of one run at both", party=party
             )
-    return msgspec.msgpack.decode(said[first], type=Header)
+    return HEADERS.decode(said[first])
 
 
 def _exchange(context: Context, layout: Layout, words: bytes) -> dict[str, bytes]:
@@ -200,9 +205,9 @@ def _exchange(context: Context, layout: Layout, words: bytes) -> dict[str, bytes
     return {party: bytes(context.stream(party, LABEL).receive()) for party in others}
 
 
-def _decoded(words: bytes, form: type[T], party: str) -> T:
+def _decoded(words: bytes, form: msgspec.msgpack.Decoder[T], party: str) -> T:
     try:
-        return msgspec.msgpack.decode(words, type=form)
+        return form.decode(words)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         raise MalformedMessage(f"{party} sent something else than what it saved", party=party) from None
 

@@ -60,7 +60,7 @@ if TYPE_CHECKING:
 
     Words = NDArray[np.uint64]
 
-__all__ = ["Header", "Saving", "Vault", "require_name"]
+__all__ = ["HEADERS", "Header", "Saving", "Vault", "require_name"]
 
 MAGIC = b"jalisave"
 FORMAT = 1
@@ -97,6 +97,10 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     def digest(self) -> bytes:
         """32 bytes that stand for the value as it was saved that time, at every party."""
         return digest("devices.saved.v1", self.agreed())
+
+
+# Made here, since two threads that are the first to decode a type with msgspec can end the process.
+HEADERS = msgspec.msgpack.Decoder(Header)
 
 
 class Saving(NamedTuple):
@@ -241,7 +245,7 @@ def _opening(file: BinaryIO, path: Path) -> tuple[bytes, Header, bytes]:
     size = int.from_bytes(prefix[12:PREFIX_BYTES], "little")
     text = file.read(min(size, MAX_HEADER_BYTES))
     try:
-        header = msgspec.msgpack.decode(text, type=Header)
+        header = HEADERS.decode(text)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         header = None
     if header is None or len(text) != size or len(header.run) != RUN_BYTES or any(prefix[9:12]) or _huge(header):

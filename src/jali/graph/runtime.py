@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 __all__ = ["NodeRecord", "Progress", "Runtime"]
 
+# Made here, since two threads that are the first to decode a type with msgspec can end the process.
+_ANNOUNCEMENTS = msgspec.msgpack.Decoder(Announcement)
+
 LOCAL_THREADS = 2
 JOINT_NODES = 16
 TICK_S = 0.25
@@ -155,7 +158,7 @@ class Runtime:
 
     # -- events -------------------------------------------------------------------------------------------------
     def _heard(self, peer: str, payload: bytes) -> None:
-        announcement = msgspec.msgpack.decode(payload, type=Announcement)
+        announcement = _ANNOUNCEMENTS.decode(payload)
         with self._changed:
             self._apply(self._machine.announced(peer, announcement))
             self._changed.notify_all()

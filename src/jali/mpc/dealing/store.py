@@ -85,6 +85,10 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     inode: int = 0
 
 
+# Made here, since two threads that are the first to decode a type with msgspec can end the process.
+_HEADERS = msgspec.msgpack.Decoder(Header)
+
+
 def store_path(folder: Path, party: str, manifest: bytes) -> Path:
     """Where a party keeps what was dealt for a manifest."""
     return folder / f"{party}-{manifest[:8].hex()}.dealt"
@@ -261,7 +265,7 @@ class Store:
         plain = self._opened(opener, self._read(len(prelude), size), prelude, what="the header")
         self._slots = _aligned(len(prelude) + size)
         try:
-            header = msgspec.msgpack.decode(plain, type=Header)
+            header = _HEADERS.decode(plain)
         except msgspec.MsgspecError:
             raise DealingBroken(f"{str(self.path)!r} was written by another version of jali; deal again") from None
         found = os.fstat(self._file).st_ino
