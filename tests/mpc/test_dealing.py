@@ -52,7 +52,7 @@ def test_every_role_knows_what_is_dealt_and_that_is_what_is_sent(protocol: str, 
 
 def test_an_item_names_the_operation_that_it_is_for() -> None:
     kinds = {item.kind for item in transcribe("m2k", on_inputs("select", None, None, (N,))).dealt}
-    assert kinds == {"compared", "level", "mul", "select"}
+    assert kinds == {"borrowed", "compared", "level", "mul", "select"}
     [product] = transcribe("m2k", on_inputs("mul", None, None, (N,))).dealt
     assert str(product) == f"1 mul[{N}]: {8 * N:,} bytes"
     assert product == Dealt(kind="mul", shape=(N,))

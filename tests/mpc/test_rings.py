@@ -133,7 +133,7 @@ def test_comparisons_are_as_narrow_as_bounds_allow() -> None:
 
 
 def test_results_that_are_small_by_themselves_are_compared_in_few_bits() -> None:
-    assert widths(prepared(lambda x: 1 / (1 + jnp.exp(-x)) > 0.5, spec(None))) in ([64], [32])
+    assert widths(prepared(lambda x: 1 / (1 + jnp.exp(-x)) > 0.5, spec(None))) == [32]
     assert widths(prepared(lambda x: jnp.clip(x, -1, 1) > 0.5, spec(None)))[-1] == 32
 
 

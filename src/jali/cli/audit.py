@@ -35,14 +35,12 @@ def verify(files: tuple[Path, ...], *, head: str | None) -> None:
 @click.option("--disclosures", is_flag=True, help="Only who learned what.")
 def show(file: Path, *, disclosures: bool) -> None:
     """Print the entries of a ledger FILE, verified first."""
-    import msgspec
-
-    from jali.graph.ledger import Entry
+    from jali.graph.ledger import ENTRIES
     from jali.graph.ledger import verify as check
 
     check(file)
     for line in file.read_bytes().splitlines():
-        entry = msgspec.json.decode(line, type=Entry)
+        entry = ENTRIES.decode(line)
         if not disclosures:
             click.echo(f"{entry.number:5} {entry.time} {entry.kind} {entry.body.get('text', '')}")
             if "trust" in entry.body:

@@ -42,7 +42,6 @@ if TYPE_CHECKING:
 
 __all__ = ["VERSION", "decode", "encode"]
 
-# Made here, since two threads that are the first to decode a type with msgspec can end the process.
 _HEADERS = msgspec.msgpack.Decoder(tuple[list[int], Any])
 
 VERSION = 1

@@ -92,7 +92,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     @classmethod
     def from_json(cls, data: bytes) -> Report:
         """A report from `to_json`."""
-        return msgspec.json.decode(data, type=cls)
+        return _REPORTS.decode(data)
 
     def __str__(self) -> str:
         """Aligned text: nodes, disclosures, ranges of numbers, trust."""
@@ -118,6 +118,9 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         timing = "".join(f"<p>Planned seconds: {escape(line)}</p>" for line in self.timing)
         ranges = f"<ul>{ranges}</ul>" if ranges else ""
         return f"<table><tr>{head}</tr>{body}</table><ul>{learns}</ul>{ranges}{timing}"
+
+
+_REPORTS = msgspec.json.Decoder(Report)
 
 
 def merge_rows(

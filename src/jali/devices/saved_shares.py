@@ -45,7 +45,6 @@ LABEL = "~saved"
 
 T = TypeVar("T")
 
-# Made here, since two threads that are the first to decode a type with msgspec can end the process.
 _SAVING = msgspec.msgpack.Decoder(Saving)
 _SAVINGS = msgspec.msgpack.Decoder(list[Saving])
 

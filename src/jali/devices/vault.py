@@ -99,7 +99,6 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         return digest("devices.saved.v1", self.agreed())
 
 
-# Made here, since two threads that are the first to decode a type with msgspec can end the process.
 HEADERS = msgspec.msgpack.Decoder(Header)
 
 

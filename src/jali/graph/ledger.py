@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["Entry", "Ledger", "verify"]
+__all__ = ["ENTRIES", "Entry", "Ledger", "verify"]
 
 GENESIS = "0" * 64
 
@@ -34,6 +34,9 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     body: dict[str, Any]
     previous: str
     hash: str
+
+
+ENTRIES = msgspec.json.Decoder(Entry)
 
 
 class Ledger:
@@ -115,7 +118,7 @@ def verify(path: Path, *, containing: str | None = None) -> tuple[int, str]:
         if not line.endswith(b"\n"):
             raise LedgerBroken(f"{place}, the last, is cut off")
         try:
-            entry = msgspec.json.decode(line, type=Entry)
+            entry = ENTRIES.decode(line)
         except msgspec.DecodeError as error:
             raise LedgerBroken(f"{place} is not a ledger entry") from error
         fields = msgspec.structs.asdict(entry)

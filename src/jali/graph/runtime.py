@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 __all__ = ["NodeRecord", "Progress", "Runtime"]
 
-# Made here, since two threads that are the first to decode a type with msgspec can end the process.
 _ANNOUNCEMENTS = msgspec.msgpack.Decoder(Announcement)
 
 LOCAL_THREADS = 2

@@ -9,7 +9,8 @@ kind           result
 =============  ===========================================================================================
 constant       a public array that stands in the program
 add, sub, neg  ring arithmetic; operands have one fraction
-mul, dot       product, then truncation by `shift` bits; a public operand makes it local when `shift` is 0
+mul, dot       product, then truncation by `shift` bits; a public operand makes it local when `shift` is 0. `wide`
+               products are made in Z_2^128; `exact` ones round to nearest
 truncate       x / 2^bits, or one unit more; into `int` it drops the fraction
 rescale        the same ring elements, read with another number of fraction bits: times a power of two, for free
 view           a rearrangement of x: `how` is reshape, transpose, broadcast, slice, pad or reverse
@@ -18,7 +19,7 @@ rows           rows of x (as a matrix of `row` columns) at public indices
 scatter        rows of x added up at public indices of zeros (as a matrix of `row` columns); below 0 they are dropped
 concatenate    arrays joined along `axis`
 sum, cumsum    additions along `axes` / `axis`
-less, equal    comparison, a bit
+less, equal    comparison, a bit; this, `maximum` and `one_hot` take place in Z_2^`width` where it says so
 and, xor, not  of bits
 select         `b ? x : y`
 convert        a bit as a number; a number as one of another scale

@@ -43,8 +43,9 @@ _REMEDY = "scale or clip the data, declare how large the inputs are (jali.mpc.bo
 class Prepared(NamedTuple):
     """A program that may run.
 
-    `worst` is what is proven of it, `brief` what the first iterations of its loops show; `notes` say both in words.
-    `held` says of each input whether its owners compare it with its limit.
+    `worst` is what is proven of it, `brief` what first iterations of its loops show; `judgement` puts both in words.
+    `chosen` says which fraction bits and rings were picked. `held` says of each input whether its owners compare it
+    with its limit.
     """
 
     program: Program
@@ -52,7 +53,13 @@ class Prepared(NamedTuple):
     brief: Analysis
     numbers: Numbers
     held: tuple[bool, ...] = ()
-    notes: tuple[str, ...] = ()
+    judgement: tuple[str, ...] = ()
+    chosen: tuple[str, ...] = ()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """All that was chosen and found, for plans and reports."""
+        return tuple(f"{self.program.name}: {note}" for note in (*self.chosen, *self.judgement))
 
     @property
     def limits(self) -> tuple[tuple[float, str], ...]:
@@ -87,7 +94,7 @@ def prepare(
     if beforehand:
         types, named = map_leaves(_known_by_type, list(args)), map_leaves(_known_by_type, dict(keywords))
         planned = prepare(function, types, keywords=named, numbers=numbers)
-        return _judged(_analysed(planned.program, args, keywords, numbers))
+        return _judged(_analysed(planned.program, args, keywords, numbers)._replace(chosen=planned.chosen))
     given = _known_intervals(args, keywords)
 
     def attempt(fraction: int) -> Prepared:
@@ -133,8 +140,7 @@ def _in_small_rings(prepared: Prepared) -> Prepared:
         for ((bound, _), x), held in zip(known, prepared.held, strict=True)
     ]
     program = with_widths(prepared.program, prepared.worst.compared, limits)
-    notes = (f"{program.name}: {note}" for note in notes_on_rings(program))
-    return prepared._replace(program=program, notes=(*prepared.notes, *notes))
+    return prepared._replace(program=program, chosen=(*prepared.chosen, *notes_on_rings(program)))
 
 
 def _with_most_fraction(attempt: Callable[[int], Prepared], *, declared: bool) -> Prepared:
@@ -206,10 +212,10 @@ def secrets_in(args: Sequence[Any], keywords: Mapping[str, Any]) -> list[SecretA
 # -- judging --------------------------------------------------------------------------------------------------------
 
 
-def _judged(prepared: Prepared, *notes: str) -> Prepared:
+def _judged(prepared: Prepared, *chosen: str) -> Prepared:
     if prepared.numbers.ranges != "unchecked":
         _require_safe(prepared)
-    return prepared._replace(notes=(*notes, *_notes(prepared)))
+    return prepared._replace(chosen=(*prepared.chosen, *chosen), judgement=_judgement(prepared))
 
 
 def _require_safe(prepared: Prepared) -> None:
@@ -238,16 +244,15 @@ def _unsafe(message: str, site: Site) -> RangesUnsafe:
     return error
 
 
-def _notes(prepared: Prepared) -> tuple[str, ...]:
+def _judgement(prepared: Prepared) -> tuple[str, ...]:
     """What is proven, what owners check, and what is left open."""
     worst, unproven = prepared.worst, prepared.worst.unproven
     bound, reason = prepared.limit
     proven = not unproven and worst.bound >= bound
     notes = []
     if bound < float("inf"):
-        held = "which nobody checks" if prepared.numbers.ranges == "unchecked" else "which their owners check"
         safe = "proven safe for" if proven else "takes"
-        notes.append(f"{safe} inputs within {_around(bound)}, {held}: beyond, {reason}")
+        notes.append(f"{safe} inputs within {_around(bound)}, {_who_checks(prepared)}: beyond, {reason}")
     elif proven:
         notes.append("proven safe for all inputs that may go in")
     if not unproven and not proven:
@@ -256,7 +261,15 @@ def _notes(prepared: Prepared) -> tuple[str, ...]:
     notes += [f"not proven, overflow is possible: {text}" for text in distinct[:_MOST_NOTES]]
     if len(distinct) > _MOST_NOTES:
         notes.append(f"not proven: {len(distinct) - _MOST_NOTES} more places")
-    return tuple(f"{prepared.program.name}: {note}" for note in notes)
+    return tuple(notes)
+
+
+def _who_checks(prepared: Prepared) -> str:
+    if prepared.numbers.ranges == "unchecked" or not any(prepared.held):
+        return "which nobody checks"
+    if all(prepared.held):
+        return "which their owners check"
+    return "which their owners check, and nobody for what was loaded or came from another device"
 
 
 def _around(bound: float) -> str:

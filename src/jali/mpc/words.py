@@ -10,7 +10,7 @@ import numpy as np
 
 from jali import kernels
 from jali.core.errors import ProtocolUseError
-from jali.mpc.rings import Ring, add, subtract
+from jali.mpc.rings import Ring, add, of_bits, subtract, words_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -46,26 +46,28 @@ NOTHING = np.empty(0, np.uint64)
 
 def layout(shape: tuple[int, ...], *, bits: bool) -> tuple[int, ...]:
     """The shape of the words that hold an array: its own, or (ceil(n / 64),) for n bits."""
-    return (-(-math.prod(shape) // 64),) if bits else shape
+    return words_of(shape, of_bits(bits))
 
 
 def plus(x: NDArray[np.uint64], y: NDArray[np.uint64], *, bits: bool) -> NDArray[np.uint64]:
     """x + y, or the exclusive or of bits."""
-    return x ^ y if bits else x + y
+    return add(x, y, of_bits(bits))
 
 
 def minus(x: NDArray[np.uint64], y: NDArray[np.uint64], *, bits: bool) -> NDArray[np.uint64]:
     """x - y, or the exclusive or of bits."""
-    return x ^ y if bits else x - y
+    return subtract(x, y, of_bits(bits))
 
 
-def gathered(received: NDArray[np.uint64], *others: NDArray[np.uint64], bits: bool = False) -> NDArray[np.uint64]:
-    """The sum, in the received words, which nobody else has; the others may still be on their way to a peer."""
+def gathered(received: NDArray[np.uint64], *others: NDArray[np.uint64], ring: Ring = Ring.WORDS) -> NDArray[np.uint64]:
+    """The sum, where possible in the received words, which nobody else has; others may be on their way to a peer."""
     for other in others:
-        if bits:
+        if ring is Ring.BITS:
             np.bitwise_xor(received, other, out=received)
-        else:
+        elif ring is Ring.WORDS:
             np.add(received, other, out=received)
+        else:
+            received = add(received, other, ring)
     return received
 
 

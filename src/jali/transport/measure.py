@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Speed", "measure"]
 
+_NUMBERS = msgspec.msgpack.Decoder(float)
+
 STREAM = b"jali measure v1"
 PINGS = 50
 FIRST_BYTES, LAST_BYTES = 1 << 20, 256 << 20
@@ -123,7 +125,7 @@ def _take(stream: Stream, size: int) -> None:
 
 def _number(stream: Stream) -> float:
     try:
-        number = msgspec.msgpack.decode(stream.receive(), type=float)
+        number = _NUMBERS.decode(stream.receive())
     except msgspec.MsgspecError as error:
         raise FrameInvalid(f"expected a number of {stream.peer!r}: {error}", party=stream.peer) from None
     if not 0 <= number <= 1e15:

@@ -37,6 +37,8 @@ PARTIES = ("bank", "bureau", "dealer")
 HELPERS = ("dealer",)
 JOB = "job.py"
 
+_COUNTS = msgspec.json.Decoder(dict[str, int | list[int]])
+
 
 def set_up(directory: Path) -> Path:
     """Make the organisations' directories, files and certificates anew; give the federation file.
@@ -103,7 +105,7 @@ def start(program: Path, directory: Path, federation: Path, hear: Callable[[str,
 def collect(directory: Path) -> tuple[RocCounts, dict[str, Report]]:
     """What was revealed to the bank, and every party's report. Raises: DemoFailed if something is missing."""
     try:
-        counts = msgspec.json.decode((directory / "bank" / job.COUNTS).read_bytes(), type=dict[str, int | list[int]])
+        counts = _COUNTS.decode((directory / "bank" / job.COUNTS).read_bytes())
         reports = {party: Report.from_json((directory / party / job.REPORT).read_bytes()) for party in PARTIES}
         return RocCounts(**counts), reports
     except (OSError, msgspec.MsgspecError, TypeError) as error:

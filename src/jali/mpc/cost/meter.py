@@ -11,6 +11,8 @@ import math
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from jali.mpc.rings import Ring
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -81,8 +83,8 @@ def _variant(name: str, options: Any) -> str:
     kind = f"{name}, shifted" if options.get("shift") else name
     if options.get("wide"):
         kind += ", wide, exact" if options.get("exact") else ", wide"
-    bits = options.get("bits", 64)
-    return kind if bits in (64, True, False) else f"{kind} of {bits} bits"
+    bits = options.get("bits", 64)  # of a comparison; elsewhere it says that a share is of bits
+    return kind if isinstance(bits, bool) or bits == Ring.WORDS else f"{kind} of {bits} bits"
 
 
 def _first(operands: Any, options: Any) -> int:

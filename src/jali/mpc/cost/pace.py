@@ -62,6 +62,9 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         )
 
 
+_PACES = msgspec.json.Decoder(Pace)
+
+
 def pace_of(*protocols: str) -> Pace:
     """The speed of this machine and of these protocols; what is not in the cache is measured, which takes seconds."""
     file = cache_file()
@@ -118,6 +121,6 @@ def _write(file: Path, pace: Pace) -> None:
 
 def _read(file: Path) -> Pace | None:
     try:
-        return msgspec.json.decode(read_text(file), type=Pace)
+        return _PACES.decode(read_text(file))
     except (JaliError, msgspec.MsgspecError):
         return None

@@ -85,7 +85,6 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     inode: int = 0
 
 
-# Made here, since two threads that are the first to decode a type with msgspec can end the process.
 _HEADERS = msgspec.msgpack.Decoder(Header)
 
 

@@ -22,7 +22,7 @@ from jali.mpc.rings import Ring, lanes
 from jali.mpc.words import layout, one_as_rows, rows_as_one
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Callable, Generator, Sequence
     from typing import Any
 
     from numpy.typing import NDArray
@@ -63,20 +63,18 @@ def _compared(
     """
     masked, mask = yield from wires.open_in(x, lanes(bits))
     side, width, count = wires.side, _width(x), len(thresholds)
-    # Comparing all bits but the top one is comparing all after a shift to the left.
-    r = side.track((bits, width), lambda: compare.planes(mask, bits, shift=1))
-    leaves = wires.deal((15, bits // 4, width), lambda: compare.leaf_monomials(r), ring=Ring.BITS)
     top = wires.deal((width,), lambda: compare.top_bits(mask, bits), ring=Ring.BITS)
 
     def moved() -> list[NDArray[np.uint64]]:
         return [masked - np.uint64(t % 2**64) for t in thresholds]
 
-    def start() -> NDArray[np.uint64]:
-        parts = [kernels.borrow_leaves(compare.planes(c, bits, shift=1), leaves, leader=wires.leader) for c in moved()]
-        return parts[0] if count == 1 else np.concatenate(parts, axis=1)
-
-    digits = side.evaluate((bits // 2, count * width), start)
-    borrow = yield from _tree(wires, digits, count * width, digits=bits // 4, borrow=True)
+    # Comparing all bits but the top one is comparing all after a shift to the left.
+    borrow = yield from _borrowed(
+        wires,
+        lambda: [compare.planes(c, bits, shift=1) for c in moved()],
+        lambda: compare.planes(mask, bits, shift=1),
+        shape=(bits, width, count),
+    )
 
     def result() -> NDArray[np.uint64]:
         below_t = borrow[0].reshape(count, width) ^ top
@@ -112,15 +110,34 @@ def borrow(
     wires: Wires, c: NDArray[np.uint64], r: NDArray[np.uint64], shape: tuple[int, ...], *, bits: int
 ) -> Generator[Round, Any, Additive]:
     """[c < r] for the low bits of c, which evaluators know, and of r, which the dealer knows. Cost: that of `below`."""
-    side, width = wires.side, layout(shape, bits=True)[0]
-    planes = side.track((bits, width), lambda: compare.planes(r, bits))
-    leaves = wires.deal((15, bits // 4, width), lambda: compare.leaf_monomials(planes), ring=Ring.BITS)
+    width = layout(shape, bits=True)[0]
+    part = yield from _borrowed(
+        wires, lambda: [compare.planes(c, bits)], lambda: compare.planes(r, bits), shape=(bits, width, 1)
+    )
+    return Additive(shape, wires.side.evaluate((width,), lambda: part[0]), bits=True)
+
+
+def _borrowed(
+    wires: Wires,
+    opened: Callable[[], list[NDArray[np.uint64]]],
+    mask: Callable[[], NDArray[np.uint64]],
+    *,
+    shape: tuple[int, int, int],
+) -> Generator[Round, Any, NDArray[np.uint64]]:
+    """Shares of (g, p) of [c < r] for several opened c and one mask r, all as planes.
+
+    Shapes: `shape` is (planes, words of each, opened c); the result is (2, words of all c).
+    """
+    bits, width, count = shape
+    r = wires.side.track((bits, width), mask)
+    leaves = wires.deal((15, bits // 4, width), lambda: compare.leaf_monomials(r), ring=Ring.BITS)
 
     def start() -> NDArray[np.uint64]:
-        return kernels.borrow_leaves(compare.planes(c, bits), leaves, leader=wires.leader)
+        parts = [kernels.borrow_leaves(planes, leaves, leader=wires.leader) for planes in opened()]
+        return parts[0] if count == 1 else np.concatenate(parts, axis=1)
 
-    part = yield from _tree(wires, side.evaluate((bits // 2, width), start), width, digits=bits // 4, borrow=True)
-    return Additive(shape, side.evaluate((width,), lambda: part[0]), bits=True)
+    part = wires.side.evaluate((bits // 2, count * width), start)
+    return (yield from _tree(wires, part, count * width, digits=bits // 4, borrow=True))
 
 
 def all_of(wires: Wires, bits: Share) -> Generator[Round, Any, Additive]:

@@ -7,7 +7,6 @@ and x y + r over Z_2^128, each under a fresh uniform mask that the dealer knows 
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,11 +14,8 @@ import numpy as np
 from jali.mpc import wide
 from jali.mpc.m2k.convert import to_arithmetic
 from jali.mpc.m2k.shares import Additive
-from jali.mpc.m2k.sides import DEALER
 from jali.mpc.m2k.trees import borrow
-from jali.mpc.rings import Ring, add, smallest, words_of
-from jali.mpc.rounds import Round
-from jali.mpc.words import NOTHING
+from jali.mpc.rings import Ring, smallest, words_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -27,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from jali.mpc.m2k.wires import Share, Wires
+    from jali.mpc.rounds import Round
     from jali.mpc.wide import Times
 
     Words = NDArray[np.uint64]
@@ -56,7 +53,7 @@ def product(
 
     z = side.evaluate(words, multiplied)
     r = side.mask(words, wires.nonce(), ring=Ring.WIDE)
-    (c,) = yield from _swapped(wires, [z], [r])
+    (c,) = yield from wires.summed([z], [r], [Ring.WIDE])
     cut = wires.deal(shape, lambda: wide.shifted(r, shift))
 
     def truncated() -> Words:
@@ -86,24 +83,5 @@ def _opened(wires: Wires, factors: list[Share]) -> Generator[Round, Any, list[tu
 
         parts.append(side.evaluate(words, lambda known=known: widened(known.masked)))  # type: ignore[misc]
         masks.append(side.mask(words, wires.nonce(), ring=Ring.WIDE))
-    masked = yield from _swapped(wires, parts, masks)
+    masked = yield from wires.summed(parts, masks, [Ring.WIDE] * len(parts))
     return list(zip(masked, masks, strict=True))
-
-
-def _swapped(wires: Wires, parts: list[Words], masks: list[Words]) -> Generator[Round, Any, list[Words]]:
-    """The sums of both evaluators' parts and masks, in one round."""
-    if wires.role == DEALER:
-        yield Round({}, {})
-        return [NOTHING] * len(parts)
-    side = wires.side
-    mine = [
-        side.evaluate(mask.shape, lambda part=part, mask=mask: add(part, mask, Ring.WIDE))  # type: ignore[misc]
-        for part, mask in zip(parts, masks, strict=True)
-    ]
-    theirs = yield from wires.swap(mine, sum(math.prod(words.shape) for words in mine))
-    sums, start = [], 0
-    for own in mine:
-        received = theirs[start : start + own.size].reshape(own.shape)
-        sums.append(side.evaluate(own.shape, lambda own=own, received=received: add(received, own, Ring.WIDE)))  # type: ignore[misc]
-        start += own.size
-    return sums

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections import Counter
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -17,7 +16,7 @@ from jali.mpc.m2k.sides import DEALER
 from jali.mpc.openings import Openings
 from jali.mpc.rings import Ring, add, from_lanes, of_bits, to_lanes, words_of
 from jali.mpc.rounds import Round
-from jali.mpc.words import NOTHING, gathered, layout, plus
+from jali.mpc.words import NOTHING, gathered, layout
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
@@ -77,25 +76,13 @@ class Wires:
 
     def _open_all(self, shares: list[Additive]) -> Generator[Round, Any, list[Masked]]:
         """Both evaluators add their mask to their part and swap the sums."""
-        masks = [self._side.mask(layout(x.shape, bits=x.bits), self.nonce(), ring=of_bits(x.bits)) for x in shares]
-        if self._role == DEALER or not shares:
-            yield Round({}, {})
-            return [Masked(x.shape, NOTHING, mask, bits=x.bits) for x, mask in zip(shares, masks, strict=True)]
-        mine = [self._blinded(x, mask) for x, mask in zip(shares, masks, strict=True)]
-        peer = 1 - self._role
-        theirs = (yield Round({peer: mine}, {peer: sum(words.size for words in mine)}))[peer]
-        forms, start = [], 0
-        for x, words, mask in zip(shares, mine, masks, strict=True):
-            end = start + words.size
-            forms.append(Masked(x.shape, self._sum(theirs[start:end], words, bits=x.bits), mask, bits=x.bits))
-            start = end
-        return forms
-
-    def _blinded(self, x: Additive, mask: NDArray[np.uint64]) -> NDArray[np.uint64]:
-        return self._side.evaluate(mask.shape, lambda: plus(x.part, mask, bits=x.bits))
-
-    def _sum(self, received: NDArray[np.uint64], own: NDArray[np.uint64], *, bits: bool) -> NDArray[np.uint64]:
-        return self._side.evaluate(own.shape, lambda: gathered(received.reshape(own.shape), own, bits=bits))
+        rings = [of_bits(x.bits) for x in shares]
+        masks = [
+            self._side.mask(words_of(x.shape, r), self.nonce(), ring=r) for x, r in zip(shares, rings, strict=True)
+        ]
+        sums = yield from self.summed([x.part for x in shares], masks, rings)
+        forms = zip(shares, sums, masks, strict=True)
+        return [Masked(x.shape, d, mask, bits=x.bits) for x, d, mask in forms]
 
     def open_in(self, x: Share, ring: Ring) -> Generator[Round, Any, tuple[NDArray[np.uint64], NDArray[np.uint64]]]:
         """x + r and this role's part of r, a word an element, of which the low bits count.
@@ -106,16 +93,33 @@ class Wires:
         if ring is Ring.WORDS or isinstance(known, Masked):
             (opened,) = yield from self.open(known)
             return opened.masked, opened.mask
-        words = words_of(x.shape, ring)
-        mask = self._side.mask(words, self.nonce(), ring=ring)
-        masked = NOTHING
-        if self._role == DEALER:
+        words, side = words_of(x.shape, ring), self._side
+        mask = side.mask(words, self.nonce(), ring=ring)
+        part = side.evaluate(words, lambda: to_lanes(known.part, ring))
+        (c,) = yield from self.summed([part], [mask], [ring])
+        masked = side.evaluate(x.shape, lambda: from_lanes(c, x.shape, ring))
+        return masked, side.track(x.shape, lambda: from_lanes(mask, x.shape, ring))
+
+    def summed(
+        self, parts: Sequence[NDArray[np.uint64]], masks: Sequence[NDArray[np.uint64]], rings: Sequence[Ring]
+    ) -> Generator[Round, Any, list[NDArray[np.uint64]]]:
+        """The sums of both evaluators' parts and masks, at both; nothing at the dealer. Cost: 1 round."""
+        if self._role == DEALER or not masks:
             yield Round({}, {})
-        else:
-            mine = self._side.evaluate(words, lambda: add(to_lanes(known.part, ring), mask, ring))
-            theirs = yield from self.swap([mine], math.prod(words))
-            masked = self._side.evaluate(x.shape, lambda: from_lanes(add(theirs, mine, ring), x.shape, ring))
-        return masked, self._side.track(x.shape, lambda: from_lanes(mask, x.shape, ring))
+            return [NOTHING] * len(masks)
+        mine = [self._added(*item) for item in zip(parts, masks, rings, strict=True)]
+        theirs = yield from self.swap(mine, sum(words.size for words in mine))
+        sums, start = [], 0
+        for own, ring in zip(mine, rings, strict=True):
+            sums.append(self._gathered(theirs[start : start + own.size].reshape(own.shape), own, ring))
+            start += own.size
+        return sums
+
+    def _added(self, part: NDArray[np.uint64], mask: NDArray[np.uint64], ring: Ring) -> NDArray[np.uint64]:
+        return self._side.evaluate(mask.shape, lambda: add(part, mask, ring))
+
+    def _gathered(self, received: NDArray[np.uint64], own: NDArray[np.uint64], ring: Ring) -> NDArray[np.uint64]:
+        return self._side.evaluate(own.shape, lambda: gathered(received, own, ring=ring))
 
     def swap(self, mine: list[NDArray[np.uint64]], size: int) -> Generator[Round, Any, NDArray[np.uint64]]:
         """Send words to the other evaluator and take as many from it."""

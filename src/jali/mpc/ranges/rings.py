@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 import msgspec
 
 from jali.mpc.ranges.analysis import products_to_widen
-from jali.mpc.rings import smallest
+from jali.mpc.rings import Ring, smallest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -47,10 +47,11 @@ def with_widths(program: Program, compared: Mapping[int, Compared], limits: Sequ
     inputs of undeclared size.
     """
     sizes = {op: known.within(limits) * _ROUNDING + 1 for op, known in compared.items()}
-    key = tuple(_bits(size) for size in sizes.values())
-    if all(bits >= _MOST_BITS for bits in key):
+    decided = {op: (smallest(size), min(_bits(size / 2), _MOST_BITS)) for op, size in sizes.items()}
+    if all(width == Ring.WORDS and bits == _MOST_BITS for width, bits in decided.values()):
         return program
-    return _kept(_NARROW, program, key, lambda op: _with_width(op, sizes.get(id(op))))
+    key = tuple(number for pair in decided.values() for number in pair)
+    return _kept(_NARROW, program, key, lambda op: _with_width(op, decided.get(id(op))))
 
 
 def _kept(memory: Memory, program: Program, key: tuple[int, ...], change: Callable[[Op], Op]) -> Program:
@@ -134,15 +135,15 @@ def _with(op: Op, **attributes: Any) -> Op:
     return msgspec.structs.replace(op, attributes={**op.attributes, **attributes})
 
 
-def _with_width(op: Op, size: float | None) -> Op:
-    if size is None:
+def _with_width(op: Op, decided: tuple[int, int] | None) -> Op:
+    """A comparison with its width; a sort, which adds places to its keys, with the bits of these."""
+    if decided is None:
         return op
-    if op.kind == "sort":  # which adds places to its keys, and finds the width itself
-        known = op.attributes["bits"]
-        key, value = "bits", min(_bits(size / 2), known if isinstance(known, int) else _MOST_BITS)
-    else:
-        key, value = "width", smallest(size)
-    return op if value >= _MOST_BITS else _with(op, **{key: value})
+    width, bits = decided
+    if op.kind != "sort":
+        return op if width == Ring.WORDS else _with(op, width=width)
+    known = op.attributes["bits"]
+    return _with(op, bits=bits) if isinstance(known, int) and bits < known else op
 
 
 def _bits(size: float) -> int:

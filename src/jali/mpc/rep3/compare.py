@@ -17,7 +17,7 @@ from jali.mpc.m2k import compare
 from jali.mpc.rep3.dealer import Dealing
 from jali.mpc.rep3.wires import Halves
 from jali.mpc.rings import Ring, lanes
-from jali.mpc.words import NOTHING, layout, rows_as_one
+from jali.mpc.words import layout, rows_as_one
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
@@ -70,25 +70,15 @@ def _compared(
     width, count = layout(x.shape, bits=True)[0], len(thresholds)
     dealing = Dealing(wires, x.shape, ring=lanes(bits))
     # Comparing all bits but the top one is comparing all after a shift to the left.
-    dealing.deal(
-        (15, bits // 4, width),
-        lambda: compare.leaf_monomials(compare.planes(dealing.mask(x.shape), bits, shift=1)),
-        ring=Ring.BITS,
-    )
+    tree = Borrow(wires, dealing, lambda: compare.planes(dealing.mask(x.shape), bits, shift=1), (bits, width, count))
     dealing.deal((width,), lambda: compare.top_bits(dealing.mask(x.shape), bits), ring=Ring.BITS)
-    masks = [_mask(wires, dealing, (2 * n, count * width), borrow=True) for n in compare.levels(bits // 4)]
-    c, dealt, top, *monomials = yield from dealing.open(known)
+    c, *dealt, top = yield from dealing.open(known)
     leader, size, words = wires.role == 0, math.prod(x.shape), layout((count, *x.shape), bits=True)
 
     def moved() -> list[NDArray[np.uint64]]:
         return [c - np.uint64(t % 2**64) for t in thresholds]
 
-    def start() -> NDArray[np.uint64]:
-        parts = [kernels.borrow_leaves(compare.planes(a, bits, shift=1), dealt, leader=leader) for a in moved()]
-        return np.concatenate(parts, axis=1)
-
-    part = _computed(wires, (bits // 2, count * width), start)
-    borrow = yield from _tree(wires, part, masks, monomials, borrow=True)
+    borrow = yield from tree.found(lambda: [compare.planes(a, bits, shift=1) for a in moved()], dealt)
 
     def below() -> NDArray[np.uint64]:
         below_t = borrow[0].reshape(count, width) ^ top
@@ -125,31 +115,41 @@ def is_zero(wires: Wires, x: Share, *, bits: int = 64) -> Generator[Round, Any, 
 
 
 class Borrow:
-    """[c < r] for the low bits of c, which roles 0 and 1 come to know, and of r, which role 2 knows."""
+    """[c < r] for several c, which roles 0 and 1 come to know, and one r, which role 2 knows: dealt, and then found."""
 
     def __init__(
-        self, wires: Wires, dealing: Dealing, r: Callable[[], NDArray[np.uint64]], shape: tuple[int, ...], *, bits: int
+        self,
+        wires: Wires,
+        dealing: Dealing,
+        r: Callable[[], NDArray[np.uint64]],
+        shape: tuple[int, int, int],
     ) -> None:
-        """Add what it needs to what is dealt."""
-        self._wires, self._shape, self._bits = wires, shape, bits
-        self._width = layout(shape, bits=True)[0]
-        dealing.deal(
-            (15, bits // 4, self._width), lambda: compare.leaf_monomials(compare.planes(r(), bits)), ring=Ring.BITS
-        )
-        levels = compare.levels(bits // 4)
-        self._masks = [_mask(wires, dealing, (2 * n, self._width), borrow=True) for n in levels]
+        """Add what it needs to what is dealt.
 
-    def found(self, c: NDArray[np.uint64], dealt: Sequence[NDArray[np.uint64]]) -> Generator[Round, Any, Halves]:
-        """The bits, in halves, from c and this role's shares of what was dealt. Cost: a round for each level."""
-        wires, bits, none = self._wires, self._bits, NOTHING
-        leaves, monomials = (dealt[0], list(dealt[1:])) if dealt else (none, [none] * len(self._masks))
+        Shapes: `r` gives planes; `shape` is (planes, words of each, how many c).
+        """
+        self._wires, self._shape = wires, shape
+        bits, width, count = shape
+        dealing.deal((15, bits // 4, width), lambda: compare.leaf_monomials(r()), ring=Ring.BITS)
+        levels = compare.levels(bits // 4)
+        self._masks = [_mask(wires, dealing, (2 * n, count * width), borrow=True) for n in levels]
+
+    def found(
+        self, opened: Callable[[], list[NDArray[np.uint64]]], dealt: Sequence[NDArray[np.uint64]]
+    ) -> Generator[Round, Any, NDArray[np.uint64]]:
+        """This role's part of (g, p), from the planes of each c and its shares of what was dealt.
+
+        Cost: a round for each level.
+        """
+        wires, (bits, width, count) = self._wires, self._shape
 
         def start() -> NDArray[np.uint64]:
-            return kernels.borrow_leaves(compare.planes(c, bits), leaves, leader=wires.role == 0)
+            return np.concatenate(
+                [kernels.borrow_leaves(planes, dealt[0], leader=wires.role == 0) for planes in opened()], axis=1
+            )
 
-        part = _computed(wires, (bits // 2, self._width), start)
-        result = yield from _tree(wires, part, self._masks, monomials, borrow=True)
-        return Halves(self._shape, _computed(wires, (self._width,), lambda: result[0]), bits=True)
+        part = _computed(wires, (bits // 2, count * width), start)
+        return (yield from _tree(wires, part, self._masks, list(dealt[1:]), borrow=True))
 
 
 def _mask(wires: Wires, dealing: Dealing, shape: tuple[int, int], *, borrow: bool) -> NDArray[np.uint64]:

@@ -11,12 +11,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from jali.mpc import wide
+from jali.mpc.m2k.compare import planes
 from jali.mpc.rep3.compare import Borrow
 from jali.mpc.rep3.dealer import Dealing
 from jali.mpc.rep3.wires import Halves
 from jali.mpc.rings import Ring, add, smallest, words_of
 from jali.mpc.rounds import parallel
-from jali.mpc.words import NOTHING
+from jali.mpc.words import NOTHING, layout
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -53,9 +54,10 @@ def product(
         dealing.deal(factor.shape, lambda dealing=dealing: dealing.r >> wide.TOP)  # type: ignore[misc]
     dealings[0].deal(words, lambda: times(masks[0], masks[-1]), ring=Ring.WIDE)
     dealings[0].deal(shape, lambda: wide.shifted(r, shift))
-    tree = (
-        Borrow(wires, dealings[0], lambda: wide.low(r, shift), shape, bits=smallest(2.0**shift - 1)) if exact else None
-    )
+    bits, width = smallest(2.0**shift - 1), layout(shape, bits=True)[0]
+    tree = None
+    if exact:
+        tree = Borrow(wires, dealings[0], lambda: planes(wide.low(r, shift), bits), (bits, width, 1))
     found = yield from parallel(
         *(
             dealing.open(wires.openings.find(factor), offset=int(wide.HEADROOM))
@@ -65,7 +67,10 @@ def product(
     if wires.role == 2:
         yield from parallel(*(_sum(wires, NOTHING, NOTHING) for _ in factors))
         yield from _sum(wires, NOTHING, NOTHING)
-        return Halves(shape, NOTHING), None if tree is None else (yield from tree.found(NOTHING, []))
+        if tree is None:
+            return Halves(shape, NOTHING), None
+        yield from tree.found(list, found[0][5:])
+        return Halves(shape, NOTHING), Halves(shape, NOTHING, bits=True)
     leader = wires.role == 0
     g, cut, *monomials = found[0][3:]
     opened = yield from parallel(
@@ -85,7 +90,8 @@ def product(
     y = Halves(shape, wires.compute(shape, lambda: wide.shifted(c, shift) - cut if leader else -cut))
     if tree is None:
         return y, None
-    return y, (yield from tree.found(wires.compute(shape, lambda: wide.low(c, shift)), monomials))
+    part = yield from tree.found(lambda: [planes(wide.low(c, shift), bits)], monomials)
+    return y, Halves(shape, wires.compute((width,), lambda: part[0]), bits=True)
 
 
 def _widened(wires: Wires, c: Words, r: Words, h: Words) -> Words:

@@ -16,7 +16,7 @@ import numpy as np
 from jali import kernels
 from jali.crypto.secret import Secret
 from jali.mpc.openings import Openings
-from jali.mpc.rings import Ring, add
+from jali.mpc.rings import Ring, of_bits
 from jali.mpc.rounds import Round
 from jali.mpc.words import NOTHING, added, gathered, layout, minus, plus
 
@@ -167,7 +167,7 @@ class Wires:
         return self.compute(y.shape, lambda: minus(x.part, y, bits=x.bits))
 
     def _sum(self, received: NDArray[np.uint64], own: NDArray[np.uint64], *, bits: bool) -> NDArray[np.uint64]:
-        return self.compute(own.shape, lambda: gathered(received, own, bits=bits))
+        return self.compute(own.shape, lambda: gathered(received, own, ring=of_bits(bits)))
 
     def swap(self, part: NDArray[np.uint64], ring: Ring = Ring.BITS) -> Generator[Round, Any, NDArray[np.uint64]]:
         """The sum of the parts of roles 0 and 1, at both; role 2 says and hears nothing. Cost: 1 round."""
@@ -176,7 +176,7 @@ class Wires:
             return NOTHING
         peer = 1 - self.role
         replies = yield Round({peer: [part]}, {peer: part.size})
-        return self.compute(part.shape, lambda: add(replies[peer].reshape(part.shape), part, ring))
+        return self.compute(part.shape, lambda: gathered(replies[peer].reshape(part.shape), part, ring=ring))
 
     def halves(self, x: Share) -> Halves:
         """u = x_0 + x_1 and v = x_2. No communication."""
