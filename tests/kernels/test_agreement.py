@@ -211,6 +211,71 @@ def test_elementwise_kernels_keep_the_shape(level: str, shape: tuple[int, ...]) 
         same(_native.fixed_decode(x, 18), reference.fixed_decode(x, 18))
 
 
+def points_of(seed: int, n: int, width: int) -> NDArray[np.uint8]:
+    """Rows of bytes, some of them all 0 or all 1."""
+    rows = np.frombuffer(reference.prg_words(KEY, seed, n * width // 8).tobytes(), np.uint8).reshape(n, width).copy()
+    rows[::7] = 0
+    rows[3::7] = 255
+    return rows
+
+
+# Around the lanes of a vector (1, 4, 8).
+@given(n=st.one_of(st.sampled_from([0, 1, 3, 4, 5, 8, 9, 33]), st.integers(0, 40)), seed=SEEDS)
+@settings(max_examples=20)
+def test_points(level: str, n: int, seed: int) -> None:
+    points, uniform, scalar = points_of(seed, n, 32), points_of(seed, n, 48), points_of(seed, 2, 32)[1].tobytes()
+    with at_level(level):
+        same(_native.curve_multiply(points, scalar), reference.curve_multiply(points, scalar))
+        same(_native.curve_map(uniform), reference.curve_map(uniform))
+
+
+P = 2**255 - 19
+LOW_ORDER = [0, 1, P - 1, 325606250916557431795983626356110631294008115727848805560023387167927233504]
+
+
+def test_points_at_the_borders(level: str) -> None:
+    """Numbers around 0, p and 2^255, alone and beside points of low order, whose product is 0."""
+    numbers = [*range(20), *LOW_ORDER, *range(P - 20, P + 19), *(2**k for k in range(254)), 2**255, 2**256 - 1]
+    points = np.frombuffer(b"".join(x.to_bytes(32, "little") for x in numbers), np.uint8).reshape(-1, 32)
+    for scalar in (bytes(32), b"\xff" * 32, b"\x55" * 32):
+        wanted = reference.curve_multiply(points, scalar)
+        assert not np.any(wanted[[0, 1, 20, 21, 22, 23]])
+        with at_level(level):
+            same(_native.curve_multiply(points, scalar), wanted)
+
+
+@pytest.mark.parametrize("n", [31, 32, 33, 255, 256, 257, 513])
+def test_points_across_shared_inversions(level: str, n: int) -> None:
+    points = points_of(n, n, 32)
+    with at_level(level):
+        same(_native.curve_multiply(points, KEY * 2), reference.curve_multiply(points, KEY * 2))
+
+
+@given(
+    lengths=st.lists(st.one_of(st.sampled_from([0, 1, 110, 111, 112, 127, 128, 129, 1000]), st.integers(0, 400))),
+    prefix=st.binary(max_size=300),
+    suffix=st.binary(max_size=300),
+    width=st.integers(1, 64),
+)
+def test_hashes(level: str, lengths: list[int], prefix: bytes, suffix: bytes, width: int) -> None:
+    offsets = np.cumsum([3, *lengths]).astype(np.uint64)
+    data = points_of(1, 1, 8 * (int(offsets[-1]) // 8 + 1))[0]
+    with at_level(level):
+        found = _native.sha512_each(data, offsets, width=width, prefix=prefix, suffix=suffix)
+    same(found, reference.sha512_each(data, offsets, width=width, prefix=prefix, suffix=suffix))
+
+
+@given(n=st.integers(0, 60), m=st.integers(0, 60), seed=SEEDS)
+def test_matches(level: str, n: int, m: int, seed: int) -> None:
+    """Rows of few different words, so that many are equal, and many differ in one word only."""
+    rows = (sample_words(seed, n + m, 2) % np.uint64(9)).view(np.uint8)
+    with at_level(level):
+        found, repeated = _native.match_rows(rows[:n], rows[n:], seed=seed)
+    wanted, count = reference.match_rows(rows[:n], rows[n:], seed=seed)
+    same(found, wanted)
+    assert repeated == count
+
+
 def test_results_may_replace_an_input(level: str) -> None:
     x, y, z = (sample_words(3, 1000, stream=i) for i in range(3))
     wanted = reference.masked_product(x, y, x, y, z, leader=True)

@@ -18,6 +18,7 @@ X = np.arange(6, dtype=np.uint64)
 Y = np.arange(7, dtype=np.uint64)
 KEY = bytes(16)
 FLOATS = np.zeros(6)
+BYTES = np.zeros(96, np.uint8)
 PLANES = np.zeros((64, 1), np.uint64)
 
 CASES: list[tuple[str, Callable[[Any], object], str]] = [
@@ -52,6 +53,21 @@ CASES: list[tuple[str, Callable[[Any], object], str]] = [
     ("steps above", lambda k: k.pieces_combined(X, X.reshape(6, 1, 1), factor=1, low=10, steps=20), "steps"),
     ("a short table", lambda k: k.octaves_dealt(X, Y, factor=1, low=40), "octaves"),
     ("octaves too low", lambda k: k.octaves_dealt(X, np.zeros(1025, np.uint64), factor=1, low=9), "octaves"),
+    ("a wide point", lambda k: k.curve_multiply(BYTES.reshape(2, 48), bytes(32)), "rows of 32 bytes"),
+    ("a short scalar", lambda k: k.curve_multiply(BYTES.reshape(3, 32), bytes(31)), "31 bytes"),
+    ("points of words", lambda k: k.curve_multiply(X.reshape(1, 6), bytes(32)), "found uint64"),
+    ("a narrow field", lambda k: k.curve_map(BYTES.reshape(3, 32)), "rows of 48 bytes"),
+    ("offsets beyond", lambda k: k.sha512_each(BYTES, X * np.uint64(20), width=16), "within the data"),
+    ("offsets that fall", lambda k: k.sha512_each(BYTES, X[::-1].copy(), width=16), "ascending"),
+    (
+        "rows to find of another width",
+        lambda k: k.match_rows(BYTES.reshape(-1, 16), BYTES.reshape(-1, 8), seed=1),
+        "16 bytes",
+    ),
+    ("a negative seed", lambda k: k.match_rows(BYTES.reshape(-1, 16), BYTES.reshape(-1, 16), seed=-1), "seed"),
+    ("no offsets", lambda k: k.sha512_each(BYTES, X[:0], width=16), "offsets"),
+    ("a long hash", lambda k: k.sha512_each(BYTES, X, width=65), "1 to 64"),
+    ("words to hash", lambda k: k.sha512_each(X, X, width=16), "expected bytes"),
     ("negative size", lambda k: k.unpack_bits(X, -1), "do not hold -1 bits"),
 ]
 

@@ -50,6 +50,16 @@ def test_tables_by_elements(threads: int) -> None:
     np.testing.assert_array_equal(found, reference.pieces_dealt(r, coefficients, **where))
 
 
+def test_points_and_hashes_by_rows(threads: int) -> None:
+    rows = sample_words(threads, 40_000).view(np.uint8)
+    points, uniform, ends = rows[: 32 * 600].reshape(-1, 32), rows[: 48 * 2100].reshape(-1, 48), np.arange(20_001)
+    scalar, offsets = bytes(range(32)), (15 * ends).astype(np.uint64)
+    np.testing.assert_array_equal(_native.curve_multiply(points, scalar), reference.curve_multiply(points, scalar))
+    np.testing.assert_array_equal(_native.curve_map(uniform), reference.curve_map(uniform))
+    hashed = _native.sha512_each(rows, offsets, width=16)
+    np.testing.assert_array_equal(hashed, reference.sha512_each(rows, offsets, width=16))
+
+
 def test_one_thread_is_the_least() -> None:
     before = _native.threads()
     _native.set_threads(0)

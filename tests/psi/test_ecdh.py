@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 from scipy.stats import chisquare
 
+from jali.crypto.bytestrings import ByteStrings
 from jali.crypto.curve import Scalar
-from jali.crypto.elligator import hash_to_curve, on_curve
+from jali.crypto.elligator import hash_to_curve
+from jali.kernels.reference_curve import on_curve
 from jali.psi import ecdh
 from jali.psi.ecdh import EcdhPsi
 from jali.psi.hello import HELLO_BYTES
@@ -89,7 +91,7 @@ def test_what_is_sent_is_in_random_order(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(ecdh, "Scalar", lambda: fixed)
     keys = Keys(["a", "b", "c"])
     places = []
-    target = fixed.multiply(hash_to_curve([keys.distinct[0]], domain=ecdh._TO_CURVE)).tobytes()
+    target = fixed.multiply(hash_to_curve(ByteStrings.rows(keys.digests[:1]), domain=ecdh._TO_CURVE)).tobytes()
     for _ in range(300):
         raw = ecdh._Run(stream_pair()[0], keys).mask(0).tobytes()
         places.append(raw.index(target) // 32)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keys: canonical bytes that are equal exactly when the identifiers are, and loud errors for what is none."""
+"""Keys: digests that are equal exactly when the identifiers are, and loud errors for what is none."""
 
 from __future__ import annotations
 
-from collections import Counter
+import hashlib
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jali.core.errors import KeyInvalid, KeyTypeWrong, UnknownName
+from jali.crypto.bytestrings import ByteStrings
+from jali.crypto.hashing import encode_parts
+from jali.psi import keys as module
 from jali.psi.keys import Keys
+from jali.psi.normalise import NORMALISATIONS, normalised
 
 TEXT = st.text(min_size=1, max_size=4).filter(lambda text: text.strip() != "")
 
@@ -21,20 +25,80 @@ def _texts(*values: str) -> np.ndarray[Any, Any]:
     return np.array(values, np.str_)
 
 
+def _digest(kind: str, content: bytes) -> bytes:
+    return hashlib.sha512(encode_parts("jali.psi.key.v1", kind) + content).digest()[:16]
+
+
+def _rows_of(keys: Keys) -> dict[bytes, list[int]]:
+    return {
+        digest.tobytes(): keys.rows[keys.starts[i] : keys.starts[i + 1]].tolist()
+        for i, digest in enumerate(keys.digests)
+    }
+
+
 @given(st.lists(st.integers(-(2**63), 2**63 - 1)))
 def test_whole_numbers(values: list[int]) -> None:
     keys = Keys(np.array(values, np.int64))
-    assert sorted(int.from_bytes(key[1:], "little", signed=True) for key in keys.distinct) == sorted(set(values))
+    wanted = {_digest("whole numbers", value.to_bytes(8, "little", signed=True)) for value in values}
+    assert [digest.tobytes() for digest in keys.digests] == sorted(wanted)
 
 
 @given(st.lists(st.binary(min_size=1, max_size=3)))
 def test_rows_of_each_key(values: list[bytes]) -> None:
     keys = Keys(values)
-    found = {key[1:]: keys.rows[keys.starts[i] : keys.starts[i + 1]].tolist() for i, key in enumerate(keys.distinct)}
-    assert found == {value: [row for row, other in enumerate(values) if other == value] for value in values}
-    assert dict(zip(keys.distinct, keys.counts.tolist(), strict=True)) == {
-        b"b" + value: count for value, count in Counter(values).items()
+    assert _rows_of(keys) == {
+        _digest("bytes", value): [row for row, other in enumerate(values) if other == value] for value in values
     }
+    assert keys.counts.tolist() == [len(rows) for rows in _rows_of(keys).values()]
+
+
+def test_digests_that_differ_late_are_told_apart() -> None:
+    """Eight equal bytes first: the second word decides, and rows keep their order within a key."""
+    digests = np.zeros((6, 16), np.uint8)
+    digests[:, 15] = [3, 1, 3, 2, 1, 3]
+    rows, starts = module._grouped(digests)
+    assert rows.tolist() == [1, 4, 3, 0, 2, 5]
+    assert starts.tolist() == [0, 2, 3, 6]
+
+
+@given(st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 2)), min_size=1))
+def test_keys_of_several_columns(values: list[tuple[str, int]]) -> None:
+    keys = Keys({"name": _texts(*(name for name, _ in values)), "branch": np.array([n for _, n in values])})
+    assert sorted(_rows_of(keys).values()) == sorted(
+        [row for row, other in enumerate(values) if other == value] for value in set(values)
+    )
+    assert keys.kinds == ("text", "whole numbers")
+
+
+def test_columns_of_a_key_are_told_apart() -> None:
+    """("ab", "c") is not ("a", "bc"), nor ("c", "ab")."""
+    keys = Keys({"x": ["ab", "a", "c"], "y": ["c", "bc", "ab"]})
+    assert len(keys) == 3
+    with pytest.raises(KeyTypeWrong, match="one length"):
+        Keys({"x": ["a"], "y": ["a", "b"]})
+    with pytest.raises(KeyTypeWrong, match="found 0"):
+        Keys({})
+
+
+LETTERS = st.text("aAzZ0 \t\x1f\x0b\xa0\u00eb\u0308\u2003\u00df\ufb01\U0001f600", max_size=6)
+
+
+@given(st.lists(LETTERS), st.sampled_from(sorted(NORMALISATIONS)))
+def test_normal_forms_are_those_of_each_text(values: list[str], name: str) -> None:
+    texts = normalised(ByteStrings.of([value.encode() for value in values]), name)
+    assert [texts[i].decode() for i in range(len(values))] == [NORMALISATIONS[name](value) for value in values]
+
+
+@pytest.mark.parametrize("n", [1, 70_000])
+def test_arrays_of_text_are_lists_of_text(n: int) -> None:
+    """In chunks: some are plain ASCII, one is not."""
+    values = [f" id {i}" if i % 7 else str(i) for i in range(n)]
+    values[n // 9] = "Zo\u00eb"
+    ours, theirs = Keys(_texts(*values)), Keys(values)
+    np.testing.assert_array_equal(ours.digests, theirs.digests)
+    np.testing.assert_array_equal(ours.rows, theirs.rows)
+    swapped = Keys(_texts(*values[:50]).astype(">U9"))
+    np.testing.assert_array_equal(swapped.digests, Keys(values[:50]).digests)
 
 
 @given(st.lists(TEXT))
@@ -51,12 +115,16 @@ def test_normalisation(normalise: str, distinct: int) -> None:
     assert len(Keys(column, normalise=normalise)) == distinct
 
 
+def _same(*all_keys: Keys) -> bool:
+    return len({keys.digests.tobytes() for keys in all_keys}) == 1
+
+
 def test_kinds_are_told_apart() -> None:
     kinds = [Keys(column) for column in (np.array([49]), _texts("1"), [b"1"])]
-    assert [keys.kind for keys in kinds] == ["whole numbers", "text", "bytes"]
-    assert len({key for keys in kinds for key in keys.distinct}) == 3
-    assert Keys(np.array([1, 2], np.int32)).distinct == Keys(np.array([1, 2], np.uint64)).distinct
-    assert Keys(["a", "b"]).distinct == Keys(np.array(["a", "b"], object)).distinct == Keys(_texts("a", "b")).distinct
+    assert [keys.kinds for keys in kinds] == [("whole numbers",), ("text",), ("bytes",)]
+    assert len({keys.digests.tobytes() for keys in kinds}) == 3
+    assert _same(Keys(np.array([1, 2], np.int32)), Keys(np.array([1, 2], np.uint64)))
+    assert _same(Keys(["a", "b"]), Keys(np.array(["a", "b"], object)), Keys(_texts("a", "b")))
 
 
 @pytest.mark.parametrize("column", [[], np.zeros(0), np.zeros(0, np.int64), _texts()])

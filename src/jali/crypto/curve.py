@@ -3,13 +3,12 @@
 
 from __future__ import annotations
 
-import hashlib
-
 import numpy as np
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from numpy.typing import NDArray
 
+from jali import kernels
 from jali.core.errors import LowOrderPointError
+from jali.crypto.bytestrings import ByteStrings
 from jali.crypto.hashing import encode_parts
 from jali.crypto.randomness import random_bytes
 from jali.crypto.secret import Secret
@@ -28,32 +27,30 @@ class Scalar(Secret):
 
     Security: scalars are clamped as in RFC 7748, so multiples of the cofactor 8, and products lie in the prime-order
     group (of the curve or, for a dishonest x-coordinate, of its twist, where discrete logarithms are hard too).
-    Multiplication is constant time (OpenSSL). Decisional Diffie-Hellman makes a H(x) look random for who lacks a.
+    Multiplication is constant time. Decisional Diffie-Hellman makes a H(x) look random for who lacks a.
     References: Bernstein 2006 (Curve25519); RFC 7748 section 5.
     """
 
-    __slots__ = ("_key",)
+    __slots__ = ("_secret",)
 
     def __init__(self, secret: bytes | None = None) -> None:
         """Draw a scalar from the operating system; `secret` (32 bytes) fixes it, for test vectors."""
-        self._key = X25519PrivateKey.from_private_bytes(random_bytes(32) if secret is None else secret)
+        self._secret = random_bytes(POINT_BYTES) if secret is None else secret
 
     def multiply(self, points: Points) -> Points:
         """The products with all points.
 
         Shapes: (n, 32) to (n, 32), x-coordinates in little-endian bytes.
-        Cost: local, about 30 microseconds a point.
+        Cost: local, 3 to 4 microseconds a point with IFMA, 25 without vectors.
         Raises: LowOrderPointError if a row is not below 2^255 - 19, or its product is zero.
         """
         words = np.ascontiguousarray(points).view("<u8").reshape(-1, 4)
         if np.any(words[:, 3] > _P_TOP) or np.any(_too_large(words)):
             raise LowOrderPointError("expected x-coordinates below 2^255 - 19, found a larger number")
-        raw, exchange, load = points.tobytes(), self._key.exchange, X25519PublicKey.from_public_bytes
-        try:
-            products = b"".join([exchange(load(raw[at : at + POINT_BYTES])) for at in range(0, len(raw), POINT_BYTES)])
-        except ValueError:  # OpenSSL refuses a product of zero
-            raise LowOrderPointError("a point of low order came: its product tells nothing of the scalar") from None
-        return np.frombuffer(products, np.uint8).reshape(-1, POINT_BYTES)
+        products = kernels.curve_multiply(points, self._secret)
+        if not np.all(np.any(products.view("<u8"), axis=1)):
+            raise LowOrderPointError("a point of low order came: its product tells nothing of the scalar")
+        return products
 
 
 def tags(points: Points, *, domain: str) -> NDArray[np.uint8]:
@@ -63,14 +60,8 @@ def tags(points: Points, *, domain: str) -> NDArray[np.uint8]:
     Security: hides the algebra (no further multiplication is possible). Among n and m values, a false match has
     probability n m / 2^128: below 2^-40 up to 2^44 values on each side.
     """
-    start = hashlib.blake2b(encode_parts(domain), digest_size=TAG_BYTES)
-    raw = points.tobytes()
-    result = bytearray()
-    for at in range(0, len(raw), POINT_BYTES):
-        state = start.copy()
-        state.update(raw[at : at + POINT_BYTES])
-        result += state.digest()
-    return np.frombuffer(result, np.uint8).reshape(-1, TAG_BYTES)
+    rows = ByteStrings.rows(points)
+    return kernels.sha512_each(rows.data, rows.offsets, width=TAG_BYTES, prefix=encode_parts(domain))
 
 
 def _too_large(words: NDArray[np.uint64]) -> NDArray[np.bool_]:

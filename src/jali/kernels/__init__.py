@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fast local arithmetic on ring elements, packed bits and key streams.
+"""Fast local arithmetic on ring elements, packed bits, key streams, points of a curve and hashes.
 
 Every kernel is specified by its numpy twin in `jali.kernels.reference` and runs in C++ where that was built. The
 C++ releases the GIL and chooses its instruction set at import; see `report()`.
@@ -15,6 +15,8 @@ __all__ = [
     "bit_planes",
     "borrow_leaves",
     "borrow_nodes",
+    "curve_map",
+    "curve_multiply",
     "equal_leaves",
     "equal_nodes",
     "fixed_decode",
@@ -24,6 +26,7 @@ __all__ = [
     "masked_and",
     "masked_product",
     "masked_truncate",
+    "match_rows",
     "matmul",
     "octaves_combined",
     "octaves_dealt",
@@ -35,6 +38,7 @@ __all__ = [
     "replicated_and",
     "replicated_product",
     "report",
+    "sha512_each",
     "sub_prg",
     "unpack_bits",
     "xor_prg",
@@ -44,6 +48,8 @@ add_prg = pick(reference.add_prg)
 bit_planes = pick(reference.bit_planes)
 borrow_leaves = pick(reference.borrow_leaves)
 borrow_nodes = pick(reference.borrow_nodes)
+curve_map = pick(reference.curve_map)
+curve_multiply = pick(reference.curve_multiply)
 equal_leaves = pick(reference.equal_leaves)
 equal_nodes = pick(reference.equal_nodes)
 fixed_decode = pick(reference.fixed_decode)
@@ -53,6 +59,7 @@ gather = pick(reference.gather)
 masked_and = pick(reference.masked_and)
 masked_product = pick(reference.masked_product)
 masked_truncate = pick(reference.masked_truncate)
+match_rows = pick(reference.match_rows)
 matmul = pick(reference.matmul)
 octaves_combined = pick(reference.octaves_combined)
 octaves_dealt = pick(reference.octaves_dealt)
@@ -63,6 +70,7 @@ pieces_dealt = pick(reference.pieces_dealt)
 prg_words = pick(reference.prg_words)
 replicated_and = pick(reference.replicated_and)
 replicated_product = pick(reference.replicated_product)
+sha512_each = pick(reference.sha512_each)
 sub_prg = pick(reference.sub_prg)
 unpack_bits = pick(reference.unpack_bits)
 xor_prg = pick(reference.xor_prg)

@@ -114,6 +114,7 @@ def _calls(n: int, side: int) -> list[Call]:
         ("unpack_bits", "unpack_bits", n, (packed, n), {}),
         ("gather", "gather", n, (words[0], order), {}),
         *_lookups(words, n),
+        *_on_the_curve(n),
     ]
 
 
@@ -138,6 +139,19 @@ def _lookups(words: list[NDArray[np.uint64]], n: int) -> list[Call]:
         ("pieces_combined", "pieces_combined", tenth, (words[1][:tenth], pieces), steps),
         ("octaves_dealt", "octaves_dealt", tenth, (words[0][:tenth], powers), where),
         ("octaves_combined", "octaves_combined", tenth, (words[1][:tenth], octaves, powers), where),
+    ]
+
+
+def _on_the_curve(n: int) -> list[Call]:
+    """Points and the hashing that leads to them, of a thousandth of n; the twin is OpenSSL's X25519 and Python."""
+    few = max(n // 1000, 2)
+    raw = np.frombuffer(reference.prg_words(_KEY, 13, 6 * few).tobytes(), np.uint8)
+    ends = np.arange(few + 1, dtype=np.uint64) * np.uint64(32)
+    return [
+        ("curve_multiply", "curve_multiply", few, (raw[: 32 * few].reshape(few, 32), 2 * _KEY), {}),
+        ("curve_map", "curve_map", few, (raw.reshape(few, 48),), {}),
+        ("match_rows", "match_rows", 2 * few, (raw[: 32 * few].reshape(-1, 16),) * 2, {"seed": 1}),
+        ("sha512_each", "sha512_each", few, (raw, ends), {"width": 16}),
     ]
 
 

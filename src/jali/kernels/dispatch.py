@@ -2,8 +2,8 @@
 """Choose, once at import, between the C++ kernels (and their instruction set) and their numpy twins.
 
 `JALI_KERNELS` = reference | portable | ssse3 | avx2 | avx512 | ifma | amx forces a level; without it the best one
-runs. Each level adds to the one before: key streams by SSSE3, then AVX2 and AES-NI, then AVX-512 and VAES, then matrix
-products by IFMA, then by AMX.
+runs. Each level adds to the one before: key streams by SSSE3, then AVX2 and AES-NI, then AVX-512 with VAES and points
+by IFMA where there are these, then matrix products by IFMA, then by AMX.
 `JALI_THREADS` = how many threads one large call may use; without it, as many as this process has processors.
 
 Where no level above "ssse3" runs but the processor has AES instructions, key streams come from the twins, whose

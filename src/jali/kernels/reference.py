@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from numpy.typing import NDArray
 
 from jali.core.errors import FixedPointRangeError, KernelArgumentError
+from jali.kernels.reference_curve import curve_map, curve_multiply, match_rows, sha512_each
 from jali.kernels.reference_lookup import octaves_combined, octaves_dealt, pieces_combined, pieces_dealt
 from jali.kernels.reference_trees import borrow_leaves, borrow_nodes, equal_leaves, equal_nodes
 
@@ -21,6 +22,8 @@ __all__ = [
     "bit_planes",
     "borrow_leaves",
     "borrow_nodes",
+    "curve_map",
+    "curve_multiply",
     "equal_leaves",
     "equal_nodes",
     "fixed_decode",
@@ -30,6 +33,7 @@ __all__ = [
     "masked_and",
     "masked_product",
     "masked_truncate",
+    "match_rows",
     "matmul",
     "octaves_combined",
     "octaves_dealt",
@@ -40,6 +44,7 @@ __all__ = [
     "prg_words",
     "replicated_and",
     "replicated_product",
+    "sha512_each",
     "sub_prg",
     "unpack_bits",
     "xor_prg",

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jali.core.config import load
+from jali.crypto.bytestrings import ByteStrings
 from jali.crypto.curve import Scalar, tags
 from jali.crypto.elligator import hash_to_curve
 from jali.psi.contract import PSI_PROTOCOLS
@@ -50,7 +51,7 @@ def rows(*, sizes: Sequence[int] = (1_000, 10_000), repeats: int = 3) -> Iterato
 
 
 def _parts(n: int, repeats: int) -> Iterator[Row]:
-    messages = [b"bench-%d" % i for i in range(n)]
+    messages = ByteStrings.of([b"bench-%d" % i for i in range(n)])
     points, scalar = hash_to_curve(messages, domain=b"jali.psi.bench.v1"), Scalar()
     texts = [f"bench-{i}" for i in range(n)]
     parts: list[tuple[str, Callable[[], object]]] = [

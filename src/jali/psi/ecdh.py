@@ -20,12 +20,15 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 import numpy as np
 
+from jali import kernels
 from jali.core.errors import PsiFrameInvalid
 from jali.core.threat import Cost, Leak, Threat
+from jali.crypto.bytestrings import ByteStrings
 from jali.crypto.curve import POINT_BYTES, TAG_BYTES, Scalar, tags
 from jali.crypto.elligator import hash_to_curve
-from jali.crypto.randomness import random_order
+from jali.crypto.randomness import random_bytes, random_order
 from jali.psi.hello import HELLO_BYTES, read_hello, write_hello
+from jali.psi.keys import DIGEST_BYTES
 from jali.transport.channel import Counters
 
 if TYPE_CHECKING:
@@ -41,9 +44,9 @@ if TYPE_CHECKING:
 __all__ = ["CHUNK_KEYS", "EcdhPsi"]
 
 CHUNK_KEYS: Final = 8192
-_PACE_KEYS: Final = 400
-_TO_CURVE = b"jali.psi.ecdh.v1 with curve25519_XMD:SHA-512_ELL2_NU_"
-_TO_TAG = "jali.psi.ecdh.tag.v1"
+_PACE_KEYS: Final = 2048
+_TO_CURVE = b"jali.ecdh.v2/curve25519_XMD:SHA-512_ELL2_NU_"  # one block of SHA-512 less than a longer name
+_TO_TAG = "jali.psi.ecdh.tag.v2"
 
 
 class EcdhPsi:
@@ -80,15 +83,14 @@ class EcdhPsi:
             if step == "send points":
                 stream.send(run.mask(i).tobytes())
             elif step == "multiply":
-                tagged = run.multiply(points)
+                tagged = run.multiply(i, points)
                 if learns != "me":
                     stream.send(tagged.tobytes())
             elif step == "receive tags":
-                run.returned += run.receive(TAG_BYTES, _chunk_length(len(keys), i)).tobytes()
+                run.returned[run.chunk(i)] = run.receive(TAG_BYTES, _chunk_length(len(keys), i))
             else:
                 points = run.receive(POINT_BYTES, _chunk_length(n_theirs, i))
-        run.check_distinct(run.products, n_theirs)
-        return None if learns == "peer" else run.common()
+        return run.common(learns=learns != "peer")
 
     def cost(self, n_mine: int, n_theirs: int, *, learns: Learns = "both") -> Cost:
         """See `PsiProtocol.cost`: the messages of `script`, counted."""
@@ -123,11 +125,11 @@ class EcdhPsi:
 
     def pace(self) -> dict[Step, float]:
         """See `PsiProtocol.pace`."""
-        keys, scalar = [b"%d" % key for key in range(_PACE_KEYS)], Scalar()
+        digests, scalar = np.zeros((_PACE_KEYS, DIGEST_BYTES), np.uint8), Scalar()
         start = time.perf_counter()
-        points = scalar.multiply(hash_to_curve(keys, domain=_TO_CURVE))
+        points = scalar.multiply(hash_to_curve(ByteStrings.rows(digests), domain=_TO_CURVE))
         middle = time.perf_counter()
-        _split(tags(scalar.multiply(points), domain=_TO_TAG).tobytes())
+        tags(scalar.multiply(points), domain=_TO_TAG)
         end = time.perf_counter()
         return {"mask": (middle - start) / _PACE_KEYS, "match": (end - middle) / _PACE_KEYS}
 
@@ -156,45 +158,53 @@ class _Run:
         self.stream, self.keys = stream, keys
         self.scalar = Scalar()
         self.order = random_order(len(keys))
-        self.products: list[bytes] = []  # tags of the peer's keys
-        self.returned = bytearray()  # tags of mine, in the order in which I sent them
+        self.products = np.zeros((0, TAG_BYTES), np.uint8)  # tags of the peer's keys
+        self.returned = np.zeros((len(keys), TAG_BYTES), np.uint8)  # tags of mine, in the order in which I sent them
 
     def greet(self) -> tuple[int, Points]:
         """Exchange greetings with the first chunks: the peer's number of keys, and its first masked ones."""
         self.stream.send(write_hello(self.keys), self.mask(0).tobytes())
         message = self.stream.receive()
         n_theirs = read_hello(message, self.keys, peer=self.stream.peer)
-        return n_theirs, self._rows(message[HELLO_BYTES:], POINT_BYTES, _chunk_length(n_theirs, 0))
+        points = self._rows(message[HELLO_BYTES:], POINT_BYTES, _chunk_length(n_theirs, 0))
+        self.products = np.zeros((n_theirs, TAG_BYTES), np.uint8)
+        return n_theirs, points
+
+    @staticmethod
+    def chunk(i: int) -> slice:
+        """The places of chunk i."""
+        return slice(i * CHUNK_KEYS, (i + 1) * CHUNK_KEYS)
 
     def mask(self, i: int) -> Points:
         """Chunk i of my keys in random order, masked."""
-        chosen = self.order[i * CHUNK_KEYS : (i + 1) * CHUNK_KEYS].tolist()
-        return self.scalar.multiply(hash_to_curve([self.keys.distinct[k] for k in chosen], domain=_TO_CURVE))
+        digests = self.keys.digests[self.order[self.chunk(i)]]
+        return self.scalar.multiply(hash_to_curve(ByteStrings.rows(digests), domain=_TO_CURVE))
 
-    def multiply(self, points: Points) -> NDArray[np.uint8]:
-        """Tags of the products with the peer's masked keys."""
+    def multiply(self, i: int, points: Points) -> NDArray[np.uint8]:
+        """Tags of the products with chunk i of the peer's masked keys."""
         tagged = tags(self.scalar.multiply(points), domain=_TO_TAG)
-        self.products += _split(tagged.tobytes())
+        self.products[self.chunk(i)] = tagged
         return tagged
 
     def receive(self, width: int, count: int) -> NDArray[np.uint8]:
         """The next message: `count` rows of `width` bytes."""
         return self._rows(self.stream.receive(), width, count)
 
-    def check_distinct(self, tagged: list[bytes], count: int) -> None:
-        """Different keys have different products, so a repeated one was not made from a set of keys."""
-        if len(set(tagged)) != count:
-            raise PsiFrameInvalid(
-                f"expected {count} different values from {self.stream.peer!r}, found a repeated one",
-                party=self.stream.peer,
-            )
+    def common(self, *, learns: bool) -> NDArray[np.int64] | None:
+        """Positions of my keys whose tags are among those of the peer's keys, if I learn.
 
-    def common(self) -> NDArray[np.int64]:
-        """Positions of my keys whose tags are among those of the peer's keys."""
-        mine, theirs = _split(bytes(self.returned)), set(self.products)
-        self.check_distinct(mine, len(self.keys))
-        found = np.fromiter((tag in theirs for tag in mine), np.bool_, len(mine))
-        return np.sort(self.order[found])
+        Raises: PsiFrameInvalid for a repeated value: different keys have different products.
+        """
+        seed = int.from_bytes(random_bytes(8), "little")
+        mine = self.returned if learns else self.returned[:0]
+        found, repeated = kernels.match_rows(mine, self.products, seed=seed)
+        if not repeated and learns:
+            repeated = kernels.match_rows(mine[:0], mine, seed=seed)[1]
+        if repeated:
+            raise PsiFrameInvalid(
+                f"expected different values from {self.stream.peer!r}, found a repeated one", party=self.stream.peer
+            )
+        return np.sort(self.order[found >= 0]) if learns else None
 
     def _rows(self, message: memoryview, width: int, count: int) -> NDArray[np.uint8]:
         if message.nbytes != width * count:
@@ -227,7 +237,3 @@ def _chunks(n: int) -> int:
 
 def _chunk_length(n: int, i: int) -> int:
     return min(max(n - i * CHUNK_KEYS, 0), CHUNK_KEYS)
-
-
-def _split(raw: bytes) -> list[bytes]:
-    return [raw[at : at + TAG_BYTES] for at in range(0, len(raw), TAG_BYTES)]

@@ -7,7 +7,8 @@ import struct
 from typing import TYPE_CHECKING
 
 from jali.core.errors import PsiFrameInvalid, PsiKeysDiffer
-from jali.psi.keys import KINDS, NORMALISATIONS
+from jali.psi.keys import KINDS
+from jali.psi.normalise import NORMALISATIONS
 
 if TYPE_CHECKING:
     from jali.psi.keys import Keys
@@ -15,15 +16,16 @@ if TYPE_CHECKING:
 __all__ = ["HELLO_BYTES", "MAX_KEYS", "read_hello", "write_hello"]
 
 _FORMAT = struct.Struct("<4sBBHQ")
-_MAGIC, _VERSION = b"jpsi", 1
+_MAGIC, _VERSION = b"jpsi", 2
+_KIND_BITS = 2  # of each column; 0 where there is none
 HELLO_BYTES = _FORMAT.size
 MAX_KEYS = 2**28
 
 
 def write_hello(keys: Keys) -> bytes:
-    """Magic, version, kind of key, normalisation, number of distinct keys: 16 bytes."""
-    kind, normalise = KINDS.index(keys.kind), list(NORMALISATIONS).index(keys.normalise)
-    return _FORMAT.pack(_MAGIC, _VERSION, kind, normalise, len(keys))
+    """Magic, version, normalisation, kinds of the key's columns, number of distinct keys: 16 bytes."""
+    kinds = sum((KINDS.index(kind) + 1) << _KIND_BITS * i for i, kind in enumerate(keys.kinds))
+    return _FORMAT.pack(_MAGIC, _VERSION, list(NORMALISATIONS).index(keys.normalise), kinds, len(keys))
 
 
 def read_hello(message: memoryview, keys: Keys, *, peer: str) -> int:
@@ -34,16 +36,18 @@ def read_hello(message: memoryview, keys: Keys, *, peer: str) -> int:
     """
     if message.nbytes < HELLO_BYTES:
         raise PsiFrameInvalid(f"expected a greeting of {HELLO_BYTES} bytes, found {message.nbytes}", party=peer)
-    magic, version, kind, normalise, count = _FORMAT.unpack_from(message)
-    if (magic, version) != (_MAGIC, _VERSION) or kind >= len(KINDS) or normalise >= len(NORMALISATIONS):
+    magic, version, normalise, kinds, count = _FORMAT.unpack_from(message)
+    named = _names(kinds)
+    if (magic, version) != (_MAGIC, _VERSION) or not named or normalise >= len(NORMALISATIONS):
         raise PsiFrameInvalid(
             f"expected a greeting of version {_VERSION}, found another format: both parties need the same jali",
             party=peer,
         )
     if count > MAX_KEYS:
         raise PsiFrameInvalid(f"expected at most {MAX_KEYS} keys, but {peer!r} announces {count}", party=peer)
-    theirs = (KINDS[kind] if count else keys.kind, list(NORMALISATIONS)[normalise])
-    ours = (keys.kind if len(keys) else theirs[0], keys.normalise)
+    columns = " and ".join(keys.kinds)
+    theirs = (named if count or len(keys.kinds) > 1 else columns, list(NORMALISATIONS)[normalise])
+    ours = (columns if len(keys) or len(keys.kinds) > 1 else theirs[0], keys.normalise)
     if theirs != ours:
         raise PsiKeysDiffer(
             f"{peer!r} joins on keys that are {theirs[0]} ({theirs[1]}), this party on {ours[0]} ({ours[1]}): "
@@ -51,3 +55,14 @@ def read_hello(message: memoryview, keys: Keys, *, peer: str) -> int:
             party=peer,
         )
     return int(count)
+
+
+def _names(kinds: int) -> str:
+    """What the columns are, or nothing if that is no valid code."""
+    names = []
+    while kinds:
+        code, kinds = kinds % (1 << _KIND_BITS), kinds >> _KIND_BITS
+        if not code:
+            return ""
+        names.append(KINDS[code - 1])
+    return " and ".join(names)

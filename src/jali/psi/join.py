@@ -17,7 +17,8 @@ from jali.graph.node import Visibility
 from jali.graph.operation import ABSENT
 from jali.psi.contract import PSI_PROTOCOLS
 from jali.psi.forecast import learns_of, plan, rows_of
-from jali.psi.keys import Keys, normaliser
+from jali.psi.keys import Keys
+from jali.psi.normalise import require_normalisation
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from jali.transport.channel import Stream
     from jali.transport.network import Network
 
-__all__ = ["MAX_ROWS", "AlignOperation", "align", "joined_rows", "row_order"]
+__all__ = ["MAX_ROWS", "AlignOperation", "align", "joined_rows"]
 
 MAX_ROWS = 2**28
 _CHUNK = 32768
@@ -62,7 +63,7 @@ def align(
         raise ProgramError(f'expected learns = "both", "{owners[0]}" or "{owners[1]}", found "{learners[0]}"')
     if protocol not in PSI_PROTOCOLS:
         raise PSI_PROTOCOLS.unknown(protocol)
-    normaliser(normalise)
+    require_normalisation(normalise)
     who = "both" if len(learners) == 2 else learners[0]
     attributes = {
         "on": on,
@@ -118,11 +119,10 @@ class AlignOperation:
         found = protocol.intersect(stream, keys, learns=learns, progress=context.progress)
         if found is None:
             return ABSENT
-        ranked = row_order(keys, found)
         if learns == "me":
-            return table.take(joined_rows(keys, ranked, np.ones(len(ranked), np.int64), left=True))
-        theirs = _exchange_counts(stream, keys.counts[ranked])
-        return table.take(joined_rows(keys, ranked, theirs, left=me_left))
+            return table.take(joined_rows(keys, found, np.ones(len(found), np.int64), left=True))
+        theirs = _exchange_counts(stream, keys.counts[found])
+        return table.take(joined_rows(keys, found, theirs, left=me_left))
 
     def plan(self, node: Node, inputs: list[Any], network: str | Network | None) -> Planned:
         """The cost for tables of known numbers of rows, if all keys are distinct and as many as can be are common.
@@ -157,23 +157,13 @@ class AlignOperation:
         )
 
 
-def row_order(keys: Keys, found: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The positions of common keys in the order of their hashes, which is the same at every party that has them.
-
-    Shapes: (n,) to (n,).
-    """
-    distinct = keys.distinct
-    ranked = sorted(found.tolist(), key=lambda position: digest("jali.psi.order.v1", distinct[position]))
-    return np.array(ranked, np.int64)
-
-
-def joined_rows(keys: Keys, ranked: NDArray[np.int64], theirs: NDArray[np.int64], *, left: bool) -> NDArray[np.int64]:
+def joined_rows(keys: Keys, found: NDArray[np.int64], theirs: NDArray[np.int64], *, left: bool) -> NDArray[np.int64]:
     """This side's row numbers of the join, for common keys in order and the peer's count of each.
 
-    Shapes: ranked and theirs (n,); the result has the sum of the products of both sides' counts.
+    Shapes: found and theirs (n,); the result has the sum of the products of both sides' counts.
     Raises: JoinTooLarge above 2^28 rows.
     """
-    mine = keys.counts[ranked]
+    mine = keys.counts[found]
     total = float(np.dot(mine.astype(np.float64), theirs.astype(np.float64)))
     if total > MAX_ROWS:
         raise JoinTooLarge(
@@ -184,7 +174,7 @@ def joined_rows(keys: Keys, ranked: NDArray[np.int64], theirs: NDArray[np.int64]
     ends = np.cumsum(products)
     within = np.arange(int(total)) - np.repeat(ends - products, products)
     offset = within // np.repeat(theirs, products) if left else within % np.repeat(mine, products)
-    rows: NDArray[np.int64] = keys.rows[np.repeat(keys.starts[ranked], products) + offset]
+    rows: NDArray[np.int64] = keys.rows[np.repeat(keys.starts[found], products) + offset]
     return rows
 
 

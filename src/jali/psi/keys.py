@@ -1,85 +1,72 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keys: the canonical bytes of identifiers, each once, and the rows in which it stands.
-
-Two parties write one customer differently: composed or decomposed accents, a space at the end. What is done about
-it has a name, both sides must give the same, and the protocol compares the names before anything else.
-"""
+"""Keys: what stands for the identifiers of a table, each once, and the rows in which it stands."""
 
 from __future__ import annotations
 
-import unicodedata
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jali.core.errors import InputError, KeyInvalid, KeyTypeWrong, UnknownName
-from jali.core.nearmiss import suggest
+from jali import kernels
+from jali.core.errors import InputError, KeyInvalid, KeyTypeWrong
+from jali.crypto.bytestrings import ByteStrings
+from jali.crypto.hashing import encode_parts
+from jali.psi.normalise import normalised, require_normalisation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-__all__ = ["KINDS", "NORMALISATIONS", "Keys", "normaliser"]
+    Column = NDArray[Any] | Sequence[str] | Sequence[bytes] | Sequence[int]
+
+__all__ = ["DIGEST_BYTES", "KINDS", "MOST_COLUMNS", "Keys"]
 
 KINDS = ("whole numbers", "text", "bytes")
-
-
-def _trim(text: str) -> str:
-    return (text if text.isascii() else unicodedata.normalize("NFC", text)).strip()
-
-
-def _fold(text: str) -> str:
-    return _trim(unicodedata.normalize("NFKD", text).casefold())
-
-
-NORMALISATIONS: dict[str, Callable[[str], str]] = {
-    "trimmed": _trim,  # Unicode NFC, no white space at either end
-    "exact": lambda text: text,
-    "folded": _fold,  # compatibility characters and case do not matter either
-}
-
-
-def normaliser(name: str) -> Callable[[str], str]:
-    """The normalisation of that name. Raises: UnknownName, with the near misses."""
-    if name not in NORMALISATIONS:
-        raise UnknownName(f"there is no normalisation {name!r}{suggest(name, NORMALISATIONS)}")
-    return NORMALISATIONS[name]
+DIGEST_BYTES = 16
+MOST_COLUMNS = 8
+_CHUNK = 65536
+_ONE, _SEVERAL = "jali.psi.key.v1", "jali.psi.keys.v1"
 
 
 class Keys:
-    """The distinct keys of one column.
+    """The distinct keys of one column, or of several together.
 
-    `distinct` holds the canonical bytes: a letter for the kind, then 8 little-endian bytes of a whole number, UTF-8
-    of normalised text, or bytes as they are. `rows` lists the rows of the column key by key, from `starts[i]` to
-    `starts[i + 1]` for key i, in the column's order within a key.
+    A key is a digest of 128 bits: SHA-512 of 8 little-endian bytes of a whole number, UTF-8 of normalised text, or
+    bytes as they are, with a label for the kind; of several columns, of their digests. `digests` are distinct and
+    ascending, so parties that have keys in common have them in the same order. `rows` lists the rows of the column key
+    by key, from `starts[i]` to `starts[i + 1]` for key i, in the column's order within a key.
 
-    Security: holds identifiers; `repr` gives numbers only.
+    Shapes: digests (distinct, 16), rows (rows,), starts (distinct + 1,).
+    Security: digests of identifiers that can be guessed are as good as these: they never leave. Two of n keys have one
+    digest with probability n^2 / 2^129: below 2^-80 for 2^24 keys. `repr` gives numbers only.
     """
 
-    __slots__ = ("distinct", "kind", "normalise", "rows", "starts")
+    __slots__ = ("digests", "kinds", "normalise", "rows", "starts")
 
     def __init__(
-        self,
-        column: NDArray[Any] | Sequence[str] | Sequence[bytes] | Sequence[int],
-        *,
-        name: str = "key",
-        normalise: str = "trimmed",
+        self, columns: Column | Mapping[str, Column], *, name: str = "key", normalise: str = "trimmed"
     ) -> None:
-        """Read the keys of a column; `name` is the column's, for messages.
+        """Read the keys of a column, whose `name` is for messages, or of several named ones.
 
-        Raises: KeyTypeWrong unless they are whole numbers, text or bytes; KeyInvalid if one is empty; UnknownName
-        for a normalisation that does not exist.
+        Raises: KeyTypeWrong unless they are whole numbers, text or bytes of one length; KeyInvalid if one is empty;
+        UnknownName for a normalisation that does not exist.
         """
-        cells = np.asarray(column)
+        require_normalisation(normalise)
         self.normalise = normalise
-        self.kind, encoded = _encode(cells, column, name, normaliser(normalise))
-        positions: dict[bytes, int] = {}
-        of_row = np.fromiter((positions.setdefault(key, len(positions)) for key in encoded), np.int64, len(encoded))
-        self.distinct: list[bytes] = list(positions)
-        self.rows = np.argsort(of_row, kind="stable")
-        self.starts = np.zeros(len(positions) + 1, np.int64)
-        np.cumsum(np.bincount(of_row, minlength=len(positions)), out=self.starts[1:])
+        parts = columns if isinstance(columns, Mapping) else {name: columns}
+        found = [_digests(column, label, normalise) for label, column in parts.items()]
+        self.kinds = tuple(kind for kind, _ in found)
+        digests = [digest for _, digest in found]
+        if not 1 <= len(digests) <= MOST_COLUMNS or len({len(digest) for digest in digests}) > 1:
+            raise KeyTypeWrong(f"expected 1 to {MOST_COLUMNS} key columns of one length, found {len(digests)}")
+        of_row = digests[0]
+        if len(digests) > 1:
+            joined = ByteStrings.rows(np.concatenate(digests, axis=1))
+            of_row = _hash(joined, encode_parts(_SEVERAL))
+        self.rows, self.starts = _grouped(of_row)
+        self.digests = of_row[self.rows[self.starts[:-1]]]
 
     @property
     def counts(self) -> NDArray[np.int64]:
@@ -91,50 +78,92 @@ class Keys:
 
     def __len__(self) -> int:
         """The number of distinct keys."""
-        return len(self.distinct)
+        return len(self.digests)
 
     def __repr__(self) -> str:
-        """Kind and numbers."""
-        return f"<Keys: {len(self)} distinct in {len(self.rows)} rows, {self.kind}, {self.normalise}>"
+        """Kinds and numbers."""
+        return f"<Keys: {len(self)} distinct in {len(self.rows)} rows, {' and '.join(self.kinds)}, {self.normalise}>"
 
 
-def _encode(
-    cells: NDArray[Any], column: Sequence[Any] | NDArray[Any], name: str, normalise: Callable[[str], str]
-) -> tuple[str, list[bytes]]:
+def _grouped(digests: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows by ascending digest and, of equal ones, in order; and where each group of equal ones starts."""
+    high, low = np.ascontiguousarray(digests.view(">u8").astype(np.uint64).T)
+    order = np.argsort(high, kind="stable")
+    same = np.diff(high[order]) == 0
+    if np.any(same & (np.diff(low[order]) != 0)):
+        order = np.lexsort((low, high))
+        same = np.diff(high[order]) == 0
+    same &= np.diff(low[order]) == 0
+    starts = np.flatnonzero(np.concatenate([np.ones(min(len(order), 1), np.bool_), ~same]))
+    return order, np.append(starts, len(order))
+
+
+def _hash(strings: ByteStrings, prefix: bytes) -> NDArray[np.uint8]:
+    return kernels.sha512_each(strings.data, strings.offsets, width=DIGEST_BYTES, prefix=prefix)
+
+
+def _digests(column: Column, name: str, normalise: str) -> tuple[str, NDArray[np.uint8]]:
+    """The kind, and the digest of each row."""
+    kind, strings = _encode(column, name)
+    if kind == "text":
+        strings = normalised(strings, normalise)
+    empty = np.flatnonzero(strings.lengths == 0)
+    if len(empty):
+        raise KeyInvalid(
+            f"expected an id in every row of key column {name!r}, found {len(empty)} empty, the first in row "
+            f"{empty[0]} (counted from 0): remove those rows"
+        )
+    return kind, _hash(strings, encode_parts(_ONE, kind))
+
+
+def _encode(column: Column, name: str) -> tuple[str, ByteStrings]:
+    cells = np.asarray(column)
     if cells.ndim != 1:
         raise KeyTypeWrong(f"expected a one-dimensional key column {name!r}, found shape {list(cells.shape)}")
     if not len(cells):
-        return KINDS[1], []
+        return KINDS[1], ByteStrings.of([])
     if cells.dtype.kind in "iu" and not (cells.dtype.kind == "u" and np.any(cells > np.iinfo(np.int64).max)):
-        raw = cells.astype("<i8").tobytes()
-        return KINDS[0], [b"i" + raw[at : at + 8] for at in range(0, len(raw), 8)]
-    values = column.tolist() if isinstance(column, np.ndarray) else list(column)
+        return KINDS[0], ByteStrings.rows(cells.astype("<i8").view(np.uint8).reshape(-1, 8))
+    if cells.dtype.kind == "U" and isinstance(column, np.ndarray):
+        return KINDS[1], _encode_array(cells, name)
+    values: list[Any] = column.tolist() if isinstance(column, np.ndarray) else list(column)
     if all(isinstance(value, str) for value in values) and cells.dtype.kind in "UO":
-        return KINDS[1], _encode_text([normalise(value) for value in values], name)
+        return KINDS[1], _encode_text(values, name)
     if all(isinstance(value, bytes) for value in values) and cells.dtype.kind in "SO":
-        _refuse_empty([bool(value) for value in values], name)
-        return KINDS[2], [b"b" + value for value in values]
+        return KINDS[2], ByteStrings.of(values)
     raise KeyTypeWrong(
         f"expected whole numbers, text or bytes in key column {name!r}, found {cells.dtype}: "
         "read it as text, or remove rows without an id"
     )
 
 
-def _encode_text(texts: list[str], name: str) -> list[bytes]:
-    _refuse_empty([bool(text) for text in texts], name)
+def _encode_array(cells: NDArray[np.str_], name: str) -> ByteStrings:
+    """Fixed-width text, which is all zeros after its end; ASCII without a look at each."""
+    parts, lengths = [], []
+    for at in range(0, len(cells), _CHUNK):
+        part = cells[at : at + _CHUNK].astype(cells.dtype.newbyteorder("="), order="C")
+        codes = part.view(np.uint32).reshape(len(part), -1)
+        if codes.size and codes.max() > 127:
+            encoded = _encode_text(part.tolist(), name)
+            parts.append(encoded.data)
+            lengths.append(encoded.lengths)
+            continue
+        width = codes.shape[1]
+        length = width - np.argmax((codes != 0)[:, ::-1], axis=1)
+        length[~np.any(codes, axis=1)] = 0
+        parts.append(codes.astype(np.uint8)[np.arange(width) < length[:, None]])
+        lengths.append(length)
+    offsets = np.zeros(len(cells) + 1, np.uint64)
+    np.cumsum(np.concatenate(lengths), out=offsets[1:], dtype=np.uint64)
+    return ByteStrings(np.concatenate(parts), offsets)
+
+
+def _encode_text(texts: Sequence[str], name: str) -> ByteStrings:
     try:
-        return [b"t" + text.encode() for text in texts]
+        return ByteStrings.of([text.encode() for text in texts])
     except UnicodeEncodeError:
         raise _bad_text(name) from None
 
 
 def _bad_text(name: str) -> InputError:
     return KeyInvalid(f"expected valid Unicode in key column {name!r}, found half of a surrogate pair")
-
-
-def _refuse_empty(present: list[bool], name: str) -> None:
-    if not all(present):
-        raise KeyInvalid(
-            f"expected an id in every row of key column {name!r}, found {present.count(False)} empty, the first in row "
-            f"{present.index(False)} (counted from 0): remove those rows"
-        )

@@ -395,6 +395,75 @@ nb::object octaves_combined(const Words& d, const Words& dealt, const Words& tab
   return out.array;
 }
 
+// -- the curve and hashes --------------------------------------------------------------------------------------------
+using Bytes = In<u8>;
+
+constexpr size_t curve_grain = 256;  // rows
+constexpr size_t hash_grain = size_t{1} << 13;
+
+const u8* raw(const nb::bytes& x) { return reinterpret_cast<const u8*>(x.data()); }
+
+nb::object curve_multiply(const Bytes& points, const nb::bytes& scalar) {
+  require(points.ndim() == 2 && points.shape(1) == 32 && scalar.size() == 32);
+  const size_t n = points.shape(0);
+  auto out = make<u8>({n, 32});
+  {
+    const nb::gil_scoped_release unlocked;
+    in_parts(n, curve_grain, [&](size_t i, size_t end) {
+      kernels().curve_multiply(points.data() + 32 * i, raw(scalar), out.data + 32 * i, end - i);
+      return true;
+    });
+  }
+  return out.array;
+}
+
+nb::object curve_map(const Bytes& uniform) {
+  require(uniform.ndim() == 2 && uniform.shape(1) == 48);
+  const size_t n = uniform.shape(0);
+  auto out = make<u8>({n, 32});
+  {
+    const nb::gil_scoped_release unlocked;
+    in_parts(n, 4 * curve_grain, [&](size_t i, size_t end) {
+      kernels().curve_map(uniform.data() + 48 * i, out.data + 32 * i, end - i);
+      return true;
+    });
+  }
+  return out.array;
+}
+
+nb::object match_rows(const Bytes& needles, const Bytes& haystack, u64 seed) {
+  require(needles.ndim() == 2 && needles.shape(1) == 16 && haystack.ndim() == 2 && haystack.shape(1) == 16);
+  require(haystack.shape(0) < (u64{1} << 31));
+  auto out = make<std::int64_t>({needles.shape(0)});
+  u64 repeated = 0;
+  bool done = true;
+  {
+    const nb::gil_scoped_release unlocked;
+    done = kernels().match_rows(needles.data(), needles.shape(0), haystack.data(), haystack.shape(0), seed, out.data,
+                                &repeated);
+  }
+  if (!done) throw std::bad_alloc();
+  return nb::make_tuple(out.array, repeated);
+}
+
+nb::object sha512_each(const Bytes& data, const Words& offsets, u64 width, const nb::bytes& prefix,
+                       const nb::bytes& suffix) {
+  require(data.ndim() == 1 && offsets.ndim() == 1 && offsets.size() >= 1 && width >= 1 && width <= 64);
+  const size_t n = offsets.size() - 1;
+  require(offsets.data()[n] <= data.size());
+  for (size_t i = 0; i < n; ++i) require(offsets.data()[i] <= offsets.data()[i + 1]);
+  auto out = make<u8>({n, width});
+  {
+    const nb::gil_scoped_release unlocked;
+    in_parts(n, hash_grain, [&](size_t i, size_t end) {
+      kernels().sha512_each(raw(prefix), prefix.size(), data.data(), offsets.data() + i, raw(suffix), suffix.size(),
+                            out.data + width * i, width, end - i);
+      return true;
+    });
+  }
+  return out.array;
+}
+
 // -- levels -----------------------------------------------------------------------------------------------------------
 void set_level(const std::string& name) {
   size_t count = 0;
@@ -491,6 +560,11 @@ NB_MODULE(_native, m) {
   define(m, "pieces_combined", pieces_combined, strict("d"), strict("dealt"), nb::kw_only(), "factor"_a, "low"_a,
          "steps"_a);
   define(m, "octaves_dealt", octaves_dealt, strict("r"), strict("table"), nb::kw_only(), "factor"_a, "low"_a);
+  define(m, "curve_multiply", curve_multiply, strict("points"), "scalar"_a);
+  define(m, "curve_map", curve_map, strict("uniform"));
+  define(m, "match_rows", match_rows, strict("needles"), strict("haystack"), nb::kw_only(), "seed"_a);
+  define(m, "sha512_each", sha512_each, strict("data"), strict("offsets"), nb::kw_only(), "width"_a,
+         nb::arg("prefix") = nb::bytes("", 0), nb::arg("suffix") = nb::bytes("", 0));
   define(m, "octaves_combined", octaves_combined, strict("d"), strict("dealt"), strict("table"), nb::kw_only(),
          "factor"_a, "low"_a);
 }

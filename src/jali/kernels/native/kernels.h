@@ -3,7 +3,7 @@
 //
 // Kernels see raw pointers and sizes only: no Python, no exceptions, no allocation but scratch space. `out` may equal an
 // input exactly. No branch and no address depends on the value of an array element, but for the tables: their places
-// are numbers that the evaluators have opened, or masks that a dealer has drawn itself.
+// are numbers that the evaluators have opened, or masks that a dealer has drawn itself. (Hashes take time by length.)
 #pragma once
 
 #include <cstddef>
@@ -76,6 +76,18 @@ struct Kernels {
   void (*octaves_dealt)(const u64* r, const u64* table, u64* out, size_t n, u64 factor, unsigned low);
   void (*octaves_combined)(const u64* d, const u64* dealt, const u64* table, u64* out, size_t n, u64 factor,
                            unsigned low);
+
+  // Rows of 32 bytes, x-coordinates on Curve25519 or its twist: their products with a clamped scalar, and the map of
+  // rows of 48 uniform bytes to the curve.
+  void (*curve_multiply)(const u8* points, const u8 scalar[32], u8* out, size_t n);
+  void (*curve_map)(const u8* uniform, u8* out, size_t n);
+  // The first `width` bytes of SHA-512 of prefix, message i = data[offsets[i]..offsets[i + 1]] and suffix.
+  void (*sha512_each)(const u8* prefix, size_t prefix_size, const u8* data, const u64* offsets, const u8* suffix,
+                      size_t suffix_size, u8* out, size_t width, size_t n);
+  // positions[i]: the first row of the haystack (m, 16) that equals needle i of (n, 16), or -1; how many rows of the
+  // haystack came before. False if memory is lacking.
+  bool (*match_rows)(const u8* needles, size_t n, const u8* haystack, size_t m, u64 seed, std::int64_t* positions,
+                     u64* repeated);
 
   // Null at the portable level.
   void (*pack_bits)(const u8* bits, u64* words, size_t n);

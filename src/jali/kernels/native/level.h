@@ -6,8 +6,10 @@
 #include "fixed.h"
 #include "levels.h"
 #include "lookup.h"
+#include "match.h"
 #include "matmul.h"
 #include "ring.h"
+#include "sha512.h"
 #include "trees.h"
 
 namespace jali {
@@ -35,6 +37,8 @@ Kernels compiled_for(const char* level) {
   k.pieces_combined = pieces_combined;
   k.octaves_dealt = octaves_dealt;
   k.octaves_combined = octaves_combined;
+  k.sha512_each = sha512_each;
+  k.match_rows = match_rows;
 #if defined(__AVX2__)
   k.pack_bits = pack_bits;
   k.unpack_bits = unpack_bits;

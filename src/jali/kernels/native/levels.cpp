@@ -12,6 +12,8 @@ struct Table {
 
   Table() {
     levels[count] = portable_kernels();
+    levels[count].curve_multiply = curve_multiply_portable;
+    levels[count].curve_map = curve_map_portable;
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
     levels[count].expand = expand_aes_portable;
     levels[count].prg = prg_aes_portable;
@@ -25,10 +27,14 @@ struct Table {
     levels[count++].prg = prg_aes_ssse3;
     if (!(cpu.avx2 && cpu.bmi2 && cpu.aes)) return;
     levels[count] = avx2_kernels();
+    levels[count].curve_multiply = curve_multiply_avx2;
+    levels[count].curve_map = curve_map_avx2;
     levels[count].expand = expand_aes_ni;
     levels[count++].prg = prg_aes_ni;
     if (!cpu.avx512) return;
     levels[count] = avx512_kernels();
+    levels[count].curve_multiply = cpu.avx512_ifma ? curve_multiply_ifma : curve_multiply_avx2;
+    levels[count].curve_map = cpu.avx512_ifma ? curve_map_ifma : curve_map_avx2;
     levels[count].expand = expand_aes_ni;
     levels[count++].prg = cpu.vaes ? prg_vaes : prg_aes_ni;
     if (!(cpu.intel && cpu.avx512_ifma && cpu.avx512_vnni)) return;

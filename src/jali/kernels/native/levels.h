@@ -12,6 +12,9 @@ void prg_aes_portable(const AesKeys& keys, u64 nonce, u64 start, Mask mask, cons
 // Every kernel but AES, compiled for one level.
 Kernels portable_kernels();
 
+void curve_multiply_portable(const u8* points, const u8 scalar[32], u8* out, size_t n);
+void curve_map_portable(const u8* uniform, u8* out, size_t n);
+
 #if defined(__x86_64__)
 Kernels avx2_kernels();
 Kernels avx512_kernels();
@@ -22,6 +25,11 @@ void prg_aes_ssse3(const AesKeys& keys, u64 nonce, u64 start, Mask mask, const u
 void prg_vaes(const AesKeys& keys, u64 nonce, u64 start, Mask mask, const u64* x, u64* out, size_t n);
 
 bool matmul_ifma(const u64* a, const u64* b, u64* out, size_t m, size_t k, size_t n);
+void curve_multiply_avx2(const u8* points, const u8 scalar[32], u8* out, size_t n);
+void curve_map_avx2(const u8* uniform, u8* out, size_t n);
+void curve_multiply_ifma(const u8* points, const u8 scalar[32], u8* out, size_t n);
+void curve_map_ifma(const u8* uniform, u8* out, size_t n);
+
 bool matmul_amx(const u64* a, const u64* b, u64* out, size_t m, size_t k, size_t n);
 #endif
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Every kernel of every level against a naive loop, on buffers that end where the data ends, so that the sanitizers
 // see any access beyond. Exit status 1 names the first kernel that is wrong.
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -237,6 +238,59 @@ void check_matmul(const Kernels& k, size_t m, size_t depth, size_t n) {
   require(out == want, k, "matmul", m * depth * n);
 }
 
+// Against the portable level, which tests in Python compare with OpenSSL.
+void check_curve(const Kernels& k, const Kernels& portable, size_t n) {
+  std::vector<u8> rows(48 * n);
+  for (u8& x : rows) x = static_cast<u8>(next_word() >> 40);
+  u8 scalar[32];
+  for (u8& x : scalar) x = static_cast<u8>(next_word() >> 40);
+  const std::vector<u8> points(rows.begin(), rows.begin() + static_cast<std::ptrdiff_t>(32 * n));
+  std::vector<u8> out(32 * n);
+  std::vector<u8> want(32 * n);
+  k.curve_multiply(points.data(), scalar, out.data(), n);
+  portable.curve_multiply(points.data(), scalar, want.data(), n);
+  require(out == want, k, "curve_multiply", n);
+  k.curve_map(rows.data(), out.data(), n);
+  portable.curve_map(rows.data(), want.data(), n);
+  require(out == want, k, "curve_map", n);
+}
+
+void check_hashes(const Kernels& k, const Kernels& portable, size_t n) {
+  std::vector<u64> offsets(n + 1, 0);
+  for (size_t i = 0; i < n; ++i) offsets[i + 1] = offsets[i] + (next_word() % 9 == 0 ? next_word() % 700 : i % 140);
+  std::vector<u8> data(offsets[n]);
+  for (u8& x : data) x = static_cast<u8>(next_word() >> 40);
+  for (const size_t prefix : {size_t{0}, std::min<size_t>(data.size(), 130)}) {
+    std::vector<u8> out(17 * n);
+    std::vector<u8> want(17 * n);
+    k.sha512_each(data.data(), prefix, data.data(), offsets.data(), data.data(), prefix / 3, out.data(), 17, n);
+    portable.sha512_each(data.data(), prefix, data.data(), offsets.data(), data.data(), prefix / 3, want.data(), 17, n);
+    require(out == want, k, "sha512_each", n);
+  }
+}
+
+void check_match(const Kernels& k, size_t n) {
+  Vector rows = words(4 * n);
+  for (u64& x : rows) x %= 5;
+  const u8* needles = reinterpret_cast<const u8*>(rows.data());
+  const u8* haystack = needles + 16 * n;
+  std::vector<std::int64_t> out(n);
+  u64 repeated = 0;
+  require(k.match_rows(needles, n, haystack, n, next_word(), out.data(), &repeated), k, "match_rows", n);
+  u64 twice = 0;
+  for (size_t i = 0; i < n; ++i) {
+    std::int64_t first = -1;
+    bool before = false;
+    for (size_t j = n; j-- > 0;) {
+      if (rows[2 * i] == rows[2 * (n + j)] && rows[2 * i + 1] == rows[2 * (n + j) + 1]) first = static_cast<int>(j);
+      if (j < i && rows[2 * (n + i)] == rows[2 * (n + j)] && rows[2 * (n + i) + 1] == rows[2 * (n + j) + 1]) before = true;
+    }
+    if (before) ++twice;
+    require(out[i] == first, k, "match_rows", n);
+  }
+  require(repeated == twice, k, "match_rows", n);
+}
+
 }  // namespace
 
 int main() {
@@ -251,7 +305,10 @@ int main() {
       check_prg(k, n);
       check_trees(k, n % 67);
       check_lookup(k, n);
+      check_hashes(k, levels[0], n % 67);
+      check_match(k, n % 67);
     }
+    for (const size_t n : {0, 1, 3, 4, 7, 8, 9, 257}) check_curve(k, levels[0], n);
     const size_t shapes[][3] = {{0, 3, 2},    {2, 0, 3},   {1, 1, 1},     {1, 300, 37}, {37, 300, 1},  {3, 5, 7},
                                 {5, 7, 3},    {8, 16, 16}, {9, 17, 17},   {16, 64, 16}, {17, 65, 33},  {33, 257, 31},
                                 {40, 513, 5}, {5, 513, 40}, {257, 70, 19}, {19, 70, 300}, {48, 600, 273}};

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+// Eight points at a time on the 52-bit multiplier (AVX-512 IFMA): five limbs of 51 bits.
+#include <immintrin.h>
+
+#include "curve.h"
+#include "levels.h"
+
+namespace jali {
+namespace {
+
+// Loose limbs are below 2^51 + 2^15. A factor must be below 2^52, which a sum is only after a carry.
+struct FieldIfma {
+  using Limb = u64;
+  using Choice = __mmask8;
+  static constexpr size_t lanes = 8;
+  static constexpr size_t limbs = 5;
+  static constexpr unsigned width(size_t) { return 51; }
+  __m512i v[limbs];
+
+  static FieldIfma load(const Limb* limb) {
+    FieldIfma x;
+    for (size_t k = 0; k < limbs; ++k) x.v[k] = _mm512_load_si512(limb + lanes * k);
+    return x;
+  }
+  void store(Limb* limb) const {
+    for (size_t k = 0; k < limbs; ++k) _mm512_store_si512(limb + lanes * k, v[k]);
+  }
+  static FieldIfma number(u64 small) {
+    FieldIfma x;
+    for (size_t k = 0; k < limbs; ++k) x.v[k] = _mm512_set1_epi64(k == 0 ? static_cast<long long>(small) : 0);
+    return x;
+  }
+  static Choice choice(unsigned bit) { return static_cast<Choice>(0U - bit); }
+  static Choice choice(const bool* bits) {
+    unsigned mask = 0;
+    for (unsigned lane = 0; lane < lanes; ++lane) mask |= static_cast<unsigned>(bits[lane]) << lane;
+    return static_cast<Choice>(mask);
+  }
+};
+
+inline __m512i repeat(u64 x) { return _mm512_set1_epi64(static_cast<long long>(x)); }
+
+// All limbs pass on what is above 51 bits at once; from below 2^61 to loose.
+inline FieldIfma carried(const __m512i t[5]) {
+  const __m512i mask = repeat((u64{1} << 51) - 1);
+  FieldIfma r;
+  __m512i over[5];
+  for (size_t k = 0; k < 5; ++k) {
+    over[k] = _mm512_srli_epi64(t[k], 51);
+    r.v[k] = _mm512_and_si512(t[k], mask);
+  }
+  r.v[0] = _mm512_madd52lo_epu64(r.v[0], over[4], repeat(19));
+  for (size_t k = 1; k < 5; ++k) r.v[k] = _mm512_add_epi64(r.v[k], over[k - 1]);
+  return r;
+}
+
+inline FieldIfma add(const FieldIfma& a, const FieldIfma& b) {
+  __m512i t[5];
+  for (size_t k = 0; k < 5; ++k) t[k] = _mm512_add_epi64(a.v[k], b.v[k]);
+  return carried(t);
+}
+
+inline FieldIfma sub(const FieldIfma& a, const FieldIfma& b) {  // a + 2 p - b
+  __m512i t[5];
+  for (size_t k = 0; k < 5; ++k) {
+    const __m512i twice = repeat((u64{1} << 52) - (k == 0 ? 38 : 2));
+    t[k] = _mm512_sub_epi64(_mm512_add_epi64(a.v[k], twice), b.v[k]);
+  }
+  return carried(t);
+}
+
+inline FieldIfma choose(__mmask8 first, const FieldIfma& a, const FieldIfma& b) {
+  FieldIfma r;
+  for (size_t k = 0; k < 5; ++k) r.v[k] = _mm512_mask_blend_epi64(first, b.v[k], a.v[k]);
+  return r;
+}
+
+// From sums of the low halves at 2^(51 k) and of the high halves, which count twice, at 2^(51 (k + 1)).
+inline FieldIfma folded(const __m512i low[9], const __m512i high[9]) {
+  __m512i t[10];
+  t[0] = low[0];
+  for (size_t k = 1; k < 9; ++k) t[k] = _mm512_add_epi64(low[k], _mm512_slli_epi64(high[k - 1], 1));
+  t[9] = _mm512_slli_epi64(high[8], 1);
+  __m512i r[5];
+  for (size_t k = 0; k < 5; ++k) r[k] = _mm512_add_epi64(t[k], _mm512_mullo_epi64(t[k + 5], repeat(19)));
+  return carried(r);
+}
+
+inline FieldIfma mul(const FieldIfma& a, const FieldIfma& b) {
+  __m512i low[9];
+  __m512i high[9];
+  for (size_t k = 0; k < 9; ++k) low[k] = high[k] = _mm512_setzero_si512();
+  for (size_t i = 0; i < 5; ++i) {
+    for (size_t j = 0; j < 5; ++j) {
+      low[i + j] = _mm512_madd52lo_epu64(low[i + j], a.v[i], b.v[j]);
+      high[i + j] = _mm512_madd52hi_epu64(high[i + j], a.v[i], b.v[j]);
+    }
+  }
+  return folded(low, high);
+}
+
+inline FieldIfma square(const FieldIfma& a) {
+  __m512i low[9];
+  __m512i high[9];
+  for (size_t k = 0; k < 9; ++k) low[k] = high[k] = _mm512_setzero_si512();
+  for (size_t i = 0; i < 5; ++i) {
+    for (size_t j = i + 1; j < 5; ++j) {
+      low[i + j] = _mm512_madd52lo_epu64(low[i + j], a.v[i], a.v[j]);
+      high[i + j] = _mm512_madd52hi_epu64(high[i + j], a.v[i], a.v[j]);
+    }
+  }
+  for (size_t k = 1; k < 8; ++k) {
+    low[k] = _mm512_add_epi64(low[k], low[k]);
+    high[k] = _mm512_add_epi64(high[k], high[k]);
+  }
+  for (size_t i = 0; i < 5; ++i) {
+    low[2 * i] = _mm512_madd52lo_epu64(low[2 * i], a.v[i], a.v[i]);
+    high[2 * i] = _mm512_madd52hi_epu64(high[2 * i], a.v[i], a.v[i]);
+  }
+  return folded(low, high);
+}
+
+// small a + c, for small < 2^20
+inline FieldIfma mul_small_add(const FieldIfma& a, u64 small, const FieldIfma& c) {
+  __m512i t[5];
+  __m512i high[5];
+  for (size_t k = 0; k < 5; ++k) {
+    t[k] = _mm512_madd52lo_epu64(c.v[k], a.v[k], repeat(small));
+    high[k] = _mm512_madd52hi_epu64(_mm512_setzero_si512(), a.v[k], repeat(small));
+  }
+  for (size_t k = 1; k < 5; ++k) t[k] = _mm512_add_epi64(t[k], _mm512_slli_epi64(high[k - 1], 1));
+  t[0] = _mm512_madd52lo_epu64(t[0], high[4], repeat(38));
+  return carried(t);
+}
+
+}  // namespace
+
+void curve_multiply_ifma(const u8* points, const u8 scalar[32], u8* out, size_t n) {
+  curve_multiply<FieldIfma>(points, scalar, out, n);
+}
+
+void curve_map_ifma(const u8* uniform, u8* out, size_t n) { curve_map<FieldIfma>(uniform, out, n); }
+
+}  // namespace jali
