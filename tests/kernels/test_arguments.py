@@ -19,6 +19,7 @@ Y = np.arange(7, dtype=np.uint64)
 KEY = bytes(16)
 FLOATS = np.zeros(6)
 BYTES = np.zeros(96, np.uint8)
+ROWS, TABLE = BYTES.reshape(6, 16), np.zeros((256, 16), np.uint8)
 PLANES = np.zeros((64, 1), np.uint64)
 
 CASES: list[tuple[str, Callable[[Any], object], str]] = [
@@ -65,6 +66,15 @@ CASES: list[tuple[str, Callable[[Any], object], str]] = [
         "16 bytes",
     ),
     ("a negative seed", lambda k: k.match_rows(BYTES.reshape(-1, 16), BYTES.reshape(-1, 16), seed=-1), "seed"),
+    ("a scalar too few", lambda k: k.curve_multiply_each(BYTES.reshape(3, 32), BYTES[:64].reshape(2, 32)), "as many"),
+    ("a choice too few", lambda k: k.curve_unmap(BYTES.reshape(3, 32), BYTES[:2]), "a choice for each"),
+    ("a value too few", lambda k: k.okvs_encode(ROWS, ROWS[:5], TABLE, seed=1), "as many keys"),
+    ("a short table of keys", lambda k: k.okvs_encode(ROWS, ROWS, ROWS, seed=1), "256 places"),
+    ("a short table to read", lambda k: k.okvs_decode(ROWS, ROWS, seed=1), "256 places"),
+    ("wide rows", lambda k: k.field_multiply(BYTES.reshape(3, 32), bytes(16)), "rows of 16 bytes"),
+    ("a short factor", lambda k: k.field_multiply(ROWS, bytes(15)), "found 15"),
+    ("bytes in a code", lambda k: k.expand_convolute(ROWS, 3, seed=KEY), "expected words"),
+    ("a code without a seed", lambda k: k.expand_convolute(X.reshape(3, 2), 3, seed=b""), "seed of 16 bytes"),
     ("no offsets", lambda k: k.sha512_each(BYTES, X[:0], width=16), "offsets"),
     ("a long hash", lambda k: k.sha512_each(BYTES, X, width=65), "1 to 64"),
     ("words to hash", lambda k: k.sha512_each(X, X, width=16), "expected bytes"),

@@ -29,14 +29,22 @@ SIZES = [(0, 0), (1, 0), (10, 10), (8192, 8193), (30_000, 5)]
 def test_scripts_of_both_sides_fit_together(name: str, learns: Learns, n: int, m: int) -> None:
     protocol = PSI_PROTOCOLS.get(name)()
     opposite: Learns = {"both": "both", "me": "peer", "peer": "me"}[learns]  # type: ignore[assignment]
-    ours, theirs = list(protocol.script(n, m, learns=learns)), list(protocol.script(m, n, learns=opposite))
+    ours = list(protocol.script(n, m, learns=learns, first=True))
+    theirs = list(protocol.script(m, n, learns=opposite, first=False))
     for mine, other in ((ours, theirs), (theirs, ours)):
         assert [size for step, size in mine if step == "send"] == [size for step, size in other if step == "receive"]
-    assert sum(size for step, size in ours if step == "mask") == n
-    assert sum(size for step, size in ours if step == "match") == m
+    work = {step: 1.0 for step, _ in (*ours, *theirs) if step not in {"send", "receive"}}
+    assert set(work) <= set(protocol.pace())
     timeline = Timeline(Network(), MACHINE)
-    play(timeline, {"a": iter(ours), "b": iter(theirs)}, {"mask": 1.0, "match": 1.0})
-    assert timeline.busy_s == pytest.approx(2 * (n + m))
+    play(timeline, {"a": iter(ours), "b": iter(theirs)}, work)
+    assert timeline.busy_s == pytest.approx(sum(size for step, size in (*ours, *theirs) if step in work))
+
+
+def test_every_key_is_masked_and_every_masked_key_matched() -> None:
+    for learns in ("both", "me", "peer"):
+        script = list(PSI_PROTOCOLS.get("ecdh")().script(30_000, 5, learns=learns, first=True))
+        assert sum(size for step, size in script if step == "mask") == 30_000
+        assert sum(size for step, size in script if step == "match") == 5
 
 
 def planned(monkeypatch: pytest.MonkeyPatch, *, network: str | Network | None, learns: str = "both") -> Row:
@@ -53,7 +61,7 @@ def planned(monkeypatch: pytest.MonkeyPatch, *, network: str | Network | None, l
 
 def test_an_alignment_is_planned_by_party(monkeypatch: pytest.MonkeyPatch) -> None:
     row = planned(monkeypatch, network=None)
-    cost = PSI_PROTOCOLS.get("ecdh")().cost(20_000, 10_000, learns="both")
+    cost = PSI_PROTOCOLS.get("ecdh")().cost(20_000, 10_000, learns="both", first=True)
     assert row.predicted is not None
     assert row.predicted.bytes_sent == {
         "bank": cost.bytes_sent["me"] + 80_000,

@@ -103,7 +103,7 @@ def test_the_declared_cost_is_exact(monkeypatch: pytest.MonkeyPatch, learns: str
     run_both(streams, *_parts(_table(a, 0), _table(b, 100), attributes))
     for party, stream, sizes in (("alice", streams[0], (7, 9)), ("bob", streams[1], (9, 7))):
         view = "both" if learns == "both" else "me" if learns == party else "peer"
-        cost = AlignOperation().cost(attributes, *sizes, n_common=common, learns=view)  # type: ignore[arg-type]
+        cost = AlignOperation().cost(attributes, *sizes, n_common=common, learns=view, left=party == "alice")  # type: ignore[arg-type]
         assert cost.bytes_sent == {"me": stream.counters.bytes_sent, "peer": stream.counters.bytes_received}
         assert cost.rounds == stream.counters.rounds
 

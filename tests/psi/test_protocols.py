@@ -36,10 +36,10 @@ def intersect(
 ) -> tuple[tuple[Any, Any], tuple[PairStream, PairStream]]:
     streams = stream_pair()
 
-    def part(keys: Keys, who: Learns) -> Callable[[PairStream], Any]:
-        return lambda stream: protocol.intersect(stream, keys, learns=who, progress=quiet)
+    def part(keys: Keys, who: Learns, *, first: bool) -> Callable[[PairStream], Any]:
+        return lambda stream: protocol.intersect(stream, keys, learns=who, first=first, progress=quiet)
 
-    return run_both(streams, part(ours, learns), part(theirs, OPPOSITE[learns])), streams
+    return run_both(streams, part(ours, learns, first=True), part(theirs, OPPOSITE[learns], first=False)), streams
 
 
 def _rows(digests: Any) -> set[bytes]:
@@ -61,7 +61,7 @@ def check_exact(protocol: PsiProtocol, a: Any, b: Any, *, learns: Learns = "both
         (streams[0], ours, theirs, learns),
         (streams[1], theirs, ours, OPPOSITE[learns]),
     ):
-        cost = protocol.cost(len(mine), len(other), learns=who)
+        cost = protocol.cost(len(mine), len(other), learns=who, first=stream is streams[0])
         counted = stream.counters
         assert (counted.rounds, counted.bytes_sent, counted.bytes_received) == (
             cost.rounds,
@@ -130,8 +130,10 @@ def test_keys_that_cannot_match_are_an_error_at_both(protocol: PsiProtocol) -> N
         raised = run_both(
             stream_pair(),
             *[
-                lambda stream, keys=keys: protocol.intersect(stream, keys, learns="both", progress=quiet)
-                for keys in (a, b)
+                lambda stream, keys=keys, first=first: protocol.intersect(
+                    stream, keys, learns="both", first=first, progress=quiet
+                )
+                for keys, first in ((a, True), (b, False))
             ],
             errors=True,
         )
@@ -159,8 +161,10 @@ def test_progress_grows_and_leaves_the_end_to_the_caller(protocol: PsiProtocol) 
     keys = Keys(np.arange(20))
     run_both(
         stream_pair(),
-        lambda stream: protocol.intersect(stream, keys, learns="both", progress=lambda done, what: seen.append(done)),
-        lambda stream: protocol.intersect(stream, keys, learns="both", progress=quiet),
+        lambda stream: protocol.intersect(
+            stream, keys, learns="both", first=True, progress=lambda done, what: seen.append(done)
+        ),
+        lambda stream: protocol.intersect(stream, keys, learns="both", first=False, progress=quiet),
     )
     assert seen
     assert seen == sorted(seen)
@@ -177,7 +181,9 @@ def test_over_real_sessions(protocol: PsiProtocol, window_bytes: int) -> None:
         with ThreadPoolExecutor(2) as pool:
             found = list(
                 pool.map(
-                    lambda stream, keys: protocol.intersect(stream, keys, learns="both", progress=quiet),
+                    lambda stream, keys: protocol.intersect(
+                        stream, keys, learns="both", first=keys is ours, progress=quiet
+                    ),
                     streams,
                     (ours, theirs),
                 )
@@ -186,4 +192,4 @@ def test_over_real_sessions(protocol: PsiProtocol, window_bytes: int) -> None:
         for session in sessions.values():
             session.close()
     assert [len(positions) for positions in found if positions is not None] == [100, 100]
-    assert streams[0].counters.bytes_sent == protocol.cost(600, 300, learns="both").bytes_sent["me"]
+    assert streams[0].counters.bytes_sent == protocol.cost(600, 300, learns="both", first=True).bytes_sent["me"]

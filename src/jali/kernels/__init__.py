@@ -17,8 +17,12 @@ __all__ = [
     "borrow_nodes",
     "curve_map",
     "curve_multiply",
+    "curve_multiply_each",
+    "curve_unmap",
     "equal_leaves",
     "equal_nodes",
+    "expand_convolute",
+    "field_multiply",
     "fixed_decode",
     "fixed_encode",
     "from_bit_planes",
@@ -30,6 +34,8 @@ __all__ = [
     "matmul",
     "octaves_combined",
     "octaves_dealt",
+    "okvs_decode",
+    "okvs_encode",
     "pack_bits",
     "permute",
     "pieces_combined",
@@ -50,8 +56,12 @@ borrow_leaves = pick(reference.borrow_leaves)
 borrow_nodes = pick(reference.borrow_nodes)
 curve_map = pick(reference.curve_map)
 curve_multiply = pick(reference.curve_multiply)
+curve_multiply_each = pick(reference.curve_multiply_each)
+curve_unmap = pick(reference.curve_unmap)
 equal_leaves = pick(reference.equal_leaves)
 equal_nodes = pick(reference.equal_nodes)
+expand_convolute = pick(reference.expand_convolute)
+field_multiply = pick(reference.field_multiply)
 fixed_decode = pick(reference.fixed_decode)
 fixed_encode = pick(reference.fixed_encode)
 from_bit_planes = pick(reference.from_bit_planes)
@@ -63,6 +73,8 @@ match_rows = pick(reference.match_rows)
 matmul = pick(reference.matmul)
 octaves_combined = pick(reference.octaves_combined)
 octaves_dealt = pick(reference.octaves_dealt)
+okvs_decode = pick(reference.okvs_decode)
+okvs_encode = pick(reference.okvs_encode)
 pack_bits = pick(reference.pack_bits)
 permute = pick(reference.permute)
 pieces_combined = pick(reference.pieces_combined)

@@ -147,7 +147,16 @@ def _on_the_curve(n: int) -> list[Call]:
     few = max(n // 1000, 2)
     raw = np.frombuffer(reference.prg_words(_KEY, 13, 6 * few).tobytes(), np.uint8)
     ends = np.arange(few + 1, dtype=np.uint64) * np.uint64(32)
+    points, rows = raw[: 32 * few].reshape(few, 32), raw[: 32 * few].reshape(-1, 16)
+    fill = np.zeros((len(rows) + 256 + len(rows) // 10, 16), np.uint8)
+    sparse = raw.view(np.uint64).reshape(-1, 2)
     return [
+        ("curve_multiply_each", "curve_multiply_each", few, (points, points), {}),
+        ("curve_unmap", "curve_unmap", few, (points, raw[:few]), {}),
+        ("okvs_encode", "okvs_encode", len(rows), (rows, rows, fill), {"seed": 1}),
+        ("okvs_decode", "okvs_decode", len(rows), (rows, fill), {"seed": 1}),
+        ("field_multiply", "field_multiply", len(rows), (rows, _KEY), {}),
+        ("expand_convolute", "expand_convolute", len(sparse), (sparse, len(sparse) // 2), {"seed": _KEY}),
         ("curve_multiply", "curve_multiply", few, (raw[: 32 * few].reshape(few, 32), 2 * _KEY), {}),
         ("curve_map", "curve_map", few, (raw.reshape(few, 48),), {}),
         ("match_rows", "match_rows", 2 * few, (raw[: 32 * few].reshape(-1, 16),) * 2, {"seed": 1}),

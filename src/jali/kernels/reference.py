@@ -13,7 +13,15 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from numpy.typing import NDArray
 
 from jali.core.errors import FixedPointRangeError, KernelArgumentError
-from jali.kernels.reference_curve import curve_map, curve_multiply, match_rows, sha512_each
+from jali.kernels.reference_codes import expand_convolute, field_multiply, okvs_decode, okvs_encode
+from jali.kernels.reference_curve import (
+    curve_map,
+    curve_multiply,
+    curve_multiply_each,
+    curve_unmap,
+    match_rows,
+    sha512_each,
+)
 from jali.kernels.reference_lookup import octaves_combined, octaves_dealt, pieces_combined, pieces_dealt
 from jali.kernels.reference_trees import borrow_leaves, borrow_nodes, equal_leaves, equal_nodes
 
@@ -24,8 +32,12 @@ __all__ = [
     "borrow_nodes",
     "curve_map",
     "curve_multiply",
+    "curve_multiply_each",
+    "curve_unmap",
     "equal_leaves",
     "equal_nodes",
+    "expand_convolute",
+    "field_multiply",
     "fixed_decode",
     "fixed_encode",
     "from_bit_planes",
@@ -37,6 +49,8 @@ __all__ = [
     "matmul",
     "octaves_combined",
     "octaves_dealt",
+    "okvs_decode",
+    "okvs_encode",
     "pack_bits",
     "permute",
     "pieces_combined",

@@ -15,7 +15,17 @@ from numpy.typing import NDArray
 
 from jali.core.errors import KernelArgumentError
 
-__all__ = ["J", "P", "curve_map", "curve_multiply", "match_rows", "on_curve", "sha512_each"]
+__all__ = [
+    "J",
+    "P",
+    "curve_map",
+    "curve_multiply",
+    "curve_multiply_each",
+    "curve_unmap",
+    "match_rows",
+    "on_curve",
+    "sha512_each",
+]
 
 Bytes = NDArray[np.uint8]
 
@@ -46,6 +56,68 @@ def _product(key: X25519PrivateKey, point: bytes) -> bytes:
         return key.exchange(X25519PublicKey.from_public_bytes(point))
     except ValueError:  # zero, which OpenSSL refuses
         return bytes(_POINT)
+
+
+def curve_multiply_each(points: Bytes, scalars: Bytes) -> Bytes:
+    """The products of points with scalars of their own, of 255 bits, as they are: not clamped.
+
+    Shapes: (n, 32) and (n, 32) to (n, 32); zeros where a product is the neutral element.
+    Security: the kernel is constant time in scalars and points; this twin is not.
+    """
+    for rows in (points, scalars):
+        if rows.dtype != np.uint8 or rows.shape != (len(points), _POINT):
+            raise KernelArgumentError("curve_multiply_each: expected as many scalars as points, rows of 32 bytes")
+    products = [
+        _ladder(int.from_bytes(x.tobytes(), "little") % 2**255, int.from_bytes(k.tobytes(), "little") % 2**255)
+        for x, k in zip(points, scalars, strict=True)
+    ]
+    return np.frombuffer(b"".join(x.to_bytes(_POINT, "little") for x in products), np.uint8).reshape(-1, _POINT)
+
+
+def _ladder(x: int, scalar: int) -> int:
+    """The x-coordinate of the product (RFC 7748, section 5, without its clamping)."""
+    now, next_ = (1, 0), (x, 1)
+    for bit in range(254, -1, -1):
+        chosen = scalar >> bit & 1
+        if chosen:
+            now, next_ = next_, now
+        (x2, z2), (x3, z3) = now, next_
+        plus, minus = (x2 + z2) ** 2 % P, (x2 - z2) ** 2 % P
+        da, cb = (x3 - z3) * (x2 + z2), (x3 + z3) * (x2 - z2)
+        e = plus - minus
+        now = plus * minus % P, e * (plus + (J - 2) // 4 * e) % P
+        next_ = (da + cb) ** 2 % P, x * (da - cb) ** 2 % P
+        if chosen:
+            now, next_ = next_, now
+    return now[0] * pow(now[1], P - 2, P) % P
+
+
+def curve_unmap(points: Bytes, choices: Bytes) -> tuple[Bytes, NDArray[np.bool_]]:
+    """One of the four u that `curve_map` takes to each point, if there are any, as bits 0 and 1 of the choice say.
+
+    They are the even and the odd root (bit 1) of -(J + x) / 2x (bit 0 is 0) and of -x / 2(J + x).
+    Shapes: (n, 32) and (n,) to (n, 32), little-endian, and (n,), where there is one: for half of the curve.
+    References: Bernstein, Hamburg, Krasnova, Lange 2013 (ePrint 2013/325), section 5.3.
+    """
+    if points.dtype != np.uint8 or choices.dtype != np.uint8 or points.shape != (len(choices), _POINT):
+        raise KernelArgumentError("curve_unmap: expected rows of 32 bytes, and a choice for each")
+    us, found = [], []
+    for row, choice in zip(points, choices.tolist(), strict=True):
+        x = int.from_bytes(row.tobytes(), "little") % 2**255
+        top, half = (-x, x + J) if choice & 1 else (-x - J, x)
+        root, exact = _root(top % P, 2 * half % P)
+        us.append(P - root if root and (root ^ choice >> 1) & 1 else root)
+        found.append(exact)
+    raw = b"".join(u.to_bytes(_POINT, "little") for u in us)
+    return np.frombuffer(raw, np.uint8).reshape(-1, _POINT), np.array(found, np.bool_)
+
+
+def _root(n: int, d: int) -> tuple[int, bool]:
+    """A root of n / d and whether it is one (RFC 8032, section 5.1.3)."""
+    c = n * d**3 % P * pow(n * d**7, (P - 5) // 8, P) % P
+    if d * c * c % P == -n % P:
+        c = c * pow(2, (P - 1) // 4, P) % P
+    return c, d * c * c % P == n
 
 
 def curve_map(uniform: Bytes) -> Bytes:

@@ -85,7 +85,7 @@ def _side(path: Path, me: str, *, name: str, n: int, repeats: int) -> tuple[list
         for run in range(repeats):
             stream = session.channel(PARTIES[me == PARTIES[0]]).stream(run.to_bytes(16, "little"))
             start = time.perf_counter()
-            found = protocol.intersect(stream, Keys(column), learns="both", progress=_quiet)
+            found = protocol.intersect(stream, Keys(column), learns="both", first=me == PARTIES[0], progress=_quiet)
             times.append(time.perf_counter() - start)
             if found is None or len(found) != n - n // 2:
                 message = f"{name} did not find the {n - n // 2} common keys"

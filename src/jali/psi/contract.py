@@ -6,6 +6,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, Final, Literal, Protocol
 
 from jali.core.registry import Registry
+from jali.core.threat import Cost
+from jali.transport.channel import Counters
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -13,17 +15,17 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from jali.core.threat import Cost, Leak, Threat
+    from jali.core.threat import Leak, Threat
     from jali.psi.keys import Keys
     from jali.transport.channel import Stream
 
-__all__ = ["PSI_PROTOCOLS", "Learns", "PsiProtocol", "Step"]
+__all__ = ["PSI_PROTOCOLS", "Learns", "PsiProtocol", "Step", "counted"]
 
 Learns = Literal["both", "me", "peer"]
 """Who gets the intersection, as one side sees it."""
 
-Step = Literal["mask", "match", "send", "receive"]
-"""What one side does in turn: work on its own keys or on the peer's, or a message out or in."""
+Step = str
+"""What one side does in turn: "send" or "receive" for a message out or in, or the name of a kind of work."""
 
 
 class PsiProtocol(Protocol):
@@ -33,26 +35,27 @@ class PsiProtocol(Protocol):
     threat: ClassVar[Threat]
 
     def intersect(
-        self, stream: Stream, keys: Keys, *, learns: Learns, progress: Callable[[float, str], None]
+        self, stream: Stream, keys: Keys, *, learns: Learns, first: bool, progress: Callable[[float, str], None]
     ) -> NDArray[np.int64] | None:
-        """The positions in `keys.distinct` of those that the peer has too, ascending; None if only the peer learns.
+        """The positions in `keys.digests` of those that the peer has too, ascending; None if only the peer learns.
 
+        `first` is true at one of the two parties, for protocols whose roles differ.
         `progress` is told the fraction done, from 0 to below 1 (the end is the caller's to tell), and what it is of.
         Raises: PsiKeysDiffer if the two sides' keys cannot be compared; ProtocolAbort family for a peer that sends
         anything but what the protocol prescribes.
         """
         ...
 
-    def cost(self, n_mine: int, n_theirs: int, *, learns: Learns) -> Cost:
+    def cost(self, n_mine: int, n_theirs: int, *, learns: Learns, first: bool) -> Cost:
         """Exact bytes of the roles "me" and "peer" and the rounds that I wait for, for distinct keys."""
         ...
 
-    def script(self, n_mine: int, n_theirs: int, *, learns: Learns) -> Iterator[tuple[Step, int]]:
+    def script(self, n_mine: int, n_theirs: int, *, learns: Learns, first: bool) -> Iterator[tuple[Step, int]]:
         """What one side does, in order, with the number of keys or of bytes; both sides' scripts fit together."""
         ...
 
     def pace(self) -> dict[Step, float]:
-        """Seconds a key of each kind of work on this machine, measured for some hundredths of a second."""
+        """Seconds a key of each kind of work on this machine, measured for some tenths of a second at most."""
         ...
 
     def leaks(self, parties: tuple[str, str], *, learners: tuple[str, ...]) -> tuple[Leak, ...]:
@@ -60,4 +63,17 @@ class PsiProtocol(Protocol):
         ...
 
 
-PSI_PROTOCOLS: Final[Registry] = Registry("jali.psi_protocols", builtin={"ecdh": "jali.psi.ecdh:EcdhPsi"})
+def counted(script: Iterator[tuple[Step, int]]) -> Cost:
+    """The messages of a script."""
+    counters = Counters()
+    for step, amount in script:
+        if step == "send":
+            counters.sent(amount)
+        elif step == "receive":
+            counters.received(amount)
+    return Cost(rounds=counters.rounds, bytes_sent={"me": counters.bytes_sent, "peer": counters.bytes_received})
+
+
+PSI_PROTOCOLS: Final[Registry] = Registry(
+    "jali.psi_protocols", builtin={"ecdh": "jali.psi.ecdh:EcdhPsi", "vole": "jali.psi.vole:VolePsi"}
+)

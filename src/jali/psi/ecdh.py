@@ -27,9 +27,9 @@ from jali.crypto.bytestrings import ByteStrings
 from jali.crypto.curve import POINT_BYTES, TAG_BYTES, Scalar, tags
 from jali.crypto.elligator import hash_to_curve
 from jali.crypto.randomness import random_bytes, random_order
+from jali.psi.contract import counted
 from jali.psi.hello import HELLO_BYTES, read_hello, write_hello
 from jali.psi.keys import DIGEST_BYTES
-from jali.transport.channel import Counters
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -72,9 +72,16 @@ class EcdhPsi:
     )
 
     def intersect(
-        self, stream: Stream, keys: Keys, *, learns: Learns = "both", progress: Callable[[float, str], None]
+        self,
+        stream: Stream,
+        keys: Keys,
+        *,
+        learns: Learns = "both",
+        first: bool = True,
+        progress: Callable[[float, str], None],
     ) -> NDArray[np.int64] | None:
-        """See `PsiProtocol.intersect`. The scalar is drawn here and forgotten at the end."""
+        """See `PsiProtocol.intersect`. The scalar is drawn here and forgotten at the end. Both parties are alike."""
+        del first
         run = _Run(stream, keys)
         n_theirs, points = run.greet()
         chunks = (_chunks(len(keys)), _chunks(n_theirs))
@@ -92,21 +99,18 @@ class EcdhPsi:
                 points = run.receive(POINT_BYTES, _chunk_length(n_theirs, i))
         return run.common(learns=learns != "peer")
 
-    def cost(self, n_mine: int, n_theirs: int, *, learns: Learns = "both") -> Cost:
-        """See `PsiProtocol.cost`: the messages of `script`, counted."""
-        counters = Counters()
-        for step, amount in self.script(n_mine, n_theirs, learns=learns):
-            if step == "send":
-                counters.sent(amount)
-            elif step == "receive":
-                counters.received(amount)
-        return Cost(rounds=counters.rounds, bytes_sent={"me": counters.bytes_sent, "peer": counters.bytes_received})
+    def cost(self, n_mine: int, n_theirs: int, *, learns: Learns = "both", first: bool = True) -> Cost:
+        """See `PsiProtocol.cost`."""
+        return counted(self.script(n_mine, n_theirs, learns=learns, first=first))
 
-    def script(self, n_mine: int, n_theirs: int, *, learns: Learns = "both") -> Iterator[tuple[Step, int]]:
+    def script(
+        self, n_mine: int, n_theirs: int, *, learns: Learns = "both", first: bool = True
+    ) -> Iterator[tuple[Step, int]]:
         """See `PsiProtocol.script`: the schedule of `intersect`."""
-        first = _chunk_length(n_mine, 0)
-        yield "mask", first
-        yield "send", HELLO_BYTES + POINT_BYTES * first
+        del first
+        begin = _chunk_length(n_mine, 0)
+        yield "mask", begin
+        yield "send", HELLO_BYTES + POINT_BYTES * begin
         yield "receive", HELLO_BYTES + POINT_BYTES * _chunk_length(n_theirs, 0)
         chunks = (_chunks(n_mine), _chunks(n_theirs))
         for step, i in _schedule(*chunks, receive_tags=learns != "peer"):

@@ -43,7 +43,10 @@ def plan(node: Node, inputs: Sequence[Any], cost: Cost, *, network: str | Networ
     learns = learns_of(node.attributes["learns"], left)
     a, b = (rows_of(value) for value in inputs)
     timeline = Timeline(network_of(network), pace_of().machine)
-    scripts = {left: protocol.script(a, b, learns=learns), right: protocol.script(b, a, learns=_OPPOSITE[learns])}
+    scripts = {
+        left: protocol.script(a, b, learns=learns, first=True),
+        right: protocol.script(b, a, learns=_OPPOSITE[learns], first=False),
+    }
     play(timeline, scripts, _best_pace(node.attributes["protocol"]))
     return Planned(cost=by_party, time=Duration(seconds=timeline.elapsed(), online_seconds=timeline.elapsed()))
 

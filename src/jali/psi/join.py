@@ -116,7 +116,7 @@ class AlignOperation:
         keys = Keys(table[attributes["on"]], name=attributes["on"], normalise=attributes["normalise"])
         protocol: PsiProtocol = PSI_PROTOCOLS.get(attributes["protocol"])()
         stream = context.streams[peer]
-        found = protocol.intersect(stream, keys, learns=learns, progress=context.progress)
+        found = protocol.intersect(stream, keys, learns=learns, first=me_left, progress=context.progress)
         if found is None:
             return ABSENT
         if learns == "me":
@@ -146,9 +146,18 @@ class AlignOperation:
         )
         return protocol.leaks((left, right), learners=(left, right)) + counts
 
-    def cost(self, attributes: Mapping[str, Any], n_mine: int, n_theirs: int, *, n_common: int, learns: Learns) -> Cost:
-        """Exact bytes of "me" and "peer" and rounds, for numbers of distinct keys."""
-        cost: Cost = PSI_PROTOCOLS.get(attributes["protocol"])().cost(n_mine, n_theirs, learns=learns)
+    def cost(
+        self,
+        attributes: Mapping[str, Any],
+        n_mine: int,
+        n_theirs: int,
+        *,
+        n_common: int,
+        learns: Learns,
+        left: bool = True,
+    ) -> Cost:
+        """Exact bytes of "me" and "peer" and rounds, for numbers of distinct keys; `left` says which of both I am."""
+        cost: Cost = PSI_PROTOCOLS.get(attributes["protocol"])().cost(n_mine, n_theirs, learns=learns, first=left)
         if learns != "both":
             return cost
         return Cost(

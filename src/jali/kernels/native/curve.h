@@ -207,19 +207,19 @@ void divide_all(F* x, F* z, size_t count) {
   }
 }
 
-// The product X / Z of points with one scalar, by the ladder of RFC 7748, section 5. Instead of swapping both points
-// before a step and back after it, the step picks the point that is doubled; the sum is the same either way but for
-// the sign of DA - CB, which is squared.
-template <class F>
-void ladder(const F& x1, const u8 scalar[32], F& x, F& z) {
+// The product X / Z of points with scalars of 255 bits, by the ladder of RFC 7748, section 5. Instead of swapping both
+// points before a step and back after it, the step picks the point that is doubled; the sum is the same either way but
+// for the sign of DA - CB, which is squared. `bit(i)` gives bit i of each lane's scalar.
+template <class F, class Bit>
+void ladder(const F& x1, const Bit& bit, F& x, F& z) {
   F x2 = F::number(1);
   F z2 = F::number(0);
   F x3 = x1;
   F z3 = F::number(1);
-  unsigned before = 0;
-  for (int bit = 254; bit >= 0; --bit) {
-    const unsigned now = scalar[bit / 8] >> bit % 8 & 1;
-    const auto other = F::choice(now ^ before);
+  auto before = F::choice(0U);
+  for (unsigned i = 255; i-- > 0;) {
+    const auto now = bit(i);
+    const auto other = F::differ(now, before);
     before = now;
     const F a = add(x2, z2);
     const F b = sub(x2, z2);
@@ -235,17 +235,16 @@ void ladder(const F& x1, const u8 scalar[32], F& x, F& z) {
     x2 = mul(aa, bb);
     z2 = mul(e, mul_small_add(e, (montgomery_j - 2) / 4, aa));
   }
-  // A clamped scalar is even, so the point that was doubled last is the product.
-  x = x2;
-  z = z2;
+  // Of the doubled point and the sum, the product is the one that the last bit did not pick.
+  x = choose(before, x3, x2);
+  z = choose(before, z3, z2);
 }
 
-template <class F>
-void curve_multiply(const u8* points, const u8 scalar[32], u8* out, size_t n) {
-  u8 clamped[32];
-  std::memcpy(clamped, scalar, 32);
-  clamped[0] &= 248;
-  clamped[31] = static_cast<u8>((clamped[31] & 127) | 64);
+inline unsigned bit_of(const u8 scalar[32], unsigned i) { return scalar[i / 8] >> i % 8 & 1U; }
+
+// `product(at, rows, x, z)` computes X / Z of a group.
+template <class F, class Product>
+void multiply_groups(u8* out, size_t n, const Product& product) {
   constexpr size_t chunk = most_groups * F::lanes;
   for (size_t start = 0; start < n; start += chunk) {
     const size_t rows = n - start < chunk ? n - start : chunk;
@@ -254,7 +253,7 @@ void curve_multiply(const u8* points, const u8 scalar[32], u8* out, size_t n) {
     F z[most_groups];
     for (size_t g = 0; g < groups; ++g) {
       const size_t at = start + g * F::lanes;
-      ladder(load_points<F>(points + point_bytes * at, n - at < F::lanes ? n - at : F::lanes), clamped, x[g], z[g]);
+      product(at, n - at < F::lanes ? n - at : F::lanes, x[g], z[g]);
     }
     divide_all(x, z, groups);
     for (size_t g = 0; g < groups; ++g) {
@@ -262,8 +261,33 @@ void curve_multiply(const u8* points, const u8 scalar[32], u8* out, size_t n) {
       store_points(x[g], out + point_bytes * at, n - at < F::lanes ? n - at : F::lanes);
     }
   }
+}
+
+template <class F>
+void curve_multiply(const u8* points, const u8 scalar[32], u8* out, size_t n) {
+  u8 clamped[32];
+  std::memcpy(clamped, scalar, 32);
+  clamped[0] &= 248;
+  clamped[31] = static_cast<u8>((clamped[31] & 127) | 64);
+  multiply_groups<F>(out, n, [&](size_t at, size_t rows, F& x, F& z) {
+    ladder(load_points<F>(points + point_bytes * at, rows), [&](unsigned i) { return F::choice(bit_of(clamped, i)); },
+           x, z);
+  });
   std::memset(clamped, 0, sizeof clamped);
   __asm__ volatile("" : : "r"(clamped) : "memory");  // keeps the wiping
+}
+
+template <class F>
+void curve_multiply_each(const u8* points, const u8* scalars, u8* out, size_t n) {
+  multiply_groups<F>(out, n, [&](size_t at, size_t rows, F& x, F& z) {
+    ladder(load_points<F>(points + point_bytes * at, rows),
+           [&](unsigned i) {
+             bool bits[F::lanes] = {};
+             for (size_t lane = 0; lane < rows; ++lane) bits[lane] = bit_of(scalars + 32 * (at + lane), i) != 0;
+             return F::choice(bits);
+           },
+           x, z);
+  });
 }
 
 // Elligator 2 (RFC 9380, section 6.7.1, Z = 2): x1 = -J / (1 + 2 u^2) if it lies on the curve, else x2 = -J - x1.
@@ -296,6 +320,52 @@ void curve_map(const u8* uniform, u8* out, size_t n) {
       const size_t at = start + g * F::lanes;
       const F chosen = choose(twist[g], sub(minus_j, x[g]), x[g]);
       store_points(chosen, out + point_bytes * at, n - at < F::lanes ? n - at : F::lanes);
+    }
+  }
+}
+
+// One of the four u that Elligator 2 maps to x: the root of -(J + x) / 2x or of -x / 2(J + x), as bit 0 of the choice
+// says, the even or the odd one by bit 1. `mapped` is 0 where there is none. With n / d for the fraction and p = 5 mod
+// 8, c = n d^3 (n d^7)^((p - 5) / 8) has d c^2 = n or -n, up to a root of -1, if n / d is a square (RFC 8032, 5.1.3).
+template <class F>
+void curve_unmap(const u8* points, const u8* choices, u8* out, u8* mapped, size_t n) {
+  const F zero = F::number(0);
+  const F one = F::number(1);
+  const F j = F::number(montgomery_j);
+  F x2 = zero;
+  F x11 = zero;
+  const F two = F::number(2);
+  const F root = mul(square_times(power_of_ones(two, x2, x11), 3), mul(square(two), two));  // of -1: 2^((p - 1) / 4)
+  for (size_t at = 0; at < n; at += F::lanes) {
+    const size_t rows = n - at < F::lanes ? n - at : F::lanes;
+    bool second[F::lanes] = {};
+    for (size_t lane = 0; lane < rows; ++lane) second[lane] = (choices[at + lane] & 1U) != 0;
+    const auto pick = F::choice(second);
+    const F x = load_points<F>(points + point_bytes * at, rows);
+    const F sum = add(x, j);
+    const F top = sub(zero, choose(pick, x, mul(sum, one)));
+    const F half = choose(pick, mul(sum, one), x);
+    const F d = mul(half, two);
+    const F d3 = mul(square(d), d);
+    const F nd7 = mul(top, mul(square(d3), d));
+    const F power = mul(square_times(power_of_ones(nd7, x2, x11), 2), nd7);  // (p - 5) / 8 = 4 (2^250 - 1) + 1
+    F c = mul(mul(top, d3), power);
+    const F check = mul(square(c), d);
+    const auto wrong = same(check, mul(sub(zero, top), one));
+    c = choose(wrong, mul(c, root), c);
+    u8 rows_of[F::lanes * point_bytes];
+    store_points(c, rows_of, rows);
+    bool odd[F::lanes] = {};
+    for (size_t lane = 0; lane < rows; ++lane) {
+      odd[lane] = ((rows_of[point_bytes * lane] ^ choices[at + lane] >> 1) & 1U) != 0;
+    }
+    store_points(choose(F::choice(odd), sub(zero, c), c), out + point_bytes * at, rows);
+    alignas(64) typename F::Limb limbs[F::limbs * F::lanes];
+    sub(mul(square(c), d), mul(top, one)).store(limbs);
+    for (size_t lane = 0; lane < rows; ++lane) {
+      u64 words[4];
+      join<F>(limbs + lane, F::lanes, words);
+      mapped[at + lane] = (words[0] | words[1] | words[2] | words[3]) == 0 ? 1 : 0;
     }
   }
 }

@@ -32,6 +32,7 @@ struct FieldAvx2 {
     return x;
   }
   static Choice choice(unsigned bit) { return _mm256_set1_epi64x(-static_cast<long long>(bit)); }
+  static Choice differ(Choice a, Choice b) { return _mm256_xor_si256(a, b); }
   static Choice choice(const bool* bits) {
     return _mm256_set_epi64x(-bits[3], -bits[2], -bits[1], -bits[0]);
   }
@@ -148,5 +149,13 @@ void curve_multiply_avx2(const u8* points, const u8 scalar[32], u8* out, size_t 
 }
 
 void curve_map_avx2(const u8* uniform, u8* out, size_t n) { curve_map<FieldAvx2>(uniform, out, n); }
+
+void curve_multiply_each_avx2(const u8* points, const u8* scalars, u8* out, size_t n) {
+  curve_multiply_each<FieldAvx2>(points, scalars, out, n);
+}
+
+void curve_unmap_avx2(const u8* points, const u8* choices, u8* out, u8* mapped, size_t n) {
+  curve_unmap<FieldAvx2>(points, choices, out, mapped, n);
+}
 
 }  // namespace jali

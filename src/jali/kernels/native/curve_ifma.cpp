@@ -31,6 +31,7 @@ struct FieldIfma {
     return x;
   }
   static Choice choice(unsigned bit) { return static_cast<Choice>(0U - bit); }
+  static Choice differ(Choice a, Choice b) { return a ^ b; }
   static Choice choice(const bool* bits) {
     unsigned mask = 0;
     for (unsigned lane = 0; lane < lanes; ++lane) mask |= static_cast<unsigned>(bits[lane]) << lane;
@@ -140,5 +141,13 @@ void curve_multiply_ifma(const u8* points, const u8 scalar[32], u8* out, size_t 
 }
 
 void curve_map_ifma(const u8* uniform, u8* out, size_t n) { curve_map<FieldIfma>(uniform, out, n); }
+
+void curve_multiply_each_ifma(const u8* points, const u8* scalars, u8* out, size_t n) {
+  curve_multiply_each<FieldIfma>(points, scalars, out, n);
+}
+
+void curve_unmap_ifma(const u8* points, const u8* choices, u8* out, u8* mapped, size_t n) {
+  curve_unmap<FieldIfma>(points, choices, out, mapped, n);
+}
 
 }  // namespace jali

@@ -22,6 +22,7 @@ struct FieldPortable {
   void store(Limb* limb) const { std::memcpy(limb, v, sizeof v); }
   static FieldPortable number(u64 small) { return {{small, 0, 0, 0, 0}}; }
   static Choice choice(unsigned bit) { return u64{0} - bit; }
+  static Choice differ(Choice a, Choice b) { return a ^ b; }
   static Choice choice(const bool* bits) { return u64{0} - bits[0]; }
 };
 
@@ -95,5 +96,13 @@ void curve_multiply_portable(const u8* points, const u8 scalar[32], u8* out, siz
 }
 
 void curve_map_portable(const u8* uniform, u8* out, size_t n) { curve_map<FieldPortable>(uniform, out, n); }
+
+void curve_multiply_each_portable(const u8* points, const u8* scalars, u8* out, size_t n) {
+  curve_multiply_each<FieldPortable>(points, scalars, out, n);
+}
+
+void curve_unmap_portable(const u8* points, const u8* choices, u8* out, u8* mapped, size_t n) {
+  curve_unmap<FieldPortable>(points, choices, out, mapped, n);
+}
 
 }  // namespace jali

@@ -81,6 +81,9 @@ struct Kernels {
   // rows of 48 uniform bytes to the curve.
   void (*curve_multiply)(const u8* points, const u8 scalar[32], u8* out, size_t n);
   void (*curve_map)(const u8* uniform, u8* out, size_t n);
+  // Products with a scalar of 255 bits for each; and u with map(u) = x, as choices (n,) say, where `mapped` is 1.
+  void (*curve_multiply_each)(const u8* points, const u8* scalars, u8* out, size_t n);
+  void (*curve_unmap)(const u8* points, const u8* choices, u8* out, u8* mapped, size_t n);
   // The first `width` bytes of SHA-512 of prefix, message i = data[offsets[i]..offsets[i + 1]] and suffix.
   void (*sha512_each)(const u8* prefix, size_t prefix_size, const u8* data, const u64* offsets, const u8* suffix,
                       size_t suffix_size, u8* out, size_t width, size_t n);
@@ -88,6 +91,14 @@ struct Kernels {
   // haystack came before. False if memory is lacking.
   bool (*match_rows)(const u8* needles, size_t n, const u8* haystack, size_t m, u64 seed, std::int64_t* positions,
                      u64* repeated);
+  // Keys and values (n, 16) and uniform places (m, 16), which are overwritten: the keys without a place; and back. m is
+  // 256 or more. False if memory is lacking.
+  bool (*okvs_encode)(const u8* keys, const u8* values, size_t n, u8* table, size_t m, u64 seed, size_t* failed);
+  bool (*okvs_decode)(const u8* keys, size_t n, const u8* table, size_t m, u64 seed, u8* out);
+  bool (*field_multiply)(const u8* x, const u8 factor[16], u8* out, size_t n);
+  // From x (n + 25, 2), of which 25 rows are scratch, to out (m, 2).
+  void (*expand_convolute)(u64* x, size_t n, u64* out, size_t m, const AesKeys& keys,
+                           void (*prg)(const AesKeys&, u64, u64, Mask, const u64*, u64*, size_t));
 
   // Null at the portable level.
   void (*pack_bits)(const u8* bits, u64* words, size_t n);

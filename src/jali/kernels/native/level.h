@@ -3,11 +3,13 @@
 #pragma once
 
 #include "bits.h"
+#include "code.h"
 #include "fixed.h"
 #include "levels.h"
 #include "lookup.h"
 #include "match.h"
 #include "matmul.h"
+#include "okvs.h"
 #include "ring.h"
 #include "sha512.h"
 #include "trees.h"
@@ -39,6 +41,10 @@ Kernels compiled_for(const char* level) {
   k.octaves_combined = octaves_combined;
   k.sha512_each = sha512_each;
   k.match_rows = match_rows;
+  k.okvs_encode = okvs_encode;
+  k.okvs_decode = okvs_decode;
+  k.field_multiply = field_multiply;
+  k.expand_convolute = expand_convolute;
 #if defined(__AVX2__)
   k.pack_bits = pack_bits;
   k.unpack_bits = unpack_bits;

@@ -6,14 +6,22 @@
 namespace jali {
 namespace {
 
+// The rows of the table that work on points, from the file of that name.
+#define JALI_CURVE(kernels, file)                            \
+  do {                                                       \
+    (kernels).curve_multiply = curve_multiply_##file;        \
+    (kernels).curve_map = curve_map_##file;                  \
+    (kernels).curve_multiply_each = curve_multiply_each_##file; \
+    (kernels).curve_unmap = curve_unmap_##file;              \
+  } while (false)
+
 struct Table {
   Kernels levels[6];
   size_t count = 0;
 
   Table() {
     levels[count] = portable_kernels();
-    levels[count].curve_multiply = curve_multiply_portable;
-    levels[count].curve_map = curve_map_portable;
+    JALI_CURVE(levels[count], portable);
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
     levels[count].expand = expand_aes_portable;
     levels[count].prg = prg_aes_portable;
@@ -27,14 +35,13 @@ struct Table {
     levels[count++].prg = prg_aes_ssse3;
     if (!(cpu.avx2 && cpu.bmi2 && cpu.aes)) return;
     levels[count] = avx2_kernels();
-    levels[count].curve_multiply = curve_multiply_avx2;
-    levels[count].curve_map = curve_map_avx2;
+    JALI_CURVE(levels[count], avx2);
     levels[count].expand = expand_aes_ni;
     levels[count++].prg = prg_aes_ni;
     if (!cpu.avx512) return;
     levels[count] = avx512_kernels();
-    levels[count].curve_multiply = cpu.avx512_ifma ? curve_multiply_ifma : curve_multiply_avx2;
-    levels[count].curve_map = cpu.avx512_ifma ? curve_map_ifma : curve_map_avx2;
+    JALI_CURVE(levels[count], avx2);
+    if (cpu.avx512_ifma) JALI_CURVE(levels[count], ifma);
     levels[count].expand = expand_aes_ni;
     levels[count++].prg = cpu.vaes ? prg_vaes : prg_aes_ni;
     if (!(cpu.intel && cpu.avx512_ifma && cpu.avx512_vnni)) return;

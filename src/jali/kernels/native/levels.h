@@ -14,6 +14,8 @@ Kernels portable_kernels();
 
 void curve_multiply_portable(const u8* points, const u8 scalar[32], u8* out, size_t n);
 void curve_map_portable(const u8* uniform, u8* out, size_t n);
+void curve_multiply_each_portable(const u8* points, const u8* scalars, u8* out, size_t n);
+void curve_unmap_portable(const u8* points, const u8* choices, u8* out, u8* mapped, size_t n);
 
 #if defined(__x86_64__)
 Kernels avx2_kernels();
@@ -27,8 +29,12 @@ void prg_vaes(const AesKeys& keys, u64 nonce, u64 start, Mask mask, const u64* x
 bool matmul_ifma(const u64* a, const u64* b, u64* out, size_t m, size_t k, size_t n);
 void curve_multiply_avx2(const u8* points, const u8 scalar[32], u8* out, size_t n);
 void curve_map_avx2(const u8* uniform, u8* out, size_t n);
+void curve_multiply_each_avx2(const u8* points, const u8* scalars, u8* out, size_t n);
+void curve_unmap_avx2(const u8* points, const u8* choices, u8* out, u8* mapped, size_t n);
 void curve_multiply_ifma(const u8* points, const u8 scalar[32], u8* out, size_t n);
 void curve_map_ifma(const u8* uniform, u8* out, size_t n);
+void curve_multiply_each_ifma(const u8* points, const u8* scalars, u8* out, size_t n);
+void curve_unmap_ifma(const u8* points, const u8* choices, u8* out, u8* mapped, size_t n);
 
 bool matmul_amx(const u64* a, const u64* b, u64* out, size_t m, size_t k, size_t n);
 #endif

@@ -253,6 +253,51 @@ void check_curve(const Kernels& k, const Kernels& portable, size_t n) {
   k.curve_map(rows.data(), out.data(), n);
   portable.curve_map(rows.data(), want.data(), n);
   require(out == want, k, "curve_map", n);
+  k.curve_multiply_each(points.data(), want.data(), out.data(), n);
+  std::vector<u8> each(32 * n);
+  portable.curve_multiply_each(points.data(), want.data(), each.data(), n);
+  require(out == each, k, "curve_multiply_each", n);
+  std::vector<u8> choices(n);
+  for (u8& x : choices) x = static_cast<u8>(next_word() & 3);
+  std::vector<u8> mapped(n);
+  std::vector<u8> is_mapped(n);
+  k.curve_unmap(points.data(), choices.data(), out.data(), mapped.data(), n);
+  portable.curve_unmap(points.data(), choices.data(), want.data(), is_mapped.data(), n);
+  require(out == want && mapped == is_mapped, k, "curve_unmap", n);
+}
+
+std::vector<u8> bytes(size_t n) {
+  std::vector<u8> x(n);
+  for (u8& b : x) b = static_cast<u8>(next_word() >> 40);
+  return x;
+}
+
+void check_codes(const Kernels& k, const Kernels& portable, size_t n) {
+  const std::vector<u8> keys = bytes(16 * n);
+  const std::vector<u8> values = bytes(16 * n);
+  const size_t m = n + n / 10 + 256;
+  std::vector<u8> table = bytes(16 * m);
+  std::vector<u8> want = table;
+  size_t failed = 1;
+  require(k.okvs_encode(keys.data(), values.data(), n, table.data(), m, 7, &failed) && failed == 0, k, "okvs_encode", n);
+  require(portable.okvs_encode(keys.data(), values.data(), n, want.data(), m, 7, &failed), k, "okvs_encode", n);
+  require(table == want, k, "okvs_encode", n);
+  std::vector<u8> out(16 * n);
+  require(k.okvs_decode(keys.data(), n, table.data(), m, 7, out.data()) && out == values, k, "okvs_decode", n);
+  std::vector<u8> product(16 * n);
+  require(k.field_multiply(keys.data(), table.data(), out.data(), n), k, "field_multiply", n);
+  require(portable.field_multiply(keys.data(), table.data(), product.data(), n) && out == product, k, "field_multiply", n);
+  if (n == 0 || k.prg == nullptr) return;
+  Vector x(2 * (n + 25), 0);
+  for (size_t i = 0; i < 2 * n; ++i) x[i] = next_word();
+  Vector same = x;
+  Vector sums(2 * (n / 2));
+  Vector wanted(2 * (n / 2));
+  AesKeys schedule;
+  k.expand(table.data(), schedule);
+  k.expand_convolute(x.data(), n, sums.data(), n / 2, schedule, k.prg);
+  portable.expand_convolute(same.data(), n, wanted.data(), n / 2, schedule, k.prg);
+  require(sums == wanted, k, "expand_convolute", n);
 }
 
 void check_hashes(const Kernels& k, const Kernels& portable, size_t n) {
@@ -309,6 +354,7 @@ int main() {
       check_match(k, n % 67);
     }
     for (const size_t n : {0, 1, 3, 4, 7, 8, 9, 257}) check_curve(k, levels[0], n);
+    for (const size_t n : {0, 1, 2, 100, 600, 3000}) check_codes(k, levels[0], n);
     const size_t shapes[][3] = {{0, 3, 2},    {2, 0, 3},   {1, 1, 1},     {1, 300, 37}, {37, 300, 1},  {3, 5, 7},
                                 {5, 7, 3},    {8, 16, 16}, {9, 17, 17},   {16, 64, 16}, {17, 65, 33},  {33, 257, 31},
                                 {40, 513, 5}, {5, 513, 40}, {257, 70, 19}, {19, 70, 300}, {48, 600, 273}};
