@@ -35,15 +35,16 @@ class Keys:
 
     A key is a digest of 128 bits: SHA-512 of 8 little-endian bytes of a whole number, UTF-8 of normalised text, or
     bytes as they are, with a label for the kind; of several columns, of their digests. `digests` are distinct and
-    ascending, so parties that have keys in common have them in the same order. `rows` lists the rows of the column key
-    by key, from `starts[i]` to `starts[i + 1]` for key i, in the column's order within a key.
+    ascending, so parties that have keys in common have them in the same order. `values` are 128 other bits of the same
+    hashes. `rows` lists the rows of the column key by key, from `starts[i]` to `starts[i + 1]` for key i, in the column's
+    order within a key.
 
-    Shapes: digests (distinct, 16), rows (rows,), starts (distinct + 1,).
+    Shapes: digests and values (distinct, 16), rows (rows,), starts (distinct + 1,).
     Security: digests of identifiers that can be guessed are as good as these: they never leave. Two of n keys have one
     digest with probability n^2 / 2^129: below 2^-80 for 2^24 keys. `repr` gives numbers only.
     """
 
-    __slots__ = ("digests", "kinds", "normalise", "rows", "starts")
+    __slots__ = ("digests", "kinds", "normalise", "rows", "starts", "values")
 
     def __init__(
         self, columns: Column | Mapping[str, Column], *, name: str = "key", normalise: str = "trimmed"
@@ -65,8 +66,9 @@ class Keys:
         if len(digests) > 1:
             joined = ByteStrings.rows(np.concatenate(digests, axis=1))
             of_row = _hash(joined, encode_parts(_SEVERAL))
-        self.rows, self.starts = _grouped(of_row)
-        self.digests = of_row[self.rows[self.starts[:-1]]]
+        self.rows, self.starts = _grouped(of_row[:, :DIGEST_BYTES])
+        distinct = of_row[self.rows[self.starts[:-1]]]
+        self.digests, self.values = (np.ascontiguousarray(half) for half in np.hsplit(distinct, 2))
 
     @property
     def counts(self) -> NDArray[np.int64]:
@@ -87,19 +89,19 @@ class Keys:
 
 def _grouped(digests: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Rows by ascending digest and, of equal ones, in order; and where each group of equal ones starts."""
-    high, low = np.ascontiguousarray(digests.view(">u8").astype(np.uint64).T)
-    order = np.argsort(high, kind="stable")
+    high, low = (np.ascontiguousarray(digests[:, i : i + 8]).view(">u8")[:, 0].astype(np.uint64) for i in (0, 8))
+    order = np.argsort(high)  # much faster than a stable one
     same = np.diff(high[order]) == 0
-    if np.any(same & (np.diff(low[order]) != 0)):
+    if np.any(same):
         order = np.lexsort((low, high))
-        same = np.diff(high[order]) == 0
-    same &= np.diff(low[order]) == 0
+        same = (np.diff(high[order]) == 0) & (np.diff(low[order]) == 0)
     starts = np.flatnonzero(np.concatenate([np.ones(min(len(order), 1), np.bool_), ~same]))
     return order, np.append(starts, len(order))
 
 
 def _hash(strings: ByteStrings, prefix: bytes) -> NDArray[np.uint8]:
-    return kernels.sha512_each(strings.data, strings.offsets, width=DIGEST_BYTES, prefix=prefix)
+    """Digest and value of each."""
+    return kernels.sha512_each(strings.data, strings.offsets, width=2 * DIGEST_BYTES, prefix=prefix)
 
 
 def _digests(column: Column, name: str, normalise: str) -> tuple[str, NDArray[np.uint8]]:

@@ -48,7 +48,7 @@ _BAND, _VALUE, _SEED = 256, 16, 8
 _EXPANSION: Final = 1.1
 _PACE_KEYS: Final = 1 << 16
 _CERTAINTY_BITS = 40
-_TO_VALUE, _TO_TAG = "jali.psi.vole.value.v1", "jali.psi.vole.tag.v1"
+_TO_TAG = "jali.psi.vole.tag.v1"
 
 
 class VolePsi:
@@ -112,17 +112,20 @@ class VolePsi:
         yield "transfer", 1
         yield "send", PUBLIC_BYTES + size[f"{ours} transfers"]
         yield "receive", PUBLIC_BYTES + size[f"{theirs} transfers"]
-        vectors, tags = size["peer products"] + _SEED + _VALUE * m, size["owner totals"] + tag_bytes(n, n_tags) * n_tags
+        products, table = size["peer products"], _SEED + _VALUE * m
+        sums, tags = size["owner sums"] + size["owner totals"], tag_bytes(n, n_tags) * n_tags
         if encodes:
+            yield "send", products
             yield "encode", n
-            yield "send", vectors
-            yield "receive", size["owner sums"]
+            yield "send", table
+            yield "receive", sums
             yield "find", n
             yield "receive", tags
         else:
             yield "grow", n
-            yield "send", size["owner sums"]
-            yield "receive", vectors
+            yield "receive", products
+            yield "send", sums
+            yield "receive", table
             yield "tag", n_tags
             yield "send", tags
         if learns == "both":
@@ -139,7 +142,7 @@ class VolePsi:
         products = peer.multiply(owner.transfers)
         seed = code_seed(owner.public, peer.public)
         times.append(time.perf_counter())
-        kernels.okvs_encode(rows, _values(rows), fill, seed=1)
+        kernels.okvs_encode(rows, rows, fill, seed=1)
         peer.expand(m, seed)
         times.append(time.perf_counter())
         sums = owner.grow(m, transfers)
@@ -149,7 +152,6 @@ class VolePsi:
         peer.finish(m, seed, owner.public, sums, totals)
         _tags(kernels.okvs_decode(rows, fill, seed=1), rows, _VALUE)
         times.append(time.perf_counter())
-        _values(rows)
         _tags(kernels.okvs_decode(rows, fill, seed=1), rows, _VALUE)
         times.append(time.perf_counter())
         transfer, encode, grow, find, tag = np.diff(times).tolist()
@@ -200,23 +202,25 @@ class _Encoder(_Part):
     """Has a table of its own keys, and finds them among the other's tags."""
 
     def run(self, *, both: bool) -> NDArray[np.int64]:
-        digests, m, peer = self.keys.digests, _places(len(self.keys)), VolePeer()
+        m, peer = _places(len(self.keys)), VolePeer()
         size, width = message_bytes(m), tag_bytes(len(self.keys), self.n_theirs)
         self.progress(0.02, "oblivious transfers")
         self.stream.send(peer.public, peer.choose(m).tobytes())
         owner_public, transfers = self.receive(PUBLIC_BYTES, size["owner transfers"])
         public = owner_public.tobytes()
-        products = peer.multiply(transfers.reshape(-1, 64))
+        self.stream.send(peer.multiply(transfers.reshape(-1, 64)).tobytes())
         seed = code_seed(public, peer.public)
         self.progress(0.1, "the table of keys")
-        table, place = _table(digests, m)
+        table, place = _table(self.keys.digests, self.keys.values, m)
         masked = peer.expand(m, seed) ^ table.view(np.uint64)
-        self.stream.send(products.tobytes(), place.to_bytes(_SEED, "little"), masked.tobytes())
-        [sums] = self.receive(size["owner sums"])
+        self.stream.send(place.to_bytes(_SEED, "little"), masked.tobytes())
+        sums, totals = self.receive(size["owner sums"], size["owner totals"])
         self.progress(0.4, "comparison")
-        totals, tags = self.receive(size["owner totals"], width * self.n_theirs)
         c = peer.finish(m, seed, public, sums.view(np.uint64), totals.view(np.uint64).reshape(-1, 2))
-        mine = _tags(kernels.okvs_decode(digests, c.view(np.uint8).reshape(m, _VALUE), seed=place), digests, width)
+        numbers = kernels.okvs_decode(self.keys.digests, c.view(np.uint8).reshape(m, _VALUE), seed=place)
+        mine = _tags(numbers, self.keys.digests, width)
+        [tags] = self.receive(width * self.n_theirs)
+        self.progress(0.9, "comparison")
         theirs = _wide(tags.reshape(-1, width))
         found, repeated = kernels.match_rows(theirs, mine, seed=int.from_bytes(random_bytes(8), "little"))
         hits = found[found >= 0]
@@ -240,16 +244,19 @@ class _Tagger(_Part):
         peer_public, transfers = self.receive(PUBLIC_BYTES, size["peer transfers"])
         public = peer_public.tobytes()
         self.progress(0.1, "trees")
-        self.stream.send(owner.grow(m, transfers.reshape(-1, 64)).tobytes())
-        order, values = random_order(len(digests)), _values(digests)
-        b = owner.expand(m, code_seed(owner.public, public))
-        products, place, masked = self.receive(size["peer products"], _SEED, _VALUE * m)
-        self.progress(0.4, "comparison")
+        sums = owner.grow(m, transfers.reshape(-1, 64))
+        [products] = self.receive(size["peer products"])
         totals = owner.totals(public, products.view(np.uint64).reshape(128, -1, 2))
+        self.stream.send(sums.tobytes(), totals.tobytes())
+        b = owner.expand(m, code_seed(owner.public, public))
+        order = random_order(len(digests))
+        place, masked = self.receive(_SEED, _VALUE * m)
+        self.progress(0.4, "comparison")
         k = kernels.field_multiply(masked.reshape(m, _VALUE), owner.factor) ^ b.view(np.uint8).reshape(m, _VALUE)
         numbers = kernels.okvs_decode(digests, k, seed=int.from_bytes(place.tobytes(), "little"))
-        tags = _tags(numbers ^ kernels.field_multiply(values, owner.factor), digests, width)[:, :width]
-        self.stream.send(totals.tobytes(), np.ascontiguousarray(tags[order]).tobytes())
+        numbers ^= kernels.field_multiply(self.keys.values, owner.factor)
+        tags = _tags(numbers, digests, width)[:, :width]
+        self.stream.send(np.ascontiguousarray(tags[order]).tobytes())
         if not both:
             return None
         [bits] = self.receive(-(-len(digests) // 8))
@@ -272,22 +279,17 @@ def _places(n: int) -> int:
     return math.ceil(_EXPANSION * n) + _BAND
 
 
-def _table(digests: Bytes, m: int) -> tuple[Bytes, int]:
+def _table(digests: Bytes, values: Bytes, m: int) -> tuple[Bytes, int]:
     """A table in which the places of each key sum up to its value, and its seed.
 
     A seed fails with probability below 2^-60, and is drawn again then: the one that is sent says nothing of the keys.
     """
-    fill = np.frombuffer(random_bytes(_VALUE * m), np.uint8).reshape(m, _VALUE)
+    fill = kernels.prg_words(random_bytes(_VALUE), 0, 2 * m).view(np.uint8).reshape(m, _VALUE)
     failed = 1
     while failed:
         seed = int.from_bytes(random_bytes(_SEED), "little")
-        table, failed = kernels.okvs_encode(digests, _values(digests), fill, seed=seed)
+        table, failed = kernels.okvs_encode(digests, values, fill, seed=seed)
     return table, seed
-
-
-def _values(digests: Bytes) -> Bytes:
-    rows = ByteStrings.rows(digests)
-    return kernels.sha512_each(rows.data, rows.offsets, width=_VALUE, prefix=encode_parts(_TO_VALUE))
 
 
 def _tags(numbers: Bytes, digests: Bytes, width: int) -> Bytes:

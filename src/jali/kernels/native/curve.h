@@ -347,8 +347,8 @@ void curve_unmap(const u8* points, const u8* choices, u8* out, u8* mapped, size_
     const F half = choose(pick, mul(sum, one), x);
     const F d = mul(half, two);
     const F d3 = mul(square(d), d);
-    const F nd7 = mul(top, mul(square(d3), d));
-    const F power = mul(square_times(power_of_ones(nd7, x2, x11), 2), nd7);  // (p - 5) / 8 = 4 (2^250 - 1) + 1
+    const F numerator_d7 = mul(top, mul(square(d3), d));
+    const F power = mul(square_times(power_of_ones(numerator_d7, x2, x11), 2), numerator_d7);  // (p - 5) / 8 = 4 (2^250 - 1) + 1
     F c = mul(mul(top, d3), power);
     const F check = mul(square(c), d);
     const auto wrong = same(check, mul(sub(zero, top), one));

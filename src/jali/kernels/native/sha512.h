@@ -102,10 +102,19 @@ inline void fill_block(const Piece pieces[3], size_t size, u64 skipped, size_t i
   }
 }
 
-inline u64 big_endian(const u8* bytes) {
-  u64 word = 0;
-  for (unsigned i = 0; i < 8; ++i) word = word << 8 | bytes[i];
+// A word in its bytes, the highest first; its own inverse.
+inline u64 big_endian(u64 word) {
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+  return __builtin_bswap64(word);
+#else
   return word;
+#endif
+}
+
+inline u64 big_endian(const u8* bytes) {
+  u64 word;
+  std::memcpy(&word, bytes, sizeof word);
+  return big_endian(word);
 }
 
 // The first `width` bytes of the hash of prefix, message and suffix. Message i is data[offsets[i]..offsets[i + 1]].
@@ -148,10 +157,8 @@ inline void sha512_each(const u8* prefix, size_t prefix_size, const u8* data, co
       compress(state, w);
       for (size_t lane = 0; lane < lanes; ++lane) {
         if (index + 1 != blocks[lane]) continue;
-        u8 digest[digest_bytes];
-        for (unsigned i = 0; i < 8; ++i) {
-          for (unsigned j = 0; j < 8; ++j) digest[8 * i + j] = static_cast<u8>(state[i][lane] >> (56 - 8 * j));
-        }
+        u64 digest[digest_bytes / 8];
+        for (unsigned i = 0; 8 * i < width; ++i) digest[i] = big_endian(state[i][lane]);
         std::memcpy(out + width * (first + lane), digest, width);
       }
     }
