@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from jali.psi.bench import rows
 from jali.psi.ecdh import EcdhPsi
+from jali.psi.intersection import intersection_cost
 
 
 def test_rows_of_a_small_run() -> None:
@@ -16,5 +17,5 @@ def test_rows_of_a_small_run() -> None:
     keys = {"suite", "case", "n", "protocol", "parties", "seconds", "per_second", "bytes", "rounds"}
     assert all(set(row) == keys for row in found)
     assert all(isinstance(row["seconds"], float) and row["seconds"] > 0 for row in found)
-    cost = EcdhPsi().cost(20, 20)
+    cost = intersection_cost(EcdhPsi(), 20, 20, learns="both")
     assert (found[-2]["bytes"], found[-2]["rounds"]) == (sum(cost.bytes_sent.values()), cost.rounds)

@@ -16,7 +16,6 @@ from jali.crypto.elligator import hash_to_curve
 from jali.kernels.reference_curve import on_curve
 from jali.psi import ecdh
 from jali.psi.ecdh import EcdhPsi
-from jali.psi.hello import HELLO_BYTES
 from jali.psi.keys import Keys
 from tests.psi.pairs import quiet, run_both, stream_pair
 from tests.psi.test_protocols import OPPOSITE, check_exact
@@ -30,13 +29,13 @@ if TYPE_CHECKING:
 ONE_IN_A_MILLION = 1e-6
 
 
-def _part(keys: Keys, learns: Learns = "both") -> Callable[[PairStream], object]:
-    return lambda stream: EcdhPsi().intersect(stream, keys, learns=learns, progress=quiet)
+def _part(keys: Keys, n_theirs: int, learns: Learns = "both") -> Callable[[PairStream], object]:
+    return lambda stream: EcdhPsi().intersect(stream, keys, n_theirs, learns=learns, progress=quiet)
 
 
 def _run(a: Keys, b: Keys, learns: Learns = "both") -> tuple[PairStream, PairStream]:
     streams = stream_pair()
-    run_both(streams, _part(a, learns), _part(b, OPPOSITE[learns]))
+    run_both(streams, _part(a, len(b), learns), _part(b, len(a), OPPOSITE[learns]))
     return streams
 
 
@@ -51,15 +50,15 @@ def test_chunks_of_three_fit_together(monkeypatch: pytest.MonkeyPatch, n: int, m
 def test_declared_cost_of_the_usual_case() -> None:
     cost = EcdhPsi().cost(1000, 500)
     assert cost.rounds == 2
-    assert cost.bytes_sent == {"me": 16 + 32 * 1000 + 16 * 500, "peer": 16 + 32 * 500 + 16 * 1000}
+    assert cost.bytes_sent == {"me": 32 * 1000 + 16 * 500, "peer": 32 * 500 + 16 * 1000}
     assert EcdhPsi().cost(10**6, 10**6).rounds == 1 + -(-(10**6) // ecdh.CHUNK_KEYS)
-    assert EcdhPsi().cost(1000, 500, learns="me").bytes_sent == {"me": 16 + 32000, "peer": 16 + 16000 + 16000}
+    assert EcdhPsi().cost(1000, 500, learns="me").bytes_sent == {"me": 32000, "peer": 16000 + 16000}
 
 
 def test_sent_points_look_random_and_lie_on_the_curve() -> None:
     """Chi-square over all bytes but each point's last, whose top bit is 0; and no point on the twist."""
     streams = _run(Keys(np.arange(2000)), Keys(np.arange(1000, 1010)))
-    raw = streams[0].sent[0][HELLO_BYTES:]
+    raw = streams[0].sent[0]
     points = np.frombuffer(raw, np.uint8).reshape(2000, 32)
     assert chisquare(np.bincount(points[:, :31].reshape(-1), minlength=256)).pvalue > ONE_IN_A_MILLION
     assert int(points[:, 31].max()) < 128
@@ -72,7 +71,7 @@ def test_two_runs_share_no_byte_rows() -> None:
     """Fresh scalars: nothing that a peer sees links one run to another."""
     first, second = (_run(Keys(["a", "b"]), Keys(["b", "c"])) for _ in range(2))
     rows = [
-        {message[at : at + 16] for stream in run for message in stream.sent for at in range(HELLO_BYTES, len(message))}
+        {message[at : at + 16] for stream in run for message in stream.sent for at in range(0, len(message), 16)}
         for run in (first, second)
     ]
     assert not {row for row in rows[0] & rows[1] if len(row) == 16}
@@ -93,12 +92,12 @@ def test_what_is_sent_is_in_random_order(monkeypatch: pytest.MonkeyPatch) -> Non
     places = []
     target = fixed.multiply(hash_to_curve(ByteStrings.rows(keys.digests[:1]), domain=ecdh._TO_CURVE)).tobytes()
     for _ in range(300):
-        raw = ecdh._Run(stream_pair()[0], keys).mask(0).tobytes()
+        raw = ecdh._Run(stream_pair()[0], keys, 3).mask(0).tobytes()
         places.append(raw.index(target) // 32)
     assert chisquare(np.bincount(places, minlength=3)).pvalue > ONE_IN_A_MILLION
 
 
 def test_who_does_not_learn_gets_no_tags() -> None:
     at_learner, at_other = _run(Keys(["a", "b"]), Keys(["b", "c"]), "me")
-    assert [len(message) for message in at_learner.sent] == [HELLO_BYTES + 64]
-    assert [len(message) for message in at_other.sent] == [HELLO_BYTES + 64, 32]
+    assert [len(message) for message in at_learner.sent] == [64]
+    assert [len(message) for message in at_other.sent] == [64, 32]

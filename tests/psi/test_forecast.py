@@ -12,6 +12,7 @@ from jali.mpc.cost.pace import Pace
 from jali.psi import forecast
 from jali.psi.contract import PSI_PROTOCOLS
 from jali.psi.forecast import play
+from jali.psi.intersection import intersection_cost, intersection_script
 from jali.transport.network import Network
 from jali.transport.timeline import MachineSpeed, Timeline
 
@@ -29,8 +30,8 @@ SIZES = [(0, 0), (1, 0), (10, 10), (8192, 8193), (30_000, 5)]
 def test_scripts_of_both_sides_fit_together(name: str, learns: Learns, n: int, m: int) -> None:
     protocol = PSI_PROTOCOLS.get(name)()
     opposite: Learns = {"both": "both", "me": "peer", "peer": "me"}[learns]  # type: ignore[assignment]
-    ours = list(protocol.script(n, m, learns=learns, first=True))
-    theirs = list(protocol.script(m, n, learns=opposite, first=False))
+    ours = list(intersection_script(protocol, n, m, learns=learns, first=True))
+    theirs = list(intersection_script(protocol, m, n, learns=opposite, first=False))
     for mine, other in ((ours, theirs), (theirs, ours)):
         assert [size for step, size in mine if step == "send"] == [size for step, size in other if step == "receive"]
     work = {step: 1.0 for step, _ in (*ours, *theirs) if step not in {"send", "receive"}}
@@ -53,7 +54,7 @@ def planned(monkeypatch: pytest.MonkeyPatch, *, network: str | Network | None, l
     def job(fed: Any) -> None:
         left = fed.plain("bank")(min, returns=jali.Spec((20_000, 3)))(0)
         right = fed.plain("bureau")(max, returns=jali.Spec((10_000, 2)))(0)
-        jali.align(left, right, on="id", learns=learns)
+        jali.align(left, right, on="id", learns=learns, protocol="ecdh")
 
     rows = jali.explain(job, ["bank", "bureau"], network=network).rows
     return next(row for row in rows if row.text.startswith("align"))
@@ -61,7 +62,7 @@ def planned(monkeypatch: pytest.MonkeyPatch, *, network: str | Network | None, l
 
 def test_an_alignment_is_planned_by_party(monkeypatch: pytest.MonkeyPatch) -> None:
     row = planned(monkeypatch, network=None)
-    cost = PSI_PROTOCOLS.get("ecdh")().cost(20_000, 10_000, learns="both", first=True)
+    cost = intersection_cost(PSI_PROTOCOLS.get("ecdh")(), 20_000, 10_000, learns="both")
     assert row.predicted is not None
     assert row.predicted.bytes_sent == {
         "bank": cost.bytes_sent["me"] + 80_000,
@@ -70,7 +71,7 @@ def test_an_alignment_is_planned_by_party(monkeypatch: pytest.MonkeyPatch) -> No
     assert row.predicted_seconds is None
     alone = planned(monkeypatch, network=None, learns="bureau").predicted
     assert alone is not None
-    assert alone.bytes_sent["bureau"] == 32 * 10_000 + (cost.bytes_sent["me"] - 32 * 20_000 - 16 * 10_000)
+    assert alone.bytes_sent["bureau"] == 48 + 32 * 10_000 + (cost.bytes_sent["me"] - 48 - 32 * 20_000 - 16 * 10_000)
 
 
 def test_a_slower_network_takes_longer(monkeypatch: pytest.MonkeyPatch) -> None:

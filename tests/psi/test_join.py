@@ -34,7 +34,7 @@ def _table(names: Sequence[str], offset: int) -> Table:
 
 
 def _attributes(**changes: Any) -> dict[str, Any]:
-    return {"on": "id", "learns": "both", "protocol": "ecdh", "normalise": "trimmed", **changes}
+    return {"on": ("id",), "learns": "both", "protocol": "ecdh", "normalise": "trimmed", "network": "lan", **changes}
 
 
 def _parts(left: Any, right: Any, attributes: dict[str, Any]) -> list[Callable[[PairStream], Any]]:
@@ -152,7 +152,7 @@ def test_a_huge_count_of_the_peer_is_refused_before_memory_is_taken() -> None:
 )
 def test_lies_about_counts_are_named(change: Callable[[bytes], bytes], says: str) -> None:
     streams = stream_pair()
-    streams[1].tamper = lambda i, m: change(m) if i == 2 else m
+    streams[1].tamper = lambda i, m: change(m) if i == 3 else m
     raised, _ = run_both(streams, *_parts(_table(["a"], 0), _table(["a", "b"], 0), _attributes()), errors=True)
     assert isinstance(raised, PsiFrameInvalid)
     assert says in str(raised)

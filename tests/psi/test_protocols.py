@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from jali.core.errors import PsiKeysDiffer
+from jali.psi import intersection
 from jali.psi.contract import PSI_PROTOCOLS, Learns
+from jali.psi.intersection import intersection_cost
 from jali.psi.keys import Keys
 from jali.transport.memory import connect_memory
 from jali.transport.settings import Settings
@@ -37,7 +39,9 @@ def intersect(
     streams = stream_pair()
 
     def part(keys: Keys, who: Learns, *, first: bool) -> Callable[[PairStream], Any]:
-        return lambda stream: protocol.intersect(stream, keys, learns=who, first=first, progress=quiet)
+        return lambda stream: intersection.intersect(
+            stream, keys, protocol=protocol.name, learns=who, first=first, progress=quiet
+        )
 
     return run_both(streams, part(ours, learns, first=True), part(theirs, OPPOSITE[learns], first=False)), streams
 
@@ -61,7 +65,7 @@ def check_exact(protocol: PsiProtocol, a: Any, b: Any, *, learns: Learns = "both
         (streams[0], ours, theirs, learns),
         (streams[1], theirs, ours, OPPOSITE[learns]),
     ):
-        cost = protocol.cost(len(mine), len(other), learns=who, first=stream is streams[0])
+        cost = intersection_cost(protocol, len(mine), len(other), learns=who, first=stream is streams[0])
         counted = stream.counters
         assert (counted.rounds, counted.bytes_sent, counted.bytes_received) == (
             cost.rounds,
@@ -130,8 +134,8 @@ def test_keys_that_cannot_match_are_an_error_at_both(protocol: PsiProtocol) -> N
         raised = run_both(
             stream_pair(),
             *[
-                lambda stream, keys=keys, first=first: protocol.intersect(
-                    stream, keys, learns="both", first=first, progress=quiet
+                lambda stream, keys=keys, first=first: intersection.intersect(
+                    stream, keys, protocol=protocol.name, learns="both", first=first, progress=quiet
                 )
                 for keys, first in ((a, True), (b, False))
             ],
@@ -161,10 +165,17 @@ def test_progress_grows_and_leaves_the_end_to_the_caller(protocol: PsiProtocol) 
     keys = Keys(np.arange(20))
     run_both(
         stream_pair(),
-        lambda stream: protocol.intersect(
-            stream, keys, learns="both", first=True, progress=lambda done, what: seen.append(done)
+        lambda stream: intersection.intersect(
+            stream,
+            keys,
+            protocol=protocol.name,
+            learns="both",
+            first=True,
+            progress=lambda done, what: seen.append(done),
         ),
-        lambda stream: protocol.intersect(stream, keys, learns="both", first=False, progress=quiet),
+        lambda stream: intersection.intersect(
+            stream, keys, protocol=protocol.name, learns="both", first=False, progress=quiet
+        ),
     )
     assert seen
     assert seen == sorted(seen)
@@ -181,8 +192,8 @@ def test_over_real_sessions(protocol: PsiProtocol, window_bytes: int) -> None:
         with ThreadPoolExecutor(2) as pool:
             found = list(
                 pool.map(
-                    lambda stream, keys: protocol.intersect(
-                        stream, keys, learns="both", first=keys is ours, progress=quiet
+                    lambda stream, keys: intersection.intersect(
+                        stream, keys, protocol=protocol.name, learns="both", first=keys is ours, progress=quiet
                     ),
                     streams,
                     (ours, theirs),
@@ -192,4 +203,7 @@ def test_over_real_sessions(protocol: PsiProtocol, window_bytes: int) -> None:
         for session in sessions.values():
             session.close()
     assert [len(positions) for positions in found if positions is not None] == [100, 100]
-    assert streams[0].counters.bytes_sent == protocol.cost(600, 300, learns="both", first=True).bytes_sent["me"]
+    assert (
+        streams[0].counters.bytes_sent
+        == intersection_cost(protocol, 600, 300, learns="both", first=True).bytes_sent["me"]
+    )

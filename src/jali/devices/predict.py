@@ -51,18 +51,23 @@ _SHOWN = 5
 
 
 class Planned(msgspec.Struct, frozen=True, kw_only=True):
-    """What a node will cost, and what is dealt for it; `time` is None where no network was named or nobody knows."""
+    """What a node will cost, and what is dealt for it; `time` is None where no network was named or nobody knows.
+
+    `note` says what was chosen.
+    """
 
     cost: Cost
     dealt: tuple[Dealt, ...] = ()
     time: Duration | None = None
+    note: str = ""
 
 
 class Prediction(NamedTuple):
-    """Plans by node index, and what is known of how large the numbers of each program may be."""
+    """Plans by node index, what is known of how large the numbers of each program may be, and what was chosen."""
 
     costs: dict[int, Planned]
     ranges: tuple[str, ...]
+    chosen: tuple[str, ...] = ()
 
 
 def predict(nodes: Sequence[Node], outlines: Mapping[int, Any], *, network: str | Network | None = None) -> Prediction:
@@ -96,7 +101,8 @@ def predict(nodes: Sequence[Node], outlines: Mapping[int, Any], *, network: str 
         values[node.index], cost = handler(node, inputs, pricing)
         if cost is not None:
             costs[node.index] = cost
-    return Prediction(costs, tuple(ranges))
+    chosen = (f"{nodes[index].text}: {plan.note}" for index, plan in costs.items() if plan.note)
+    return Prediction(costs, tuple(ranges), tuple(dict.fromkeys(chosen)))
 
 
 def _planner(operation: str) -> _Handler | None:

@@ -163,6 +163,7 @@ class Program:
             rows=merge_rows(self.graph.nodes, records, planned.costs),
             trust=trust(self.graph.nodes),
             ranges=planned.ranges,
+            chosen=planned.chosen,
             timing=notes(self.graph.nodes, planned.costs, network) if predicted else (),
         )
 

@@ -65,6 +65,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     trust: tuple[str, ...] = ()
     ranges: tuple[str, ...] = ()
     timing: tuple[str, ...] = ()
+    chosen: tuple[str, ...] = ()
 
     @property
     def disclosures(self) -> tuple[Leak, ...]:
@@ -101,6 +102,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         if self.dealt:
             lines += ["", "What the dealer sends ahead of time, included in the bytes above"]
             lines += [f"  {kind}: {size:,} bytes" for kind, size in self.dealt.items()]
+        if self.chosen:
+            lines += ["", "What is chosen", *(f"  {line}" for line in self.chosen)]
         if self.ranges:
             lines += ["", "How large numbers may be", *(f"  {line}" for line in self.ranges)]
         if self.trust:
@@ -114,7 +117,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         head = "".join(f"<th>{escape(cell)}</th>" for cell in header)
         body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
         learns = "".join(f"<li>{escape(f'{leak.to} learns {leak.what}')}</li>" for leak in self.disclosures)
-        ranges = "".join(f"<li>{escape(line)}</li>" for line in self.ranges)
+        ranges = "".join(f"<li>{escape(line)}</li>" for line in (*self.chosen, *self.ranges))
         timing = "".join(f"<p>Planned seconds: {escape(line)}</p>" for line in self.timing)
         ranges = f"<ul>{ranges}</ul>" if ranges else ""
         return f"<table><tr>{head}</tr>{body}</table><ul>{learns}</ul>{ranges}{timing}"

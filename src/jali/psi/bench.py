@@ -20,6 +20,7 @@ from jali.crypto.bytestrings import ByteStrings
 from jali.crypto.curve import Scalar, tags
 from jali.crypto.elligator import hash_to_curve
 from jali.psi.contract import PSI_PROTOCOLS
+from jali.psi.intersection import intersect
 from jali.psi.keys import Keys
 from jali.transport.authority import create_federation
 from jali.transport.connect import connect_tls
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from jali.psi.contract import PsiProtocol
 
 __all__ = ["rows"]
 
@@ -78,14 +78,15 @@ def _two_processes(name: str, n: int, repeats: int) -> tuple[float, int, int]:
 def _side(path: Path, me: str, *, name: str, n: int, repeats: int) -> tuple[list[float], int, int]:
     """One party's process: seconds of each run from column to positions, bytes of one run both ways, rounds."""
     column = np.arange(n) if me == PARTIES[0] else np.arange(n // 2, n // 2 + n)
-    protocol: PsiProtocol = PSI_PROTOCOLS.get(name)()
     session = connect_tls(load(path), me)
     try:
         times = []
         for run in range(repeats):
             stream = session.channel(PARTIES[me == PARTIES[0]]).stream(run.to_bytes(16, "little"))
             start = time.perf_counter()
-            found = protocol.intersect(stream, Keys(column), learns="both", first=me == PARTIES[0], progress=_quiet)
+            found = intersect(
+                stream, Keys(column), protocol=name, learns="both", first=me == PARTIES[0], progress=_quiet
+            )
             times.append(time.perf_counter() - start)
             if found is None or len(found) != n - n // 2:
                 message = f"{name} did not find the {n - n // 2} common keys"

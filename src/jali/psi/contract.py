@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, Final, Literal, Protocol
 
 from jali.core.registry import Registry
-from jali.core.threat import Cost
+from jali.core.threat import Cost, Leak
 from jali.transport.channel import Counters
 
 if TYPE_CHECKING:
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from jali.core.threat import Leak, Threat
+    from jali.core.threat import Threat
     from jali.psi.keys import Keys
     from jali.transport.channel import Stream
 
-__all__ = ["PSI_PROTOCOLS", "Learns", "PsiProtocol", "Step", "counted"]
+__all__ = ["PSI_PROTOCOLS", "Learns", "PsiProtocol", "Step", "counted", "least_leaks"]
 
 Learns = Literal["both", "me", "peer"]
 """Who gets the intersection, as one side sees it."""
@@ -35,14 +35,22 @@ class PsiProtocol(Protocol):
     threat: ClassVar[Threat]
 
     def intersect(
-        self, stream: Stream, keys: Keys, *, learns: Learns, first: bool, progress: Callable[[float, str], None]
+        self,
+        stream: Stream,
+        keys: Keys,
+        n_theirs: int,
+        *,
+        learns: Learns,
+        first: bool,
+        progress: Callable[[float, str], None],
     ) -> NDArray[np.int64] | None:
         """The positions in `keys.digests` of those that the peer has too, ascending; None if only the peer learns.
 
+        Both sides have keys, and know how many the other has.
+
         `first` is true at one of the two parties, for protocols whose roles differ.
         `progress` is told the fraction done, from 0 to below 1 (the end is the caller's to tell), and what it is of.
-        Raises: PsiKeysDiffer if the two sides' keys cannot be compared; ProtocolAbort family for a peer that sends
-        anything but what the protocol prescribes.
+        Raises: ProtocolAbort family for a peer that sends anything but what the protocol prescribes.
         """
         ...
 
@@ -72,6 +80,24 @@ def counted(script: Iterator[tuple[Step, int]]) -> Cost:
         elif step == "receive":
             counters.received(amount)
     return Cost(rounds=counters.rounds, bytes_sent={"me": counters.bytes_sent, "peer": counters.bytes_received})
+
+
+def least_leaks(parties: tuple[str, str], learners: tuple[str, ...]) -> tuple[Leak, ...]:
+    """What both learn of any intersection that does not hide its size: numbers of keys, and the result."""
+    found = []
+    for party, peer in (parties, parties[::-1]):
+        found.append(
+            Leak(
+                what=f"the number of distinct keys of {peer}, and whether they are numbers, text or bytes",
+                to=party,
+                why="greeting and length of messages",
+            )
+        )
+        if party in learners:
+            found.append(
+                Leak(what=f"which of its own keys {peer} has too", to=party, why="the result of the intersection")
+            )
+    return tuple(found)
 
 
 PSI_PROTOCOLS: Final[Registry] = Registry(

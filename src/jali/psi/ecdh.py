@@ -22,13 +22,12 @@ import numpy as np
 
 from jali import kernels
 from jali.core.errors import PsiFrameInvalid
-from jali.core.threat import Cost, Leak, Threat
+from jali.core.threat import Threat
 from jali.crypto.bytestrings import ByteStrings
 from jali.crypto.curve import POINT_BYTES, TAG_BYTES, Scalar, tags
 from jali.crypto.elligator import hash_to_curve
 from jali.crypto.randomness import random_bytes, random_order
-from jali.psi.contract import counted
-from jali.psi.hello import HELLO_BYTES, read_hello, write_hello
+from jali.psi.contract import counted, least_leaks
 from jali.psi.keys import DIGEST_BYTES
 
 if TYPE_CHECKING:
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from jali.core.threat import Cost, Leak
     from jali.crypto.curve import Points
     from jali.psi.contract import Learns, Step
     from jali.psi.keys import Keys
@@ -75,6 +75,7 @@ class EcdhPsi:
         self,
         stream: Stream,
         keys: Keys,
+        n_theirs: int,
         *,
         learns: Learns = "both",
         first: bool = True,
@@ -82,8 +83,8 @@ class EcdhPsi:
     ) -> NDArray[np.int64] | None:
         """See `PsiProtocol.intersect`. The scalar is drawn here and forgotten at the end. Both parties are alike."""
         del first
-        run = _Run(stream, keys)
-        n_theirs, points = run.greet()
+        run = _Run(stream, keys, n_theirs)
+        points = run.begin()
         chunks = (_chunks(len(keys)), _chunks(n_theirs))
         for step, i in _schedule(*chunks, receive_tags=learns != "peer"):
             progress(i / (max(*chunks) + 1), "keys masked and compared")
@@ -110,8 +111,8 @@ class EcdhPsi:
         del first
         begin = _chunk_length(n_mine, 0)
         yield "mask", begin
-        yield "send", HELLO_BYTES + POINT_BYTES * begin
-        yield "receive", HELLO_BYTES + POINT_BYTES * _chunk_length(n_theirs, 0)
+        yield "send", POINT_BYTES * begin
+        yield "receive", POINT_BYTES * _chunk_length(n_theirs, 0)
         chunks = (_chunks(n_mine), _chunks(n_theirs))
         for step, i in _schedule(*chunks, receive_tags=learns != "peer"):
             mine, theirs = _chunk_length(n_mine, i), _chunk_length(n_theirs, i)
@@ -139,40 +140,23 @@ class EcdhPsi:
 
     def leaks(self, parties: tuple[str, str], *, learners: tuple[str, ...]) -> tuple[Leak, ...]:
         """See `PsiProtocol.leaks`."""
-        found = []
-        for party, peer in (parties, parties[::-1]):
-            found.append(
-                Leak(
-                    what=f"the number of distinct keys of {peer}, and whether they are numbers, text or bytes",
-                    to=party,
-                    why="length and greeting of the masked keys",
-                )
-            )
-            if party in learners:
-                found.append(
-                    Leak(what=f"which of its own keys {peer} has too", to=party, why="the result of the intersection")
-                )
-        return tuple(found)
+        return least_leaks(parties, learners)
 
 
 class _Run:
     """One side's state during one intersection."""
 
-    def __init__(self, stream: Stream, keys: Keys) -> None:
+    def __init__(self, stream: Stream, keys: Keys, n_theirs: int) -> None:
         self.stream, self.keys = stream, keys
         self.scalar = Scalar()
         self.order = random_order(len(keys))
-        self.products = np.zeros((0, TAG_BYTES), np.uint8)  # tags of the peer's keys
+        self.products = np.zeros((n_theirs, TAG_BYTES), np.uint8)  # tags of the peer's keys
         self.returned = np.zeros((len(keys), TAG_BYTES), np.uint8)  # tags of mine, in the order in which I sent them
 
-    def greet(self) -> tuple[int, Points]:
-        """Exchange greetings with the first chunks: the peer's number of keys, and its first masked ones."""
-        self.stream.send(write_hello(self.keys), self.mask(0).tobytes())
-        message = self.stream.receive()
-        n_theirs = read_hello(message, self.keys, peer=self.stream.peer)
-        points = self._rows(message[HELLO_BYTES:], POINT_BYTES, _chunk_length(n_theirs, 0))
-        self.products = np.zeros((n_theirs, TAG_BYTES), np.uint8)
-        return n_theirs, points
+    def begin(self) -> Points:
+        """Exchange the first chunks: the peer's first masked keys."""
+        self.stream.send(self.mask(0).tobytes())
+        return self.receive(POINT_BYTES, _chunk_length(len(self.products), 0))
 
     @staticmethod
     def chunk(i: int) -> slice:

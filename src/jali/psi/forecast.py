@@ -16,6 +16,7 @@ from jali.devices.predict import Planned
 from jali.mpc.cost.duration import Duration
 from jali.mpc.cost.pace import pace_of
 from jali.psi.contract import PSI_PROTOCOLS
+from jali.psi.intersection import intersection_script
 from jali.transport.network import network_of
 from jali.transport.timeline import Timeline
 
@@ -32,22 +33,22 @@ _TRIES = 3
 _OPPOSITE: dict[Learns, Learns] = {"both": "both", "me": "peer", "peer": "me"}
 
 
-def plan(node: Node, inputs: Sequence[Any], cost: Cost, *, network: str | Network | None) -> Planned:
+def plan(node: Node, inputs: Sequence[Any], cost: Cost, *, protocol: str, network: str | Network | None) -> Planned:
     """The cost of a node, which is `cost` for "me" on the left, by party, with its seconds if there is a network."""
     left, right = node.participants
     size = cost.bytes_sent
     by_party = Cost(rounds=cost.rounds, bytes_sent={left: size["me"], right: size["peer"]})
     if network is None:
         return Planned(cost=by_party)
-    protocol: PsiProtocol = PSI_PROTOCOLS.get(node.attributes["protocol"])()
+    made: PsiProtocol = PSI_PROTOCOLS.get(protocol)()
     learns = learns_of(node.attributes["learns"], left)
     a, b = (rows_of(value) for value in inputs)
     timeline = Timeline(network_of(network), pace_of().machine)
     scripts = {
-        left: protocol.script(a, b, learns=learns, first=True),
-        right: protocol.script(b, a, learns=_OPPOSITE[learns], first=False),
+        left: intersection_script(made, a, b, learns=learns, first=True),
+        right: intersection_script(made, b, a, learns=_OPPOSITE[learns], first=False),
     }
-    play(timeline, scripts, _best_pace(node.attributes["protocol"]))
+    play(timeline, scripts, _best_pace(protocol))
     return Planned(cost=by_party, time=Duration(seconds=timeline.elapsed(), online_seconds=timeline.elapsed()))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 
 from jali.core.errors import JoinTooLarge, ProgramError, PsiFrameInvalid, TableInvalid
@@ -15,13 +16,16 @@ from jali.devices.handle import Handle
 from jali.devices.plain import PlainDevice
 from jali.graph.node import Visibility
 from jali.graph.operation import ABSENT
+from jali.psi.choice import AUTO, CHOSEN_FROM, choose, speed_here
 from jali.psi.contract import PSI_PROTOCOLS
 from jali.psi.forecast import learns_of, plan, rows_of
+from jali.psi.intersection import intersect, intersection_cost
 from jali.psi.keys import Keys
 from jali.psi.normalise import require_normalisation
+from jali.transport.network import network_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -39,7 +43,14 @@ _CHUNK = 32768
 
 
 def align(
-    left: Any, right: Any, *, on: str, learns: Any = "both", protocol: str = "ecdh", normalise: str = "trimmed"
+    left: Any,
+    right: Any,
+    *,
+    on: str | Sequence[str],
+    learns: Any = "both",
+    protocol: str = "auto",
+    normalise: str = "trimmed",
+    network: str = "lan",
 ) -> tuple[Any, Any]:
     """Inner join of two parties' tables that stay where they are: handles to both, row-aligned on the common keys.
 
@@ -51,6 +62,10 @@ def align(
     party learns, only it gets a table: its own rows whose key the other has too, in the same order; the other handle
     is None.
 
+    `on` is the key column, or several that make a key together. `protocol` is "ecdh", "vole", or "auto", which takes
+    what will be done first given both numbers of keys, the speed of both machines, and the `network` between them: a
+    name or a description as of `jali.explain`.
+
     Security: what each party learns beyond its rows are the `leaks` of the operation, listed by `jali.explain`.
     Raises: ProgramError if the tables are not of two parties, or `learns` is neither; UnknownName for a protocol or
     normalisation that does not exist.
@@ -61,15 +76,18 @@ def align(
     learners = owners if learns == "both" else (learns if isinstance(learns, str) else str(learns.party),)
     if not set(learners) <= set(owners):
         raise ProgramError(f'expected learns = "both", "{owners[0]}" or "{owners[1]}", found "{learners[0]}"')
-    if protocol not in PSI_PROTOCOLS:
+    if protocol != AUTO and protocol not in PSI_PROTOCOLS:
         raise PSI_PROTOCOLS.unknown(protocol)
     require_normalisation(normalise)
+    network_of(network)
+    columns = (on,) if isinstance(on, str) else tuple(on)
     who = "both" if len(learners) == 2 else learners[0]
     attributes = {
-        "on": on,
+        "on": columns,
         "learns": who,
         "protocol": protocol,
         "normalise": normalise,
+        "network": network,
         "trust": _trust(protocol, owners),
     }
     program = left.program
@@ -79,9 +97,10 @@ def align(
         participants=owners,
         inputs=(left.node, right.node),
         attributes=attributes,
-        fingerprint=digest("psi.align", on, who, protocol, normalise),
+        fingerprint=digest("psi.align", *columns, who, protocol, normalise, network),
         visibility=Visibility("private", learners),
-        text=f"align on {on!r}",
+        text=f"align on {' and '.join(map(repr, columns))}"
+        + (f" ({' or '.join(_possible(protocol))}, by size)" if protocol == AUTO else ""),
         leaks=AlignOperation().leaks(attributes, owners),
     )
     joined = Handle(program, node)
@@ -113,10 +132,17 @@ class AlignOperation:
         if not isinstance(table, Table):
             raise TableInvalid(f"expected a jali.Table to align at {context.party!r}, found {type(table).__name__}")
         learns = learns_of(attributes["learns"], context.party)
-        keys = Keys(table[attributes["on"]], name=attributes["on"], normalise=attributes["normalise"])
-        protocol: PsiProtocol = PSI_PROTOCOLS.get(attributes["protocol"])()
+        keys = Keys({name: table[name] for name in attributes["on"]}, normalise=attributes["normalise"])
         stream = context.streams[peer]
-        found = protocol.intersect(stream, keys, learns=learns, first=me_left, progress=context.progress)
+        found = intersect(
+            stream,
+            keys,
+            protocol=attributes["protocol"],
+            learns=learns,
+            first=me_left,
+            network=attributes["network"],
+            progress=context.progress,
+        )
         if found is None:
             return ABSENT
         if learns == "me":
@@ -130,21 +156,33 @@ class AlignOperation:
         So it is an upper bound: how many keys are common is what the protocol finds out.
         """
         a, b = (rows_of(value) for value in inputs)
-        learns = learns_of(node.attributes["learns"], node.participants[0])
-        cost = self.cost(node.attributes, a, b, n_common=min(a, b), learns=learns)
-        return plan(node, inputs, cost, network=network)
+        learns, name, note = learns_of(node.attributes["learns"], node.participants[0]), node.attributes["protocol"], ""
+        if name == AUTO:
+            way = network or node.attributes["network"]
+            choice = choose((a, b), (speed_here(), speed_here()), learns=learns, network=way)
+            name, note = (
+                choice.protocol,
+                f"{choice.protocol}, if both parties are as fast as this machine: {choice.reason}",
+            )
+        cost = self.cost({**node.attributes, "protocol": name}, a, b, n_common=min(a, b), learns=learns)
+        return msgspec.structs.replace(plan(node, inputs, cost, protocol=name, network=network), note=note)
 
     def leaks(self, attributes: Mapping[str, Any], participants: tuple[str, ...]) -> tuple[Leak, ...]:
         """What each owner learns: the protocol's leaks, and when both learn how often the other has a common key."""
         left, right = participants
-        protocol: PsiProtocol = PSI_PROTOCOLS.get(attributes["protocol"])()
-        if attributes["learns"] != "both":
-            return protocol.leaks((left, right), learners=(attributes["learns"],))
+        both = attributes["learns"] == "both"
+        learners = (left, right) if both else (attributes["learns"],)
+        made: list[PsiProtocol] = [PSI_PROTOCOLS.get(name)() for name in _possible(attributes["protocol"])]
+        leaks = tuple(
+            dict.fromkeys(leak for protocol in made for leak in protocol.leaks((left, right), learners=learners))
+        )
+        if not both:
+            return leaks
         counts = tuple(
             Leak(what=f"in how many rows {peer} has each common key", to=party, why="duplicates multiply in a join")
             for party, peer in ((left, right), (right, left))
         )
-        return protocol.leaks((left, right), learners=(left, right)) + counts
+        return leaks + counts
 
     def cost(
         self,
@@ -157,7 +195,8 @@ class AlignOperation:
         left: bool = True,
     ) -> Cost:
         """Exact bytes of "me" and "peer" and rounds, for numbers of distinct keys; `left` says which of both I am."""
-        cost: Cost = PSI_PROTOCOLS.get(attributes["protocol"])().cost(n_mine, n_theirs, learns=learns, first=left)
+        made = PSI_PROTOCOLS.get(attributes["protocol"])()
+        cost = intersection_cost(made, n_mine, n_theirs, learns=learns, first=left)
         if learns != "both":
             return cost
         return Cost(
@@ -216,10 +255,18 @@ def _owner(handle: Any) -> str:
     return str(seen.holders[0])
 
 
+def _possible(protocol: str) -> tuple[str, ...]:
+    """The protocols that may be run."""
+    return CHOSEN_FROM if protocol == AUTO else (protocol,)
+
+
 def _trust(protocol: str, owners: tuple[str, str]) -> str:
-    threat = PSI_PROTOCOLS.get(protocol).threat
-    assumed = "; ".join(threat.assumptions)
-    return (
-        f"{protocol} intersection of {' and '.join(owners)}: {threat.adversary}, {threat.corrupt} of {threat.parties} "
-        f"may be corrupt; {assumed} ({threat.paper})"
-    )
+    lines = []
+    for name in _possible(protocol):
+        threat = PSI_PROTOCOLS.get(name).threat
+        assumed = "; ".join(threat.assumptions)
+        lines.append(
+            f"{name} intersection of {' and '.join(owners)}: {threat.adversary}, {threat.corrupt} of {threat.parties} "
+            f"may be corrupt; {assumed} ({threat.paper})"
+        )
+    return "; or ".join(lines)

@@ -36,8 +36,8 @@ class Keys:
     A key is a digest of 128 bits: SHA-512 of 8 little-endian bytes of a whole number, UTF-8 of normalised text, or
     bytes as they are, with a label for the kind; of several columns, of their digests. `digests` are distinct and
     ascending, so parties that have keys in common have them in the same order. `values` are 128 other bits of the same
-    hashes. `rows` lists the rows of the column key by key, from `starts[i]` to `starts[i + 1]` for key i, in the column's
-    order within a key.
+    hashes. `rows` lists the rows of the column key by key, from `starts[i]` to `starts[i + 1]` for key i, in the order
+    of the column within a key.
 
     Shapes: digests and values (distinct, 16), rows (rows,), starts (distinct + 1,).
     Security: digests of identifiers that can be guessed are as good as these: they never leave. Two of n keys have one
@@ -69,6 +69,18 @@ class Keys:
         self.rows, self.starts = _grouped(of_row[:, :DIGEST_BYTES])
         distinct = of_row[self.rows[self.starts[:-1]]]
         self.digests, self.values = (np.ascontiguousarray(half) for half in np.hsplit(distinct, 2))
+
+    def part(self, start: int, end: int, more: NDArray[np.uint8]) -> Keys:
+        """The keys from `start` to `end`, and others that stand in no row.
+
+        Shapes: more (n, 32), uniform.
+        """
+        part = object.__new__(Keys)
+        part.kinds, part.normalise = self.kinds, self.normalise
+        part.digests = np.concatenate([self.digests[start:end], more[:, :DIGEST_BYTES]])
+        part.values = np.concatenate([self.values[start:end], more[:, DIGEST_BYTES:]])
+        part.rows, part.starts = self.rows, np.append(self.starts[start:end], [self.starts[end]] * (len(more) + 1))
+        return part
 
     @property
     def counts(self) -> NDArray[np.int64]:

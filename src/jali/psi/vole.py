@@ -23,19 +23,19 @@ import numpy as np
 
 from jali import kernels
 from jali.core.errors import PsiFrameInvalid
-from jali.core.threat import Cost, Leak, Threat
+from jali.core.threat import Threat
 from jali.crypto.bytestrings import ByteStrings
 from jali.crypto.hashing import encode_parts
 from jali.crypto.randomness import random_bytes, random_order
 from jali.crypto.vole import PUBLIC_BYTES, VoleOwner, VolePeer, code_seed, message_bytes
-from jali.psi.contract import counted
-from jali.psi.hello import HELLO_BYTES, read_hello, write_hello
+from jali.psi.contract import counted, least_leaks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
+    from jali.core.threat import Cost, Leak
     from jali.psi.contract import Learns, Step
     from jali.psi.keys import Keys
     from jali.transport.channel import Stream
@@ -79,16 +79,13 @@ class VolePsi:
         self,
         stream: Stream,
         keys: Keys,
+        n_theirs: int,
         *,
         learns: Learns = "both",
         first: bool = True,
         progress: Callable[[float, str], None],
     ) -> NDArray[np.int64] | None:
         """See `PsiProtocol.intersect`."""
-        stream.send(write_hello(keys))
-        n_theirs = read_hello(stream.receive(), keys, peer=stream.peer)
-        if not len(keys) or not n_theirs:
-            return None if learns == "peer" else np.zeros(0, np.int64)
         part = _Encoder if _encodes(len(keys), n_theirs, learns=learns, first=first) else _Tagger
         return part(stream, keys, n_theirs, progress).run(both=learns == "both")
 
@@ -100,10 +97,6 @@ class VolePsi:
         self, n_mine: int, n_theirs: int, *, learns: Learns = "both", first: bool = True
     ) -> Iterator[tuple[Step, int]]:
         """See `PsiProtocol.script`: the messages of `_Encoder` and `_Tagger`."""
-        yield "send", HELLO_BYTES
-        yield "receive", HELLO_BYTES
-        if not n_mine or not n_theirs:
-            return
         encodes = _encodes(n_mine, n_theirs, learns=learns, first=first)
         n, n_tags = (n_mine, n_theirs) if encodes else (n_theirs, n_mine)
         m = _places(n)
@@ -166,20 +159,7 @@ class VolePsi:
 
     def leaks(self, parties: tuple[str, str], *, learners: tuple[str, ...]) -> tuple[Leak, ...]:
         """See `PsiProtocol.leaks`."""
-        found = []
-        for party, peer in (parties, parties[::-1]):
-            found.append(
-                Leak(
-                    what=f"the number of distinct keys of {peer}, and whether they are numbers, text or bytes",
-                    to=party,
-                    why="length and greeting of the messages",
-                )
-            )
-            if party in learners:
-                found.append(
-                    Leak(what=f"which of its own keys {peer} has too", to=party, why="the result of the intersection")
-                )
-        return tuple(found)
+        return least_leaks(parties, learners)
 
 
 class _Part:

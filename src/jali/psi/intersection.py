@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An intersection from greeting to result: the protocol is agreed on, and large sets are cut into buckets.
+
+Keys are digests, so their first bits cut any set into parts of about one size. Each part is filled up with random keys
+to a size that follows from the number of all keys, so its real size is not seen; parts are intersected one after the
+other, in memory for one of them.
+"""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from jali.core.errors import PsiFrameInvalid
+from jali.crypto.randomness import random_words
+from jali.psi.choice import AUTO, choose, settled, speed_here
+from jali.psi.contract import PSI_PROTOCOLS, counted
+from jali.psi.hello import HELLO_BYTES, Speed, read_hello, write_hello
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from numpy.typing import NDArray
+
+    from jali.core.threat import Cost
+    from jali.psi.contract import Learns, PsiProtocol, Step
+    from jali.psi.keys import Keys
+    from jali.transport.channel import Stream
+    from jali.transport.network import Network
+
+__all__ = ["BUCKET_KEYS", "Checkpoints", "buckets", "intersect", "intersection_cost", "intersection_script"]
+
+BUCKET_KEYS = 5 << 18
+"""Up to how many keys a set is not cut."""
+
+_DEVIATIONS = 9
+"""By how many standard deviations a bucket may exceed its mean: more happens with probability below 2^-58."""
+
+
+class Checkpoints(Protocol):
+    """Where results of buckets survive the process."""
+
+    def begin(self, n_mine: int, n_theirs: int, protocol: str, count: int) -> NDArray[np.bool_]:
+        """Which buckets of such an intersection have results; those of any other are forgotten."""
+        ...
+
+    def load(self, bucket: int) -> NDArray[np.int64] | None:
+        """The result of a bucket."""
+        ...
+
+    def save(self, bucket: int, found: NDArray[np.int64] | None) -> None:
+        """Keep the result of a bucket."""
+        ...
+
+
+def buckets(n_mine: int, n_theirs: int) -> int:
+    """Into how many parts two sets are cut."""
+    return max(1, -(-max(n_mine, n_theirs) // BUCKET_KEYS))
+
+
+def _padded(n: int, count: int) -> int:
+    """The size of each part of n keys."""
+    if count == 1:
+        return n
+    mean = n / count
+    return min(n, math.ceil(mean + _DEVIATIONS * math.sqrt(mean) + _DEVIATIONS))
+
+
+def intersect(
+    stream: Stream,
+    keys: Keys,
+    *,
+    protocol: str,
+    learns: Learns,
+    first: bool,
+    network: str | Network = "lan",
+    checkpoints: Checkpoints | None = None,
+    progress: Callable[[float, str], None],
+) -> NDArray[np.int64] | None:
+    """The positions in `keys.digests` of those that the peer has too, ascending; None if only the peer learns.
+
+    `protocol` is a name or "auto"; `network` is what "auto" reckons with. The rest is as of `PsiProtocol.intersect`.
+    Buckets that both parties have a checkpoint of are not done again.
+    Raises: PsiKeysDiffer, PsiFrameInvalid, and what the protocol raises.
+    """
+    name, n_theirs, resumable = _agreed(stream, keys, protocol, learns, first, network, checkpoints is not None)
+    if not len(keys) or not n_theirs:
+        return None if learns == "peer" else np.zeros(0, np.int64)
+    made: PsiProtocol = PSI_PROTOCOLS.get(name)()
+    count = buckets(len(keys), n_theirs)
+    done = np.zeros(count, np.bool_)
+    if checkpoints is not None:
+        done = checkpoints.begin(len(keys), n_theirs, name, count)
+        done &= _exchange_done(stream, done) if resumable else False
+    found = []
+    for bucket, (start, part) in enumerate(_parts(keys, count)):
+
+        def report(part_done: float, what: str, bucket: int = bucket) -> None:
+            place = "" if count == 1 else f"bucket {bucket + 1} of {count}, "
+            progress((bucket + part_done) / count, f"{name}: {place}{what}")
+
+        if checkpoints is not None and done[bucket]:
+            positions = checkpoints.load(bucket)
+        else:
+            size = _padded(n_theirs, count)
+            positions = made.intersect(stream, part, size, learns=learns, first=first, progress=report)
+            if checkpoints is not None:
+                checkpoints.save(bucket, positions)
+        if positions is not None:
+            found.append(positions + start)
+    return np.concatenate(found) if learns != "peer" else None
+
+
+def _agreed(
+    stream: Stream,
+    keys: Keys,
+    protocol: str,
+    learns: Learns,
+    first: bool,  # noqa: FBT001
+    network: str | Network,
+    resumable: bool,  # noqa: FBT001
+) -> tuple[str, int, bool]:
+    """The protocol, the peer's number of keys, and whether both can go on where they were, after the greetings."""
+    speed = speed_here() if protocol == AUTO else Speed(0.0, 0.0)
+    stream.send(write_hello(keys, protocol, speed, resumable=resumable))
+    peer = read_hello(stream.receive(), keys, peer=stream.peer)
+    choice = None
+    if protocol == peer.protocol == AUTO:
+        choice = choose((len(keys), peer.n), (speed, peer.speed), learns=learns, network=network, first=first)
+    return settled(protocol, peer, choice, peer=stream.peer), peer.n, resumable and peer.resumable
+
+
+def _exchange_done(stream: Stream, done: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Which buckets the peer has done."""
+    stream.send(np.packbits(done).tobytes())
+    message = stream.receive()
+    if message.nbytes != -(-len(done) // 8):
+        raise PsiFrameInvalid(
+            f"expected {-(-len(done) // 8)} bytes of checkpoints from {stream.peer!r}, found {message.nbytes}",
+            party=stream.peer,
+        )
+    return np.unpackbits(np.frombuffer(message, np.uint8))[: len(done)].astype(np.bool_)
+
+
+def _parts(keys: Keys, count: int) -> Iterator[tuple[int, Keys]]:
+    """Each part, filled up, and the position of its first key."""
+    if count == 1:
+        yield 0, keys
+        return
+    high = np.ascontiguousarray(keys.digests[:, :8]).view(">u8")[:, 0].astype(np.uint64)
+    limits = np.array([-(-(i << 64) // count) for i in range(1, count)], np.uint64)
+    ends = [0, *np.searchsorted(high, limits).tolist(), len(keys)]
+    size = _padded(len(keys), count)
+    for start, end in pairwise(ends):
+        if end - start > size:
+            raise PsiFrameInvalid(
+                f"one of {count} buckets has {end - start} of {len(keys)} keys where {size} fit, which happens once in "
+                "2^50 runs: run the intersection again with another normalisation, or fewer keys"
+            )
+        fresh = random_words((size - end + start, 4)).view(np.uint8)
+        yield start, keys.part(start, end, fresh)
+
+
+def intersection_script(
+    protocol: PsiProtocol, n_mine: int, n_theirs: int, *, learns: Learns, first: bool
+) -> Iterator[tuple[Step, int]]:
+    """What one side does from greeting to result: see `PsiProtocol.script`."""
+    yield "send", HELLO_BYTES
+    yield "receive", HELLO_BYTES
+    if n_mine and n_theirs:
+        count = buckets(n_mine, n_theirs)
+        for _ in range(count):
+            yield from protocol.script(_padded(n_mine, count), _padded(n_theirs, count), learns=learns, first=first)
+
+
+def intersection_cost(protocol: PsiProtocol, n_mine: int, n_theirs: int, *, learns: Learns, first: bool = True) -> Cost:
+    """Exact bytes of "me" and "peer" and rounds, from greeting to result."""
+    return counted(intersection_script(protocol, n_mine, n_theirs, learns=learns, first=first))
