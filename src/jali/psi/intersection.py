@@ -160,7 +160,7 @@ def _parts(keys: Keys, count: int) -> Iterator[tuple[int, Keys]]:
                 f"one of {count} buckets has {end - start} of {len(keys)} keys where {size} fit, which happens once in "
                 "2^50 runs: run the intersection again with another normalisation, or fewer keys"
             )
-        fresh = random_words((size - end + start, 4)).view(np.uint8)
+        fresh = random_words((size - end + start, 2)).view(np.uint8)
         yield start, keys.part(start, end, fresh)
 
 

@@ -35,16 +35,15 @@ class Keys:
 
     A key is a digest of 128 bits: SHA-512 of 8 little-endian bytes of a whole number, UTF-8 of normalised text, or
     bytes as they are, with a label for the kind; of several columns, of their digests. `digests` are distinct and
-    ascending, so parties that have keys in common have them in the same order. `values` are 128 other bits of the same
-    hashes. `rows` lists the rows of the column key by key, from `starts[i]` to `starts[i + 1]` for key i, in the order
-    of the column within a key.
+    ascending, so parties that have keys in common have them in the same order. `rows` lists the rows of the column key
+    by key, from `starts[i]` to `starts[i + 1]` for key i, in the column's order within a key.
 
-    Shapes: digests and values (distinct, 16), rows (rows,), starts (distinct + 1,).
+    Shapes: digests (distinct, 16), rows (rows,), starts (distinct + 1,).
     Security: digests of identifiers that can be guessed are as good as these: they never leave. Two of n keys have one
     digest with probability n^2 / 2^129: below 2^-80 for 2^24 keys. `repr` gives numbers only.
     """
 
-    __slots__ = ("digests", "kinds", "normalise", "rows", "starts", "values")
+    __slots__ = ("digests", "kinds", "normalise", "rows", "starts")
 
     def __init__(
         self, columns: Column | Mapping[str, Column], *, name: str = "key", normalise: str = "trimmed"
@@ -66,19 +65,17 @@ class Keys:
         if len(digests) > 1:
             joined = ByteStrings.rows(np.concatenate(digests, axis=1))
             of_row = _hash(joined, encode_parts(_SEVERAL))
-        self.rows, self.starts = _grouped(of_row[:, :DIGEST_BYTES])
-        distinct = of_row[self.rows[self.starts[:-1]]]
-        self.digests, self.values = (np.ascontiguousarray(half) for half in np.hsplit(distinct, 2))
+        self.rows, self.starts = _grouped(of_row)
+        self.digests = of_row[self.rows[self.starts[:-1]]]
 
     def part(self, start: int, end: int, more: NDArray[np.uint8]) -> Keys:
         """The keys from `start` to `end`, and others that stand in no row.
 
-        Shapes: more (n, 32), uniform.
+        Shapes: more (n, 16), uniform.
         """
         part = object.__new__(Keys)
         part.kinds, part.normalise = self.kinds, self.normalise
-        part.digests = np.concatenate([self.digests[start:end], more[:, :DIGEST_BYTES]])
-        part.values = np.concatenate([self.values[start:end], more[:, DIGEST_BYTES:]])
+        part.digests = np.concatenate([self.digests[start:end], more])
         part.rows, part.starts = self.rows, np.append(self.starts[start:end], [self.starts[end]] * (len(more) + 1))
         return part
 
@@ -101,10 +98,13 @@ class Keys:
 
 def _grouped(digests: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Rows by ascending digest and, of equal ones, in order; and where each group of equal ones starts."""
-    high, low = (np.ascontiguousarray(digests[:, i : i + 8]).view(">u8")[:, 0].astype(np.uint64) for i in (0, 8))
+    high = digests.view(">u8")[:, 0].astype(np.uint64)
     order = np.argsort(high)  # much faster than a stable one
-    same = np.diff(high[order]) == 0
+    ranked = high[order]
+    same = ranked[1:] == ranked[:-1]
+    del ranked
     if np.any(same):
+        low = digests.view(">u8")[:, 1].astype(np.uint64)
         order = np.lexsort((low, high))
         same = (np.diff(high[order]) == 0) & (np.diff(low[order]) == 0)
     starts = np.flatnonzero(np.concatenate([np.ones(min(len(order), 1), np.bool_), ~same]))
@@ -112,8 +112,7 @@ def _grouped(digests: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.
 
 
 def _hash(strings: ByteStrings, prefix: bytes) -> NDArray[np.uint8]:
-    """Digest and value of each."""
-    return kernels.sha512_each(strings.data, strings.offsets, width=2 * DIGEST_BYTES, prefix=prefix)
+    return kernels.sha512_each(strings.data, strings.offsets, width=DIGEST_BYTES, prefix=prefix)
 
 
 def _digests(column: Column, name: str, normalise: str) -> tuple[str, NDArray[np.uint8]]:

@@ -48,7 +48,7 @@ _BAND, _VALUE, _SEED = 256, 16, 8
 _EXPANSION: Final = 1.1
 _PACE_KEYS: Final = 1 << 16
 _CERTAINTY_BITS = 40
-_TO_TAG = "jali.psi.vole.tag.v1"
+_TO_VALUE, _TO_TAG = "jali.psi.vole.value.v1", "jali.psi.vole.tag.v1"
 
 
 class VolePsi:
@@ -135,7 +135,7 @@ class VolePsi:
         products = peer.multiply(owner.transfers)
         seed = code_seed(owner.public, peer.public)
         times.append(time.perf_counter())
-        kernels.okvs_encode(rows, rows, fill, seed=1)
+        kernels.okvs_encode(rows, _values(rows), fill, seed=1)
         peer.expand(m, seed)
         times.append(time.perf_counter())
         sums = owner.grow(m, transfers)
@@ -145,7 +145,7 @@ class VolePsi:
         peer.finish(m, seed, owner.public, sums, totals)
         _tags(kernels.okvs_decode(rows, fill, seed=1), rows, _VALUE)
         times.append(time.perf_counter())
-        _tags(kernels.okvs_decode(rows, fill, seed=1), rows, _VALUE)
+        _tags(kernels.okvs_decode(rows, fill, seed=1), _values(rows), _VALUE)
         times.append(time.perf_counter())
         transfer, encode, grow, find, tag = np.diff(times).tolist()
         each = 1 / _PACE_KEYS
@@ -191,7 +191,7 @@ class _Encoder(_Part):
         self.stream.send(peer.multiply(transfers.reshape(-1, 64)).tobytes())
         seed = code_seed(public, peer.public)
         self.progress(0.1, "the table of keys")
-        table, place = _table(self.keys.digests, self.keys.values, m)
+        table, place = _table(self.keys.digests, _values(self.keys.digests), m)
         masked = peer.expand(m, seed) ^ table.view(np.uint64)
         self.stream.send(place.to_bytes(_SEED, "little"), masked.tobytes())
         sums, totals = self.receive(size["owner sums"], size["owner totals"])
@@ -229,12 +229,12 @@ class _Tagger(_Part):
         totals = owner.totals(public, products.view(np.uint64).reshape(128, -1, 2))
         self.stream.send(sums.tobytes(), totals.tobytes())
         b = owner.expand(m, code_seed(owner.public, public))
-        order = random_order(len(digests))
+        order, values = random_order(len(digests)), _values(digests)
         place, masked = self.receive(_SEED, _VALUE * m)
         self.progress(0.4, "comparison")
         k = kernels.field_multiply(masked.reshape(m, _VALUE), owner.factor) ^ b.view(np.uint8).reshape(m, _VALUE)
         numbers = kernels.okvs_decode(digests, k, seed=int.from_bytes(place.tobytes(), "little"))
-        numbers ^= kernels.field_multiply(self.keys.values, owner.factor)
+        numbers ^= kernels.field_multiply(values, owner.factor)
         tags = _tags(numbers, digests, width)[:, :width]
         self.stream.send(np.ascontiguousarray(tags[order]).tobytes())
         if not both:
@@ -270,6 +270,11 @@ def _table(digests: Bytes, values: Bytes, m: int) -> tuple[Bytes, int]:
         seed = int.from_bytes(random_bytes(_SEED), "little")
         table, failed = kernels.okvs_encode(digests, values, fill, seed=seed)
     return table, seed
+
+
+def _values(digests: Bytes) -> Bytes:
+    rows = ByteStrings.rows(digests)
+    return kernels.sha512_each(rows.data, rows.offsets, width=_VALUE, prefix=encode_parts(_TO_VALUE))
 
 
 def _tags(numbers: Bytes, digests: Bytes, width: int) -> Bytes:
