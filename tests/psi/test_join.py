@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from jali.core.errors import ColumnMissing, JoinTooLarge, KeyInvalid, KeyTypeWrong, PsiFrameInvalid, TableInvalid
 from jali.core.table import Table
 from jali.graph.operation import ABSENT
-from jali.psi import join
+from jali.psi import join, rows
 from jali.psi.contract import PSI_PROTOCOLS
-from jali.psi.join import AlignOperation, joined_rows
+from jali.psi.join import AlignOperation
 from jali.psi.keys import Keys
+from jali.psi.rows import joined_rows
 from tests.psi.pairs import Context, run_both, stream_pair
 
 if TYPE_CHECKING:
@@ -97,7 +98,8 @@ def test_nothing_in_common(a: list[str], b: list[str]) -> None:
 @pytest.mark.parametrize("learns", ["both", "alice", "bob"])
 @pytest.mark.parametrize("common", [0, 1, 5])
 def test_the_declared_cost_is_exact(monkeypatch: pytest.MonkeyPatch, learns: str, common: int) -> None:
-    monkeypatch.setattr(join, "_CHUNK", 2)
+    monkeypatch.setattr(rows, "COUNTS_AT_ONCE", 2)
+    monkeypatch.setattr(join, "COUNTS_AT_ONCE", 2)
     a, b = [f"{i}" for i in range(7)], [f"{i}" for i in range(7 - common, 16 - common)]
     streams, attributes = stream_pair(), _attributes(learns=learns)
     run_both(streams, *_parts(_table(a, 0), _table(b, 100), attributes))
@@ -134,7 +136,7 @@ def test_bad_tables_end_before_anything_is_sent(left: Any, error: type[Exception
 
 
 def test_a_join_that_explodes_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(join, "MAX_ROWS", 8)
+    monkeypatch.setattr(rows, "MAX_ROWS", 8)
     assert len(_align(_table(["k"] * 4, 0), _table(["k"] * 2, 0))[0]) == 8
     raised = run_both(stream_pair(), *_parts(_table(["k"] * 3, 0), _table(["k"] * 3, 0), _attributes()), errors=True)
     assert all(isinstance(error, JoinTooLarge) for error in raised)
@@ -148,14 +150,31 @@ def test_a_huge_count_of_the_peer_is_refused_before_memory_is_taken() -> None:
 
 @pytest.mark.parametrize(
     ("change", "says"),
-    [(lambda m: m[:-8], "found 0 bytes"), (lambda m: m + m, "found 16 bytes"), (lambda m: bytes(8), "from 1")],
+    [
+        (lambda m: b"", "found 0 bytes"),
+        (lambda m: m + m, "found 4 bytes"),
+        (lambda m: b"\x03" + bytes(3), "found 4 bytes"),
+        (lambda m: b"\x01\x00", "from 1"),
+        (lambda m: b"\x08" + b"\xff" * 8, "from 1"),
+    ],
 )
 def test_lies_about_counts_are_named(change: Callable[[bytes], bytes], says: str) -> None:
     streams = stream_pair()
     streams[1].tamper = lambda i, m: change(m) if i == 3 else m
-    raised, _ = run_both(streams, *_parts(_table(["a"], 0), _table(["a", "b"], 0), _attributes()), errors=True)
+    raised, _ = run_both(streams, *_parts(_table(["a"], 0), _table(["a", "a", "b"], 0), _attributes()), errors=True)
     assert isinstance(raised, PsiFrameInvalid)
     assert says in str(raised)
+
+
+@pytest.mark.parametrize("most", [1, 2, 255, 256, 65_535, 65_536, 2**32])
+def test_counts_take_as_many_bytes_as_they_need(monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+    monkeypatch.setattr(rows, "COUNTS_AT_ONCE", 3)
+    streams, mine, theirs = stream_pair(), np.array([1, 1, most, 1]), np.array([most, 1, 1, 1])
+    found = run_both(streams, lambda s: rows.exchange_counts(s, mine), lambda s: rows.exchange_counts(s, theirs))
+    np.testing.assert_array_equal(found[0], theirs)
+    np.testing.assert_array_equal(found[1], mine)
+    width = {1: 0, 2: 1, 255: 1, 256: 2, 65_535: 2, 65_536: 4, 2**32: 8}[most]
+    assert [len(message) for message in streams[0].sent] == [1 + 3 * width, 1]
 
 
 def test_row_order_is_fixed_for_good() -> None:

@@ -23,6 +23,7 @@ __all__ = ["COMMANDS", "LazyGroup", "application", "main"]
 COMMANDS = {
     "demo": ("jali.cli.demo.command:command", "Train a credit model of a bank and a bureau, on this machine."),
     "run": ("jali.cli.run:command", "Run a program: as one party, as several processes, or simulated."),
+    "psi": ("jali.cli.psi:command", "Find the rows that two files have in common."),
     "federation": ("jali.cli.federation:command", "Make a federation: certificates, keys and the file."),
     "doctor": ("jali.cli.doctor:command", "Check this machine, the certificates and the network."),
     "config": ("jali.cli.config:command", "Explain and check the federation file."),

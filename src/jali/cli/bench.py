@@ -10,7 +10,7 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["LIMITS", "SUITES", "command"]
+__all__ = ["CASES", "LIMITS", "SUITES", "command"]
 
 LIMITS = ("jali.kernels.bench:limit_rows", "jali.transport.bench:limit_rows")
 SUITES = {
@@ -20,6 +20,10 @@ SUITES = {
     "speed": "jali.mpc.cost.pace:rows",
     "demo": "jali.cli.demo.bench:rows",
 }
+
+
+CASES = {"mpc": "jali.mpc.bench_cases:CASES", "psi": "jali.psi.bench:CASES"}
+"""Where the names of cases are, of suites that can run some only."""
 
 
 @click.command()
@@ -32,8 +36,13 @@ SUITES = {
     metavar="LABEL=COMMAND",
     help="Time a peer's script after the mpc suite, and put both into one table (again for several).",
 )
-@click.option("--case", "cases", multiple=True, metavar="NAME", help="A case of the mpc suite (again for several).")
-def command(suites: tuple[str, ...], *, as_json: bool, peers: tuple[str, ...], cases: tuple[str, ...]) -> None:
+@click.option(
+    "--case", "cases", multiple=True, metavar="NAME", help="A case of the suite mpc or psi (again for several)."
+)
+@click.option("--size", "sizes", multiple=True, type=int, metavar="N", help="Keys of each party in the suite psi.")
+def command(
+    suites: tuple[str, ...], *, as_json: bool, peers: tuple[str, ...], cases: tuple[str, ...], sizes: tuple[int, ...]
+) -> None:
     """Run the benchmark SUITES (all of them if none is named).
 
     Every suite starts with the machine's own limits (memory, AES, loopback), so that figures of different machines
@@ -44,7 +53,7 @@ def command(suites: tuple[str, ...], *, as_json: bool, peers: tuple[str, ...], c
     _check(cases)
     ours: list[dict[str, Any]] = []
     for suite in suites or tuple(SUITES):
-        show_all(_kept(_rows(suite, cases), ours), as_json=as_json)
+        show_all(_kept(_rows(suite, cases, sizes), ours), as_json=as_json)
     if commands:
         _compare([row for row in ours if row["suite"] == "mpc"], commands)
 
@@ -60,11 +69,17 @@ def _command(peer: str) -> tuple[str, list[str]]:
 
 def _check(cases: tuple[str, ...]) -> None:
     if cases:
-        from jali.mpc.bench_cases import CASES
-
+        known = [case for suite in CASES for case in _cases_of(suite)]
         for case in cases:
-            if case not in CASES:
-                raise click.BadParameter(f"{case!r} is none of {', '.join(CASES)}", param_hint="--case")
+            if case not in known:
+                raise click.BadParameter(f"{case!r} is none of {', '.join(known)}", param_hint="--case")
+
+
+def _cases_of(suite: str) -> Iterable[str]:
+    from jali.core.registry import load
+
+    cases: Iterable[str] = load(CASES[suite])
+    return cases
 
 
 def _compare(ours: list[dict[str, Any]], commands: dict[str, list[str]]) -> None:
@@ -81,13 +96,18 @@ def _kept(rows: Iterable[dict[str, Any]], kept: list[dict[str, Any]]) -> Iterato
         yield row
 
 
-def _rows(suite: str, cases: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+def _rows(suite: str, cases: tuple[str, ...], sizes: tuple[int, ...]) -> Iterator[dict[str, Any]]:
     from jali.core.registry import load
 
     for target in LIMITS:
         for row in load(target)():
             yield {**row, "suite": suite, "case": f"limit: {row['case']}"}
-    for row in load(SUITES[suite])(**({"cases": cases} if cases and suite == "mpc" else {})):
+    options: dict[str, Any] = {}
+    if cases and suite in CASES:
+        options["cases"] = [case for case in cases if case in _cases_of(suite)]
+    if sizes and suite == "psi":
+        options["sizes"] = sizes
+    for row in load(SUITES[suite])(**options):
         yield {**row, "suite": suite}
 
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BUCKET_KEYS", "Checkpoints", "buckets", "intersect", "intersection_cost", "intersection_script"]
 
-BUCKET_KEYS = 5 << 18
+BUCKET_KEYS = 1 << 20
 """Up to how many keys a set is not cut."""
 
 _DEVIATIONS = 9

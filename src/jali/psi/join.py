@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
-from jali.core.errors import JoinTooLarge, ProgramError, PsiFrameInvalid, TableInvalid
+from jali.core.errors import ProgramError, TableInvalid
 from jali.core.table import Table
 from jali.core.threat import Cost, Leak
 from jali.crypto.hashing import digest
@@ -22,24 +22,19 @@ from jali.psi.forecast import learns_of, plan, rows_of
 from jali.psi.intersection import intersect, intersection_cost
 from jali.psi.keys import Keys
 from jali.psi.normalise import require_normalisation
+from jali.psi.rows import COUNTS_AT_ONCE, exchange_counts, joined_rows
 from jali.transport.network import network_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from numpy.typing import NDArray
-
     from jali.devices.predict import Planned
     from jali.graph.node import Node
     from jali.graph.operation import NodeContext
     from jali.psi.contract import Learns, PsiProtocol
-    from jali.transport.channel import Stream
     from jali.transport.network import Network
 
-__all__ = ["MAX_ROWS", "AlignOperation", "align", "joined_rows"]
-
-MAX_ROWS = 2**28
-_CHUNK = 32768
+__all__ = ["AlignOperation", "align"]
 
 
 def align(
@@ -121,7 +116,7 @@ class AlignOperation:
     def run(self, context: NodeContext, inputs: tuple[Any, ...], attributes: Mapping[str, Any]) -> Any:
         """This party's aligned table, or ABSENT if only the other learns.
 
-        Cost: that of the protocol, and when both learn the counts of the common keys: 1 round, 8 bytes a key.
+        Cost: that of the protocol, and when both learn that of `exchange_counts`.
         Raises: TableInvalid, ColumnMissing, KeyTypeWrong, KeyInvalid for this party's table; ProtocolAbort family for
         the peer.
         """
@@ -147,7 +142,7 @@ class AlignOperation:
             return ABSENT
         if learns == "me":
             return table.take(joined_rows(keys, found, np.ones(len(found), np.int64), left=True))
-        theirs = _exchange_counts(stream, keys.counts[found])
+        theirs = exchange_counts(stream, keys.counts[found])
         return table.take(joined_rows(keys, found, theirs, left=me_left))
 
     def plan(self, node: Node, inputs: list[Any], network: str | Network | None) -> Planned:
@@ -194,56 +189,19 @@ class AlignOperation:
         learns: Learns,
         left: bool = True,
     ) -> Cost:
-        """Exact bytes of "me" and "peer" and rounds, for numbers of distinct keys; `left` says which of both I am."""
+        """Exact bytes of "me" and "peer" and rounds, if each key stands in one row; `left` says which of both I am.
+
+        Where a common key stands in several, its counts take 1 to 8 bytes more (see `exchange_counts`).
+        """
         made = PSI_PROTOCOLS.get(attributes["protocol"])()
         cost = intersection_cost(made, n_mine, n_theirs, learns=learns, first=left)
         if learns != "both":
             return cost
+        messages = max(1, -(-n_common // COUNTS_AT_ONCE))
         return Cost(
-            rounds=cost.rounds + max(1, -(-n_common // _CHUNK)),
-            bytes_sent={role: size + 8 * n_common for role, size in cost.bytes_sent.items()},
+            rounds=cost.rounds + messages,
+            bytes_sent={role: size + messages for role, size in cost.bytes_sent.items()},
         )
-
-
-def joined_rows(keys: Keys, found: NDArray[np.int64], theirs: NDArray[np.int64], *, left: bool) -> NDArray[np.int64]:
-    """This side's row numbers of the join, for common keys in order and the peer's count of each.
-
-    Shapes: found and theirs (n,); the result has the sum of the products of both sides' counts.
-    Raises: JoinTooLarge above 2^28 rows.
-    """
-    mine = keys.counts[found]
-    total = float(np.dot(mine.astype(np.float64), theirs.astype(np.float64)))
-    if total > MAX_ROWS:
-        raise JoinTooLarge(
-            f"expected a join of at most {MAX_ROWS} rows, but duplicates on both sides make {total:.3g}: remove "
-            "duplicates of the key, or aggregate by it, at one party"
-        )
-    products = mine * theirs
-    ends = np.cumsum(products)
-    within = np.arange(int(total)) - np.repeat(ends - products, products)
-    offset = within // np.repeat(theirs, products) if left else within % np.repeat(mine, products)
-    rows: NDArray[np.int64] = keys.rows[np.repeat(keys.starts[found], products) + offset]
-    return rows
-
-
-def _exchange_counts(stream: Stream, mine: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The peer's count of each common key, for mine; both sides list the keys in the same order."""
-    theirs = []
-    for start in range(0, max(len(mine), 1), _CHUNK):
-        chunk = mine[start : start + _CHUNK]
-        stream.send(chunk.astype("<i8").tobytes())
-        message = stream.receive()
-        if message.nbytes != 8 * len(chunk):
-            raise PsiFrameInvalid(
-                f"expected the counts of {len(chunk)} common keys from {stream.peer!r}, found {message.nbytes} bytes: "
-                "the two sides found different intersections",
-                party=stream.peer,
-            )
-        theirs.append(np.frombuffer(message, "<i8"))
-    counts = np.concatenate(theirs).astype(np.int64)
-    if np.any(counts < 1):
-        raise PsiFrameInvalid(f"expected counts from 1 of {stream.peer!r}, found a smaller one", party=stream.peer)
-    return counts
 
 
 def _owner(handle: Any) -> str:

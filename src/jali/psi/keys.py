@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -53,18 +53,23 @@ class Keys:
         Raises: KeyTypeWrong unless they are whole numbers, text or bytes of one length; KeyInvalid if one is empty;
         UnknownName for a normalisation that does not exist.
         """
+        parts = columns if isinstance(columns, Mapping) else {name: columns}
+        self._hold([{label: _encode(column, label) for label, column in parts.items()}], normalise)
+
+    @classmethod
+    def of_batches(cls, batches: Iterable[Mapping[str, tuple[str, ByteStrings]]], *, normalise: str) -> Keys:
+        """The keys of columns that come in batches: of each its kind and its canonical bytes.
+
+        Raises: as the constructor; KeyTypeWrong if a column changes its kind.
+        """
+        keys = cls.__new__(cls)
+        keys._hold(batches, normalise)  # noqa: SLF001 - its own
+        return keys
+
+    def _hold(self, batches: Iterable[Mapping[str, tuple[str, ByteStrings]]], normalise: str) -> None:
         require_normalisation(normalise)
         self.normalise = normalise
-        parts = columns if isinstance(columns, Mapping) else {name: columns}
-        found = [_digests(column, label, normalise) for label, column in parts.items()]
-        self.kinds = tuple(kind for kind, _ in found)
-        digests = [digest for _, digest in found]
-        if not 1 <= len(digests) <= MOST_COLUMNS or len({len(digest) for digest in digests}) > 1:
-            raise KeyTypeWrong(f"expected 1 to {MOST_COLUMNS} key columns of one length, found {len(digests)}")
-        of_row = digests[0]
-        if len(digests) > 1:
-            joined = ByteStrings.rows(np.concatenate(digests, axis=1))
-            of_row = _hash(joined, encode_parts(_SEVERAL))
+        self.kinds, of_row = _digests_of(batches, normalise)
         self.rows, self.starts = _grouped(of_row)
         self.digests = of_row[self.rows[self.starts[:-1]]]
 
@@ -85,7 +90,7 @@ class Keys:
 
         Shapes: (distinct,).
         """
-        return np.diff(self.starts)
+        return np.diff(self.starts).astype(np.int64)
 
     def __len__(self) -> int:
         """The number of distinct keys."""
@@ -96,7 +101,31 @@ class Keys:
         return f"<Keys: {len(self)} distinct in {len(self.rows)} rows, {' and '.join(self.kinds)}, {self.normalise}>"
 
 
-def _grouped(digests: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _digests_of(
+    batches: Iterable[Mapping[str, tuple[str, ByteStrings]]], normalise: str
+) -> tuple[tuple[str, ...], NDArray[np.uint8]]:
+    """The kinds of the columns, and a digest for each row."""
+    kinds: tuple[str, ...] = ()
+    found = [np.zeros((0, DIGEST_BYTES), np.uint8)]
+    row = 0
+    for batch in batches:
+        new = tuple(kind for kind, _ in batch.values())
+        if not 1 <= len(batch) <= MOST_COLUMNS or len({len(strings) for _, strings in batch.values()}) > 1:
+            raise KeyTypeWrong(f"expected 1 to {MOST_COLUMNS} key columns of one length, found {len(batch)}")
+        if kinds and kinds != new:
+            raise KeyTypeWrong(
+                f"expected key columns of one kind, found {' and '.join(kinds)}, then {' and '.join(new)}"
+            )
+        kinds = new
+        digests = [_digests(kind, strings, label, row, normalise) for label, (kind, strings) in batch.items()]
+        if len(digests) > 1:
+            digests = [_hash(ByteStrings.rows(np.concatenate(digests, axis=1)), encode_parts(_SEVERAL))]
+        found += digests
+        row += len(digests[0])
+    return kinds or (KINDS[1],), found[1] if len(found) == 2 else np.concatenate(found)
+
+
+def _grouped(digests: NDArray[np.uint8]) -> tuple[NDArray[np.signedinteger], NDArray[np.signedinteger]]:
     """Rows by ascending digest and, of equal ones, in order; and where each group of equal ones starts."""
     high = digests.view(">u8")[:, 0].astype(np.uint64)
     order = np.argsort(high)  # much faster than a stable one
@@ -108,25 +137,25 @@ def _grouped(digests: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.
         order = np.lexsort((low, high))
         same = (np.diff(high[order]) == 0) & (np.diff(low[order]) == 0)
     starts = np.flatnonzero(np.concatenate([np.ones(min(len(order), 1), np.bool_), ~same]))
-    return order, np.append(starts, len(order))
+    narrow = np.int32 if len(order) < 2**31 else np.int64  # half the memory
+    return order.astype(narrow), np.append(starts, len(order)).astype(narrow)
 
 
 def _hash(strings: ByteStrings, prefix: bytes) -> NDArray[np.uint8]:
     return kernels.sha512_each(strings.data, strings.offsets, width=DIGEST_BYTES, prefix=prefix)
 
 
-def _digests(column: Column, name: str, normalise: str) -> tuple[str, NDArray[np.uint8]]:
-    """The kind, and the digest of each row."""
-    kind, strings = _encode(column, name)
+def _digests(kind: str, strings: ByteStrings, name: str, row: int, normalise: str) -> NDArray[np.uint8]:
+    """The digest of each string; the first is that of a row."""
     if kind == "text":
         strings = normalised(strings, normalise)
     empty = np.flatnonzero(strings.lengths == 0)
     if len(empty):
         raise KeyInvalid(
             f"expected an id in every row of key column {name!r}, found {len(empty)} empty, the first in row "
-            f"{empty[0]} (counted from 0): remove those rows"
+            f"{row + empty[0]} (counted from 0): remove those rows"
         )
-    return kind, _hash(strings, encode_parts(_ONE, kind))
+    return _hash(strings, encode_parts(_ONE, kind))
 
 
 def _encode(column: Column, name: str) -> tuple[str, ByteStrings]:

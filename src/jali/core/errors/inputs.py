@@ -32,6 +32,7 @@ __all__ = [
     "ModelParameterError",
     "PartyNameInvalid",
     "RowRagged",
+    "RunFolderInvalid",
     "SavedInvalid",
     "SavedMismatch",
     "SavedMissing",
@@ -131,6 +132,12 @@ class EncodingWrong(InputError):
     """A text file is not UTF-8."""
 
     code = "J1035"
+
+
+class RunFolderInvalid(InputError):
+    """The folder of an unfinished run is in the way, or not what a run wrote."""
+
+    code = "J1036"
 
 
 class FixedPointRangeError(InputError):

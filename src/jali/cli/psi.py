@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`jali psi`: which keys two parties have in common, from file to file."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from jali.psi.contract import Learns
+    from jali.psi.files import Outcome
+    from jali.psi.folder import Job, RunFolder
+
+__all__ = ["command"]
+
+_STREAM = bytes(16)
+
+
+@click.group()
+def command() -> None:
+    """Find the rows that two parties have in common; each runs the command with its own file.
+
+    Neither shows its keys to the other. What each learns is on the page docs/explanation/psi.md.
+    """
+
+
+@command.command("run")
+@click.argument("source")
+@click.option("--on", "on", required=True, multiple=True, metavar="COLUMN", help="A key column (again for several).")
+@click.option("--as", "me", required=True, metavar="PARTY", help="Be this party.")
+@click.option("--with", "peer", required=True, metavar="PARTY", help="The other party.")
+@click.option("--federation", required=True, type=click.Path(), help="The federation file.")
+@click.option(
+    "--out", "target", default="", type=click.Path(), help="The rows: .csv(.gz, .zst), .tsv, .parquet or .arrow."
+)
+@click.option("--learns", default="both", metavar="PARTY", help="'both', or the one party that gets a result.")
+@click.option("--keep", multiple=True, metavar="PARTY", help="Keep this party's rows without a match (again for both).")
+@click.option("--protocol", default="auto", help="'auto', 'ecdh' or 'vole'.")
+@click.option("--normalise", default="trimmed", help="'trimmed', 'exact' or 'folded' (ignores case).")
+@click.option("--network", default="lan", help="For the choice of the protocol: loopback, lan, wan, or 20ms/200Mbit.")
+@click.option("--memory", "memory_mib", default=1024, help="MiB to stay below, about.")
+@click.option("--json", "as_json", is_flag=True, help="The outcome as JSON.")
+def run_command(*, as_json: bool, **options: object) -> None:
+    """Intersect SOURCE, a file or an SQL query (DuckDB's), with the other party's.
+
+    The result holds the rows of SOURCE whose key the other party has too, in an order that is the same at both. Should
+    either side end in between, `jali psi resume OUT.psi` at both goes on where both were.
+    """
+    import msgspec
+
+    from jali.psi.folder import Job, RunFolder
+
+    job = msgspec.convert(options, Job)
+    name = job.target or f"{Path(job.federation).parent / f'{job.me}-{job.peer}'}"
+    _run(job, RunFolder.create(Path(f"{name}.psi"), job), as_json=as_json)
+
+
+@command.command("resume")
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="The outcome as JSON.")
+def resume_command(*, folder: Path, as_json: bool) -> None:
+    """Go on with a run that has not ended, whose FOLDER is named after its result."""
+    from jali.psi.folder import RunFolder
+
+    opened = RunFolder(folder)
+    _run(opened.job, opened, as_json=as_json)
+
+
+@command.command("explain")
+@click.argument("keys", type=int)
+@click.argument("others", type=int)
+@click.option("--network", default="lan", help="loopback, lan, wan, or for example 20ms/200Mbit.")
+@click.option("--learns", type=click.Choice(["both", "me", "peer"]), default="both")
+def explain_command(*, keys: int, others: int, network: str, learns: str) -> None:
+    """What an intersection of KEYS of mine with OTHERS costs by each protocol, and what each party learns."""
+    from typing import cast
+
+    from jali.cli.output import columns
+    from jali.psi.choice import CHOSEN_FROM, choose, speed_here
+    from jali.psi.contract import PSI_PROTOCOLS
+    from jali.psi.intersection import buckets, intersection_cost
+
+    who = cast("Learns", learns)
+    choice = choose((keys, others), (speed_here(), speed_here()), learns=who, network=network)
+    rows: list[tuple[object, ...]] = [("protocol", "seconds", "I send", "I receive", "rounds", "buckets", "secure if")]
+    for name in CHOSEN_FROM:
+        made = PSI_PROTOCOLS.get(name)()
+        cost = intersection_cost(made, keys, others, learns=who)
+        sizes = (f"{cost.bytes_sent[side]:,} B" for side in ("me", "peer"))
+        assumed = "; ".join(made.threat.assumptions)
+        seconds = f"{choice.seconds[name]:.2g}"
+        rows.append((name, seconds, *sizes, f"{cost.rounds:,}", buckets(keys, others), assumed))
+    click.echo(columns(rows))
+    click.echo(f"\n'auto' takes {choice.protocol}, if both parties are as fast as this machine.\n\nWho learns what")
+    learners = {"both": ("me", "the peer"), "me": ("me",), "peer": ("the peer",)}[learns]
+    for leak in PSI_PROTOCOLS.get(choice.protocol)().leaks(("me", "the peer"), learners=learners):
+        click.echo(f"  {leak.to}: {leak.what} ({leak.why})")
+
+
+def _run(job: Job, folder: RunFolder, *, as_json: bool) -> None:
+    import msgspec
+
+    from jali.core.config import load
+    from jali.psi.files import prepare, run
+    from jali.transport.connect import connect_tls
+
+    federation = load(Path(job.federation))
+    try:
+        ready = prepare(job, folder=folder.path)
+    except BaseException:
+        if not folder.started:
+            folder.delete()
+        raise
+    with _progress(ready.keys.__repr__()) as progress:
+        session = connect_tls(federation, job.me, parties=(job.me, job.peer), purpose="psi")
+        try:
+            order = list(federation.parties)
+            stream = session.channel(job.peer).stream(_STREAM)
+            outcome = run(
+                ready, stream, first=order.index(job.me) < order.index(job.peer), folder=folder, progress=progress
+            )
+        finally:
+            session.close()
+    folder.delete()
+    click.echo(msgspec.json.encode(outcome) if as_json else _told(outcome))
+
+
+def _told(outcome: Outcome) -> str:
+    found = "" if outcome.common_keys is None else f", {outcome.common_keys:,} of them in common"
+    lines = [f"{outcome.rows:,} rows with {outcome.keys:,} different keys{found} (protocol {outcome.protocol})"]
+    if outcome.target:
+        lines.append(f"wrote {outcome.written:,} rows to {outcome.target}")
+    stages = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in outcome.seconds.items())
+    lines.append(f"{stages}; sent {outcome.bytes_sent:,} B, received {outcome.bytes_received:,} B")
+    return "\n".join(lines)
+
+
+@contextmanager
+def _progress(title: str) -> Iterator[Callable[[float, str], None]]:
+    """A bar with an estimate of what is left, where a terminal and rich are; else nothing."""
+    try:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+    except ImportError:
+        yield _unseen
+        return
+    if not sys.stderr.isatty():
+        yield _unseen
+        return
+    shown = Progress(TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(), console=Console(stderr=True))
+    with shown:
+        task = shown.add_task(title, total=1.0)
+
+        def update(done: float, what: str) -> None:
+            shown.update(task, completed=done, description=what)
+
+        yield update
+
+
+def _unseen(done: float, what: str) -> None:
+    """Progress that nobody sees."""
+    del done, what

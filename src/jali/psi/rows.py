@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The rows of a join: what follows from the common keys, and from how often each side has them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from jali.core.errors import JoinTooLarge, PsiFrameInvalid
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from jali.psi.keys import Keys
+    from jali.transport.channel import Stream
+
+__all__ = ["COUNTS_AT_ONCE", "MAX_ROWS", "exchange_counts", "exchange_number", "joined_rows", "other_rows"]
+
+MAX_ROWS: Final = 2**28
+COUNTS_AT_ONCE: Final = 32768
+
+
+def joined_rows(keys: Keys, found: NDArray[np.int64], theirs: NDArray[np.int64], *, left: bool) -> NDArray[np.int64]:
+    """This side's row numbers of the join, for common keys in order and the peer's count of each.
+
+    Shapes: found and theirs (n,); the result has the sum of the products of both sides' counts.
+    Raises: JoinTooLarge above 2^28 rows.
+    """
+    mine = keys.starts[found + 1].astype(np.int64) - keys.starts[found]
+    if mine.max(initial=1) == theirs.max(initial=1) == 1:
+        return np.asarray(keys.rows[keys.starts[found]], np.int64)
+    total = float(np.dot(mine.astype(np.float64), theirs.astype(np.float64)))
+    if total > MAX_ROWS:
+        raise JoinTooLarge(
+            f"expected a join of at most {MAX_ROWS} rows, but duplicates on both sides make {total:.3g}: remove "
+            "duplicates of the key, or aggregate by it, at one party"
+        )
+    products = mine * theirs
+    ends = np.cumsum(products)
+    within = np.arange(int(total)) - np.repeat(ends - products, products)
+    offset = within // np.repeat(theirs, products) if left else within % np.repeat(mine, products)
+    return np.asarray(keys.rows[np.repeat(keys.starts[found], products) + offset], np.int64)
+
+
+def exchange_counts(stream: Stream, mine: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The peer's count of each common key, for mine; both sides list the keys in the same order.
+
+    Shapes: (n,) to (n,).
+    Cost: for each 32,768 keys a message each way, of 1 byte if each stands in one row, else of 1, 2, 4 or 8 bytes a
+    key, as many as the largest count needs.
+    """
+    theirs = []
+    for start in range(0, max(len(mine), 1), COUNTS_AT_ONCE):
+        chunk = mine[start : start + COUNTS_AT_ONCE]
+        width = _width(chunk)
+        stream.send(bytes([width]), chunk.astype("<i8").view(np.uint8).reshape(-1, 8)[:, :width].tobytes())
+        theirs.append(_counts(stream, len(chunk)))
+    return np.concatenate(theirs)
+
+
+def _width(counts: NDArray[np.int64]) -> int:
+    """Bytes that the largest count needs; none if all are 1."""
+    most = int(counts.max(initial=1))
+    if most == 1:
+        return 0
+    return next(width for width in (1, 2, 4, 8) if most < 1 << 8 * width)
+
+
+def _counts(stream: Stream, n: int) -> NDArray[np.int64]:
+    """The peer's next n counts."""
+    message = stream.receive()
+    width = message[0] if message.nbytes else 8
+    if message.nbytes != 1 + n * width or width not in {0, 1, 2, 4, 8}:
+        raise PsiFrameInvalid(
+            f"expected the counts of {n} common keys from {stream.peer!r}, found {message.nbytes} bytes: the two sides "
+            "found different intersections",
+            party=stream.peer,
+        )
+    if not width:
+        return np.ones(n, np.int64)
+    wide = np.zeros((n, 8), np.uint8)
+    wide[:, :width] = np.frombuffer(message[1:], np.uint8).reshape(n, width)
+    counts = wide.view("<i8")[:, 0].astype(np.int64)
+    if np.any(counts < 1):
+        raise PsiFrameInvalid(f"expected counts from 1 of {stream.peer!r}, found a smaller one", party=stream.peer)
+    return counts
+
+
+def other_rows(keys: Keys, found: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The rows whose keys are not among those found, in the order of the keys' hashes.
+
+    Shapes: found (n,), positions of keys.
+    """
+    rest = np.ones(len(keys), np.bool_)
+    rest[found] = False
+    return np.asarray(keys.rows[np.repeat(rest, keys.counts)], np.int64)
+
+
+def exchange_number(stream: Stream, mine: int) -> int:
+    """The peer's number, for mine."""
+    stream.send(mine.to_bytes(8, "little"))
+    message = stream.receive()
+    number = int.from_bytes(message, "little")
+    if message.nbytes != 8 or number > MAX_ROWS:
+        raise PsiFrameInvalid(
+            f"expected a number of rows from {stream.peer!r}, found another message", party=stream.peer
+        )
+    return number

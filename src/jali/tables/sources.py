@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tables wherever they are: files, SQL and Arrow, through DuckDB, in batches, and back into files.
+
+A source is read twice: its key columns first, and then the rows that were asked for, in the order that was asked for.
+DuckDB sorts and joins on disk where memory is short.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from jali.core.errors import (
+    ColumnMissing,
+    FileMissing,
+    KeyInvalid,
+    KeyTypeWrong,
+    RowRagged,
+    TableInvalid,
+    WriteFailed,
+)
+from jali.core.extras import need
+from jali.core.nearmiss import suggest
+from jali.crypto.bytestrings import ByteStrings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from typing import Self
+
+    from numpy.typing import NDArray
+
+__all__ = ["FORMATS", "Source", "check_target"]
+
+FORMATS: Final = (".csv", ".csv.gz", ".csv.zst", ".tsv", ".parquet", ".arrow")
+BATCH_ROWS: Final = 1 << 17
+_SQL = re.compile(r"\s*(select|with|from|table|values)\b", re.IGNORECASE)
+_COMPRESSION = {".gz": "gzip", ".zst": "zstd"}
+_ROW = "jali_row"
+
+
+class Source:
+    """A table: a path, a query in DuckDB's SQL, or anything with `__arrow_c_stream__`.
+
+    Cells of CSV files are kept as they are written. A query is run once, and its result kept on disk until the end.
+
+    Security: runs at the owner. No error contains the content of a cell.
+    Raises: FileMissing, TableInvalid, RowRagged; ExtraMissing without duckdb and pyarrow.
+    """
+
+    def __init__(self, given: Any, *, memory_bytes: int = 1 << 29, folder: Path | None = None) -> None:
+        """Open it; `folder` is where DuckDB spills to."""
+        duckdb = need("duckdb", extra="data")
+        self._errors = (duckdb.Error, need("pyarrow", extra="data").ArrowException, OSError)
+        self._connection = duckdb.connect()
+        self._connection.execute(f"SET memory_limit = '{max(memory_bytes // 2**20, 64)}MiB'")
+        self._connection.execute("SET preserve_insertion_order = true")
+        if folder is not None:
+            self._connection.execute(f"SET temp_directory = {_quoted(str(folder / 'spill'))}")
+        self.name = given if isinstance(given, str) else str(given) if isinstance(given, Path) else "the table"
+        self._relation = self._opened(given)
+        self.columns: tuple[str, ...] = tuple(self._run(f"SELECT * FROM {self._relation} LIMIT 0").columns)
+        if len(set(self.columns)) < len(self.columns):
+            raise TableInvalid(f"{self.name!r}: expected a different name for each column")
+
+    def _opened(self, given: Any) -> str:
+        """What stands after FROM."""
+        if hasattr(given, "__arrow_c_stream__"):
+            self._connection.register("jali_given", need("pyarrow", extra="data").table(given))
+            return "jali_given"
+        text = str(given)
+        if isinstance(given, str) and _SQL.match(text):
+            self.name = "the query"
+            self._run(f"CREATE TEMP TABLE jali_given AS {text}", wanted=False)
+            return "jali_given"
+        path = Path(text)
+        if not path.is_file():
+            raise FileMissing(f"cannot read {text!r}: no such file")
+        suffixes = "".join(path.suffixes).lower()
+        if suffixes.endswith(".parquet"):
+            return f"read_parquet({_quoted(text)})"
+        if suffixes.endswith((".arrow", ".feather", ".ipc")):
+            dataset = need("pyarrow.dataset", extra="data")
+            self._connection.register("jali_given", self._guarded(lambda: dataset.dataset(text, format="ipc")))
+            return "jali_given"
+        return f"read_csv({_quoted(text)}, header = true, all_varchar = true, nullstr = '')"
+
+    def keys(self, names: Sequence[str]) -> Iterator[dict[str, tuple[str, ByteStrings]]]:
+        """The key columns in batches: of each its kind and its strings.
+
+        Raises: ColumnMissing; KeyTypeWrong for floats and the like; KeyInvalid for a missing key.
+        """
+        for name in names:
+            if name not in self.columns:
+                raise ColumnMissing(f"{self.name!r} has no column {name!r}{suggest(name, self.columns)}")
+        start = 0
+        reader = self._run(f"SELECT {', '.join(map(_named, names))} FROM {self._relation}").to_arrow_reader(BATCH_ROWS)
+        while (batch := self._guarded(lambda: next(reader, None))) is not None:
+            yield {name: _strings(batch.column(i), name, start) for i, name in enumerate(names)}
+            start += batch.num_rows
+
+    def write(self, rows: NDArray[np.int64], target: str | Path) -> Path:
+        """These rows, in this order, into a file whose ending names its format; -1 is a row of nothing.
+
+        Shapes: rows (n,), counted from 0.
+        Raises: WriteFailed; what was at the target is untouched then.
+        """
+        path = check_target(target)
+        pyarrow = need("pyarrow", extra="data")
+        places = pyarrow.table({_ROW: rows, "jali_place": np.arange(len(rows))})
+        self._connection.register("jali_places", places)
+        numbered = f"SELECT *, row_number() OVER () - 1 AS {_ROW} FROM {self._relation}"
+        query = (
+            f"SELECT given.* EXCLUDE ({_ROW}) FROM jali_places LEFT JOIN ({numbered}) given "
+            f"ON given.{_ROW} = jali_places.{_ROW} ORDER BY jali_place"
+        )
+        part = path.with_name(f".{path.name}.part")
+        try:
+            if path.suffix == ".arrow":
+                self._write_arrow(query, part)
+            else:
+                self._guarded(
+                    lambda: self._connection.execute(f"COPY ({query}) TO {_quoted(str(part))} ({_form(path)})")
+                )
+            part.replace(path)
+        except (TableInvalid, OSError) as error:
+            raise WriteFailed(f"cannot write {str(path)!r}: {error}; nothing partial was left behind") from None
+        finally:
+            part.unlink(missing_ok=True)
+        return path
+
+    def _write_arrow(self, query: str, part: Path) -> None:
+        ipc = need("pyarrow.ipc", extra="data")
+        reader = self._run(query).to_arrow_reader(BATCH_ROWS)
+        with ipc.new_file(str(part), reader.schema) as writer:
+            for batch in reader:
+                writer.write_batch(batch)
+
+    def close(self) -> None:
+        """Forget it."""
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        """Itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close."""
+        self.close()
+
+    def _run(self, query: str, *, wanted: bool = True) -> Any:
+        return self._guarded(lambda: self._connection.sql(query) if wanted else self._connection.execute(query))
+
+    def _guarded(self, action: Callable[[], Any]) -> Any:
+        """Errors of the libraries quote cells: only their kind and the line are told."""
+        try:
+            return action()
+        except self._errors as error:
+            kind, text = type(error).__name__, str(error)
+            line = re.search(r"[Ll]ine:? (\d+)", text)
+            if line is not None:
+                raise RowRagged(f"{self.name!r}, line {line[1]}: not valid CSV") from None
+            raise TableInvalid(f"cannot read {self.name!r} ({kind}): is it {', '.join(FORMATS)} or a query?") from None
+
+
+def check_target(target: str | Path) -> Path:
+    """A path that can be written to. Raises: WriteFailed for an unknown format or a folder that does not exist."""
+    path = Path(target)
+    if not str(path).lower().endswith(FORMATS):
+        raise WriteFailed(f"expected a path that ends with {', '.join(FORMATS)}, found {path.name!r}")
+    if not path.parent.is_dir():
+        raise WriteFailed(f"cannot write {str(path)!r}: no such folder")
+    return path
+
+
+def _form(path: Path) -> str:
+    """The format as COPY has it."""
+    if path.suffix == ".parquet":
+        return "FORMAT parquet"
+    delimiter = "\\t" if ".tsv" in path.suffixes else ","
+    packed = _COMPRESSION.get(path.suffix)
+    return f"FORMAT csv, HEADER true, DELIMITER {_quoted(delimiter)}" + (f", COMPRESSION {packed}" if packed else "")
+
+
+def _strings(column: Any, name: str, start: int) -> tuple[str, ByteStrings]:
+    """The kind of a key column and its strings, for `jali.psi.keys`."""
+    pyarrow, types = need("pyarrow", extra="data"), need("pyarrow.types", extra="data")
+    if column.null_count:
+        first = int(np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))[0])
+        raise KeyInvalid(
+            f"expected an id in every row of key column {name!r}, found none in row {start + first} (counted from 0): "
+            "remove those rows"
+        )
+    kind = column.type
+    if types.is_integer(kind) and kind != pyarrow.uint64():
+        numbers = column.cast(pyarrow.int64()).to_numpy()
+        return "whole numbers", ByteStrings.rows(numbers.astype("<i8").view(np.uint8).reshape(-1, 8))
+    text = types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind)
+    if text or types.is_binary(kind) or types.is_large_binary(kind):
+        large = column.cast(pyarrow.large_string() if text else pyarrow.large_binary())
+        _, places, data = large.buffers()
+        offsets = np.frombuffer(places, np.int64)[large.offset : large.offset + len(large) + 1]
+        cells = np.frombuffer(data or b"", np.uint8)[offsets[0] : offsets[-1]]
+        return "text" if text else "bytes", ByteStrings(cells, (offsets - offsets[0]).astype(np.uint64))
+    raise KeyTypeWrong(f"expected whole numbers, text or bytes in key column {name!r}, found {kind}: cast it to text")
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _named(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`jali psi` as users run it: two processes over TLS, files in and out, and a process that is killed."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from jali.transport.authority import create_federation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+
+PARTIES = ("alice", "bob")
+SMALL_BUCKETS = "import jali.psi.intersection as i; i.BUCKET_KEYS = {size}; from jali.cli.app import main; main({line})"
+TRIES = 1200
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    create_federation(tmp_path, PARTIES, helpers=())
+    return tmp_path
+
+
+def start(folder: Path, *line: str, bucket: int = 1 << 20) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", SMALL_BUCKETS.format(size=bucket, line=["psi", *line])],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "JALI_THREADS": "1"},
+    )
+
+
+def run_line(me: str, source: str, target: str, *more: str) -> tuple[str, ...]:
+    peer = PARTIES[me == PARTIES[0]]
+    out = ("--out", target) if target else ()
+    who = ("--on", "id", "--as", me, "--with", peer, "--federation", "federation.toml", "--json")
+    return ("run", source, *who, *out, *more)
+
+
+@contextlib.contextmanager
+def both(*processes: subprocess.Popen[str]) -> Iterator[list[tuple[int, str, str]]]:
+    """Exit status, output and errors of each."""
+    try:
+        found = []
+        for process in processes:
+            out, errors = process.communicate(timeout=120)
+            found.append((process.returncode, out, errors))
+        yield found
+    finally:
+        for process in processes:
+            process.kill()
+
+
+def outcomes(found: list[tuple[int, str, str]]) -> list[dict[str, Any]]:
+    assert [status for status, _, _ in found] == [0, 0], [errors for _, _, errors in found]
+    return [json.loads(out) for _, out, _ in found]
+
+
+def write(path: Path, numbers: Any) -> None:
+    path.write_text("id,row\n" + "".join(f"k{n},{i}\n" for i, n in enumerate(numbers)))
+
+
+def rows_of(path: Path) -> list[tuple[str, ...]]:
+    return [tuple(line.split(",")) for line in path.read_text().splitlines()[1:]]
+
+
+def test_an_inner_join_of_two_files(folder: Path) -> None:
+    a, b = [i % 300 for i in range(400)], [200 + i % 250 for i in range(500)]
+    write(folder / "a.csv", a)
+    write(folder / "b.csv", b)
+    lines = [run_line("alice", "a.csv", "oa.csv"), run_line("bob", "SELECT * FROM 'b.csv'", "ob.csv.gz")]
+    with both(*(start(folder, *line) for line in lines)) as found:
+        alice, bob = outcomes(found)
+    assert (alice["keys"], bob["keys"], alice["common_keys"]) == (300, 250, 100)
+    assert alice["protocol"] == bob["protocol"] == "ecdh"
+    subprocess.run(["gunzip", "ob.csv.gz"], cwd=folder, check=True)
+    pairs = list(zip(rows_of(folder / "oa.csv"), rows_of(folder / "ob.csv"), strict=True))
+    wanted = sorted((i, j) for i, x in enumerate(a) for j, y in enumerate(b) if x == y)
+    assert sorted((int(left[1]), int(right[1])) for left, right in pairs) == wanted
+    assert all(left[0] == right[0] for left, right in pairs)
+    assert not list(folder.glob("*.psi"))
+
+
+@pytest.mark.parametrize("keep", [("alice",), ("bob",), ("alice", "bob")])
+def test_outer_joins_keep_rows_without_a_match(folder: Path, keep: tuple[str, ...]) -> None:
+    write(folder / "a.csv", [1, 2, 2, 3])
+    write(folder / "b.csv", [2, 3, 4, 5])
+    more = [word for party in keep for word in ("--keep", party)]
+    lines = [run_line("alice", "a.csv", "oa.csv", *more), run_line("bob", "b.csv", "ob.csv", *more)]
+    with both(*(start(folder, *line) for line in lines)) as found:
+        outcomes(found)
+    pairs = list(zip(rows_of(folder / "oa.csv"), rows_of(folder / "ob.csv"), strict=True))
+    wanted = [("k2", "k2"), ("k2", "k2"), ("k3", "k3")]
+    wanted += [("k1", "")] * ("alice" in keep) + [("", "k4"), ("", "k5")] * ("bob" in keep)
+    assert sorted((left[0], right[0]) for left, right in pairs) == sorted(wanted)
+
+
+def test_one_party_learns(folder: Path) -> None:
+    write(folder / "a.csv", range(50))
+    write(folder / "b.csv", range(40, 90))
+    lines = [
+        run_line("alice", "a.csv", "oa.parquet", "--learns", "alice", "--protocol", "vole"),
+        run_line("bob", "b.csv", "", "--learns", "alice"),
+    ]
+    with both(*(start(folder, *line) for line in lines)) as found:
+        alice, bob = outcomes(found)
+    assert (alice["written"], bob["written"], bob["common_keys"]) == (10, 0, None)
+    assert alice["protocol"] == "vole"
+
+
+@pytest.mark.parametrize("killed", PARTIES)
+@pytest.mark.parametrize("protocol", ["ecdh", "vole"])
+def test_a_killed_run_goes_on(folder: Path, killed: str, protocol: str) -> None:
+    """Kill one side when a bucket is done; both go on where they were, and the result is exact."""
+    numbers = list(range(16_000))
+    random.Random(1).shuffle(numbers)
+    write(folder / "a.csv", numbers[:12_000])
+    write(folder / "b.csv", numbers[6_000:])
+    lines = {
+        "alice": run_line("alice", "a.csv", "oa.csv", "--protocol", protocol),
+        "bob": run_line("bob", "b.csv", "ob.csv", "--protocol", protocol),
+    }
+    processes = {me: start(folder, *line, bucket=400) for me, line in lines.items()}
+    kept = folder / f"o{killed[0]}.csv.psi"
+    for _ in range(TRIES):
+        if len(list(kept.glob("bucket-*.npy"))) >= 2 or processes[killed].poll() is not None:
+            break
+        time.sleep(0.02)
+    os.kill(processes[killed].pid, signal.SIGKILL)
+    with both(*processes.values()) as found:
+        other = found[list(processes).index(next(me for me in PARTIES if me != killed))]
+    assert other[0] not in {0, 1}
+    assert killed in other[2]
+    assert not (folder / "oa.csv").exists()
+    done = len(list(kept.glob("bucket-*.npy")))
+    assert done >= 2
+    with both(start(folder, *lines["alice"], bucket=400)) as found:
+        assert "jali psi resume" in found[0][2]
+    resumed = [start(folder, "resume", f"o{me[0]}.csv.psi", "--json", bucket=400) for me in PARTIES]
+    with both(*resumed) as found:
+        alice, _ = outcomes(found)
+    assert alice["common_keys"] == 6_000
+    common = set(numbers[6_000:12_000])
+    left, right = rows_of(folder / "oa.csv"), rows_of(folder / "ob.csv")
+    assert [row[0] for row in left] == [row[0] for row in right]
+    assert {int(row[0][1:]) for row in left} == common
+    assert len(left) == len(common)
+    assert not list(folder.glob("*.psi"))
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("--learns", "alice"), "learns"),
+        (("--keep", "bob"), "keep"),
+        (("--normalise", "exact"), "normalise"),
+        (("--protocol", "vole"), "protocol"),
+    ],
+)
+def test_wishes_that_differ_are_named_at_both(folder: Path, options: tuple[str, ...], says: str) -> None:
+    write(folder / "a.csv", range(5))
+    write(folder / "b.csv", range(5))
+    lines = [
+        run_line("alice", "a.csv", "oa.csv", "--protocol", "ecdh"),
+        run_line("bob", "b.csv", "ob.csv", *(options if "--protocol" in options else ("--protocol", "ecdh", *options))),
+    ]
+    with both(*(start(folder, *line) for line in lines)) as found:
+        assert all("J4202" in errors and says in errors for _, _, errors in found)
+    assert not (folder / "oa.csv").exists()
+
+
+def test_a_mistake_is_found_before_anybody_is_called(folder: Path) -> None:
+    write(folder / "a.csv", range(5))
+    for line, says in (
+        (run_line("alice", "none.csv", "oa.csv"), "J1030"),
+        (run_line("alice", "a.csv", "oa.xls"), "J6010"),
+        (run_line("alice", "a.csv", "oa.csv", "--learns", "carol"), "carol"),
+        (run_line("alice", "a.csv", "oa.csv", "--normalise", "trimed"), "trimmed"),
+    ):
+        with both(start(folder, *line)) as found:
+            assert says in found[0][2]
+        assert not list(folder.glob("*.psi"))
