@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from jali.devices.explain import explain
     from jali.devices.federation import Federation
     from jali.devices.saves import is_saved, load, save
+    from jali.psi.count import count_common
     from jali.psi.join import align
     from jali.tables.csv import read_csv, write_csv
     from jali.transport.network import Network
@@ -29,6 +30,7 @@ __all__ = [
     "__version__",
     "align",
     "connect",
+    "count_common",
     "explain",
     "is_saved",
     "load",
@@ -49,6 +51,7 @@ _HOMES = {
     "Table": "jali.core.table",
     "align": "jali.psi.join",
     "connect": "jali.devices.connect",
+    "count_common": "jali.psi.count",
     "explain": "jali.devices.explain",
     "is_saved": "jali.devices.saves",
     "load": "jali.devices.saves",

@@ -195,3 +195,21 @@ def test_a_mistake_is_found_before_anybody_is_called(folder: Path) -> None:
         with both(start(folder, *line)) as found:
             assert says in found[0][2]
         assert not list(folder.glob("*.psi"))
+
+
+def test_few_keys_against_a_cache(folder: Path) -> None:
+    write(folder / "a.csv", range(500))
+    write(folder / "b.csv", [499, 7, 500, 7, 900])
+    here = ("--federation", "federation.toml")
+    with both(start(folder, "cache", "a.csv", "--on", "id", "--as", "alice", "--out", "a.ppsi", *here)) as found:
+        assert "500 keys in a.ppsi" in found[0][1]
+    lines = [
+        ("serve", "a.ppsi", "--as", "alice", "--with", "bob", *here),
+        ("ask", "b.csv", "a.ppsi", "--on", "id", "--as", "bob", "--with", "alice", "--out", "o.csv", *here),
+    ]
+    with both(*(start(folder, *line) for line in lines)) as found:
+        assert [status for status, _, _ in found] == [0, 0], found
+    assert rows_of(folder / "o.csv") == [("k499", "0"), ("k7", "1"), ("k7", "3")]
+    lines[0] = (*lines[0], "--limit", "2")
+    with both(*(start(folder, *line) for line in lines)) as found:
+        assert all("J1037" in errors for _, _, errors in found)

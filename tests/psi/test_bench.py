@@ -4,15 +4,20 @@
 from __future__ import annotations
 
 from jali.psi.bench import CASES, rows
+from jali.psi.contract import PSI_PROTOCOLS
 
 
 def test_rows_of_a_small_run() -> None:
-    found = list(rows(sizes=(20,), repeats=1))
+    found = list(rows(sizes=(600,), repeats=1))
     assert [row["case"] for row in found] == list(CASES)
     keys = {"suite", "case", "n", "protocol", "parties", "seconds", "per_second", "bytes", "rounds", "peak_bytes"}
-    assert all(set(row) == keys for row in found)
+    assert all(set(row) - {"queries", "offline_seconds"} == keys for row in found)
     assert all(isinstance(row["seconds"], float) and row["seconds"] > 0 for row in found)
-    assert all(isinstance(row["peak_bytes"], int) and row["peak_bytes"] > 2**24 for row in found if row["parties"] == 2)
+    assert all(
+        isinstance(row["peak_bytes"], int) and row["peak_bytes"] > 2**24
+        for row in found
+        if row["case"] in PSI_PROTOCOLS
+    )
 
 
 def test_some_cases_only() -> None:

@@ -103,6 +103,100 @@ def explain_command(*, keys: int, others: int, network: str, learns: str) -> Non
         click.echo(f"  {leak.to}: {leak.what} ({leak.why})")
 
 
+@command.command("cache")
+@click.argument("source")
+@click.option("--on", "on", required=True, multiple=True, metavar="COLUMN", help="A key column (again for several).")
+@click.option("--as", "me", required=True, metavar="PARTY", help="Be this party.")
+@click.option("--federation", required=True, type=click.Path(path_type=Path), help="The federation file.")
+@click.option("--out", "target", required=True, type=click.Path(path_type=Path), help="The cache, NAME.ppsi.")
+@click.option("--normalise", default="trimmed", help="'trimmed', 'exact' or 'folded' (ignores case).")
+def cache_command(*, source: str, on: tuple[str, ...], me: str, federation: Path, target: Path, normalise: str) -> None:
+    """Mask all keys of SOURCE once, for parties that will ask about few of theirs ('jali psi ask').
+
+    Give them the file. The secret beside it, NAME.ppsi.key, stays here.
+    """
+    from jali.core.config import load
+    from jali.psi.cache import build
+    from jali.psi.keys import Keys
+    from jali.tables.sources import Source
+    from jali.transport.connect import credentials_of
+
+    loaded = load(federation)
+    credentials_of(loaded, me)
+    entry = loaded.parties[me]
+    with Source(source) as table:
+        keys = Keys.of_batches(table.keys(on), normalise=normalise)
+    with _progress(repr(keys)) as progress:
+        header = build(
+            keys, target, party=me, certificate=Path(entry.certificate), key=Path(entry.key), progress=progress
+        )
+    click.echo(f"{header.n:,} keys in {target}, secret {header.key_id}")
+
+
+@command.command("serve")
+@click.argument("cache", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--as", "me", required=True, metavar="PARTY", help="Be this party, the cache's owner.")
+@click.option("--with", "peer", required=True, metavar="PARTY", help="The party that asks.")
+@click.option("--federation", required=True, type=click.Path(path_type=Path), help="The federation file.")
+@click.option("--limit", default=100_000, help="Most keys that one query may ask about.")
+@click.option("--times", default=1, help="How many queries to answer before ending.")
+def serve_command(*, cache: Path, me: str, peer: str, federation: Path, limit: int, times: int) -> None:
+    """Answer queries of a party that has the CACHE."""
+    from jali.core.config import load
+    from jali.psi.cache import Cache, scalar_of
+    from jali.psi.oprf import answer
+    from jali.transport.connect import connect_tls
+
+    loaded = load(federation)
+    header = Cache(cache, authority=Path(loaded.authority), party=me).header
+    scalar = scalar_of(cache, header)
+    for _ in range(times):
+        session = connect_tls(loaded, me, parties=(me, peer), purpose="psi.oprf")
+        try:
+            click.echo(
+                f"{answer(session.channel(peer).stream(_STREAM), header, scalar, most=limit):,} queries answered"
+            )
+        finally:
+            session.close()
+
+
+@command.command("ask")
+@click.argument("source")
+@click.argument("cache", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--on", "on", required=True, multiple=True, metavar="COLUMN", help="A key column (again for several).")
+@click.option("--as", "me", required=True, metavar="PARTY", help="Be this party.")
+@click.option("--with", "peer", required=True, metavar="PARTY", help="The cache's owner.")
+@click.option("--federation", required=True, type=click.Path(path_type=Path), help="The federation file.")
+@click.option("--out", "target", required=True, type=click.Path(), help="The rows whose key the owner has.")
+def ask_command(
+    *, source: str, cache: Path, on: tuple[str, ...], me: str, peer: str, federation: Path, target: str
+) -> None:
+    """Write the rows of SOURCE whose key is in the CACHE, by asking its owner ('jali psi serve') obliviously."""
+    import numpy as np
+
+    from jali.core.config import load
+    from jali.psi.cache import Cache
+    from jali.psi.keys import Keys
+    from jali.psi.oprf import ask
+    from jali.psi.rows import joined_rows
+    from jali.tables.sources import Source, check_target
+    from jali.transport.connect import connect_tls
+
+    loaded = load(federation)
+    check_target(target)
+    opened = Cache(cache, authority=Path(loaded.authority), party=peer)
+    with Source(source) as table:
+        keys = Keys.of_batches(table.keys(on), normalise=opened.header.normalise)
+        session = connect_tls(loaded, me, parties=(me, peer), purpose="psi.oprf")
+        try:
+            found = ask(session.channel(peer).stream(_STREAM), opened, keys)
+        finally:
+            session.close()
+        rows = np.sort(joined_rows(keys, found, np.ones(len(found), np.int64), left=True))
+        table.write(rows, target)
+    click.echo(f"{len(keys):,} keys asked about, {len(found):,} of them there; wrote {len(rows):,} rows to {target}")
+
+
 def _run(job: Job, folder: RunFolder, *, as_json: bool) -> None:
     import msgspec
 

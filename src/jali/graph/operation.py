@@ -90,5 +90,6 @@ OPERATIONS: Final[Registry] = Registry(
         "mpc.round": "jali.devices.moves:RoundMove",
         "plain.reveal": "jali.devices.plain:PlainReveal",
         "psi.align": "jali.psi.join:AlignOperation",
+        "psi.count": "jali.psi.count:CountOperation",
     },
 )

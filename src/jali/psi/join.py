@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
-from jali.core.errors import ProgramError, TableInvalid
+from jali.core.errors import TableInvalid
 from jali.core.table import Table
 from jali.core.threat import Cost, Leak
 from jali.crypto.hashing import digest
-from jali.devices.handle import Handle
-from jali.devices.plain import PlainDevice
 from jali.graph.node import Visibility
 from jali.graph.operation import ABSENT
 from jali.psi.choice import AUTO, CHOSEN_FROM, choose, speed_here
@@ -22,6 +20,7 @@ from jali.psi.forecast import learns_of, plan, rows_of
 from jali.psi.intersection import intersect, intersection_cost
 from jali.psi.keys import Keys
 from jali.psi.normalise import require_normalisation
+from jali.psi.owners import learners_of, owners_of, parts_of
 from jali.psi.rows import COUNTS_AT_ONCE, exchange_counts, joined_rows
 from jali.transport.network import network_of
 
@@ -65,12 +64,8 @@ def align(
     Raises: ProgramError if the tables are not of two parties, or `learns` is neither; UnknownName for a protocol or
     normalisation that does not exist.
     """
-    owners = (_owner(left), _owner(right))
-    if owners[0] == owners[1]:
-        raise ProgramError(f"expected tables of two parties, but both are at {owners[0]!r}: join them there")
-    learners = owners if learns == "both" else (learns if isinstance(learns, str) else str(learns.party),)
-    if not set(learners) <= set(owners):
-        raise ProgramError(f'expected learns = "both", "{owners[0]}" or "{owners[1]}", found "{learners[0]}"')
+    owners = owners_of(left, right)
+    learners = learners_of(learns, owners)
     if protocol != AUTO and protocol not in PSI_PROTOCOLS:
         raise PSI_PROTOCOLS.unknown(protocol)
     require_normalisation(normalise)
@@ -98,9 +93,7 @@ def align(
         + (f" ({' or '.join(_possible(protocol))}, by size)" if protocol == AUTO else ""),
         leaks=AlignOperation().leaks(attributes, owners),
     )
-    joined = Handle(program, node)
-    handles = [PlainDevice(program, owner, owner)(aligned)(joined) if owner in learners else None for owner in owners]
-    return handles[0], handles[1]
+    return parts_of(program, node, owners, learners, aligned)
 
 
 def aligned(table: Table) -> Table:
@@ -202,15 +195,6 @@ class AlignOperation:
             rounds=cost.rounds + messages,
             bytes_sent={role: size + messages for role, size in cost.bytes_sent.items()},
         )
-
-
-def _owner(handle: Any) -> str:
-    if not isinstance(handle, Handle):
-        raise ProgramError(f"expected a handle to a table at a party, found {type(handle).__name__}")
-    seen = handle.node.visibility
-    if seen.kind != "private":
-        raise ProgramError(f"expected a table at one party, found {handle.node.text!r}, which is {seen}")
-    return str(seen.holders[0])
 
 
 def _possible(protocol: str) -> tuple[str, ...]:

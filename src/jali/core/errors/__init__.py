@@ -24,6 +24,7 @@ from jali.core.errors.defects import (
 )
 from jali.core.errors.inputs import (
     BadRange,
+    CacheInvalid,
     CellTypeWrong,
     ColumnMissing,
     ColumnTypeError,
@@ -136,6 +137,7 @@ from jali.core.errors.versions import (
 __all__ = [
     "AddressInvalid",
     "BadRange",
+    "CacheInvalid",
     "CellTypeWrong",
     "CertificateExpired",
     "CertificateMissing",

@@ -7,6 +7,7 @@ from jali.core.errors.tree import InputError
 
 __all__ = [
     "BadRange",
+    "CacheInvalid",
     "CellTypeWrong",
     "ColumnMissing",
     "ColumnTypeError",
@@ -138,6 +139,12 @@ class RunFolderInvalid(InputError):
     """The folder of an unfinished run is in the way, or not what a run wrote."""
 
     code = "J1036"
+
+
+class CacheInvalid(InputError):
+    """A cache of masked keys is damaged, forged, of another epoch, or asked for more than its owner allows."""
+
+    code = "J1037"
 
 
 class FixedPointRangeError(InputError):

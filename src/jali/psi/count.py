@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How many keys two parties have in common, and nothing of which.
+
+As in `jali.psi.ecdh`, each sends its masked keys in random order. But tags of the other's keys go back in ascending
+order, when all have come: so who gets them can count those that it has made too, and not tell which of its keys they
+are.
+
+References: De Cristofaro, Gasti, Tsudik 2012 (ePrint 2011/141), section 4.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from jali import kernels
+from jali.core.errors import PsiFrameInvalid, TableInvalid
+from jali.core.table import Table
+from jali.core.threat import Cost, Leak, Threat
+from jali.crypto.bytestrings import ByteStrings
+from jali.crypto.curve import POINT_BYTES, TAG_BYTES, Scalar, tags
+from jali.crypto.elligator import hash_to_curve
+from jali.crypto.hashing import digest
+from jali.crypto.randomness import random_bytes, random_order
+from jali.graph.node import Visibility
+from jali.graph.operation import ABSENT
+from jali.psi.contract import counted
+from jali.psi.forecast import learns_of
+from jali.psi.hello import HELLO_BYTES, Speed, read_hello, write_hello
+from jali.psi.keys import Keys
+from jali.psi.normalise import require_normalisation
+from jali.psi.owners import learners_of, owners_of, parts_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from jali.graph.operation import NodeContext
+    from jali.psi.contract import Learns, Step
+    from jali.transport.channel import Stream
+
+__all__ = ["CHUNK_KEYS", "THREAT", "CountOperation", "count", "count_common", "count_cost"]
+
+CHUNK_KEYS: Final = 8192
+THREAT: Final = Threat(
+    parties=2,
+    corrupt=1,
+    adversary="semi-honest",
+    abort="malformed, repeated or miscounted messages and low-order points raise a named error",
+    assumptions=("decisional Diffie-Hellman on Curve25519", "hashing to the curve is a random oracle"),
+    paper="De Cristofaro, Gasti, Tsudik 2012 (ePrint 2011/141)",
+)
+_NAME = "ecdh-count"
+_TO_CURVE = b"jali.count.v1/curve25519_XMD:SHA-512_ELL2_NU_"
+_TO_TAG = "jali.psi.count.tag.v1"
+
+
+def count_common(
+    left: Any, right: Any, *, on: str | Sequence[str], learns: Any = "both", normalise: str = "trimmed"
+) -> tuple[Any, Any]:
+    """How many different keys two parties' tables have in common: a handle to the number for each party that learns.
+
+    `on`, `learns` and `normalise` are as of `jali.align`. Nobody learns which keys they are.
+
+    Security: whoever learns the number can learn of one key whether the other has it, by asking with this key alone, or
+    twice with and without it: agree on who may ask how often, and look at the numbers of keys.
+    Raises: ProgramError, UnknownName.
+    """
+    owners = owners_of(left, right)
+    learners = learners_of(learns, owners)
+    require_normalisation(normalise)
+    columns = (on,) if isinstance(on, str) else tuple(on)
+    who = "both" if len(learners) == 2 else learners[0]
+    assumed = "; ".join(THREAT.assumptions)
+    program = left.program
+    node = program.append(
+        CountOperation.name,
+        device=", ".join(owners),
+        participants=owners,
+        inputs=(left.node, right.node),
+        attributes={
+            "on": columns,
+            "learns": who,
+            "normalise": normalise,
+            "trust": f"number of common keys of {' and '.join(owners)}: {THREAT.adversary}, 1 of 2 may be corrupt; "
+            f"{assumed} ({THREAT.paper})",
+        },
+        fingerprint=digest(CountOperation.name, *columns, who, normalise),
+        visibility=Visibility("private", learners),
+        text=f"count common {' and '.join(map(repr, columns))}",
+        leaks=CountOperation().leaks(owners, learners),
+    )
+    return parts_of(program, node, owners, learners, number_in_common)
+
+
+def number_in_common(number: int) -> int:
+    """One party's part of a count, as a value of its own."""
+    return number
+
+
+class CountOperation:
+    """The graph node behind `count_common`."""
+
+    name = "psi.count"
+
+    def run(self, context: NodeContext, inputs: tuple[Any, ...], attributes: Mapping[str, Any]) -> Any:
+        """The number, or ABSENT if only the other learns. Raises: as `AlignOperation.run`."""
+        left, right = context.participants
+        me_left = context.party == left
+        table = inputs[0 if me_left else 1]
+        if not isinstance(table, Table):
+            raise TableInvalid(f"expected a jali.Table at {context.party!r}, found {type(table).__name__}")
+        keys = Keys({name: table[name] for name in attributes["on"]}, normalise=attributes["normalise"])
+        learns = learns_of(attributes["learns"], context.party)
+        found = count(context.streams[right if me_left else left], keys, learns=learns, progress=context.progress)
+        return ABSENT if found is None else found
+
+    def leaks(self, owners: tuple[str, str], learners: tuple[str, ...]) -> tuple[Leak, ...]:
+        """What each owner learns."""
+        found = []
+        for party, peer in (owners, owners[::-1]):
+            found.append(
+                Leak(
+                    what=f"the number of distinct keys of {peer}, and whether they are numbers, text or bytes",
+                    to=party,
+                    why="greeting and length of messages",
+                )
+            )
+            if party in learners:
+                found.append(Leak(what=f"how many of its own keys {peer} has too", to=party, why="the result"))
+        return tuple(found)
+
+
+def count(stream: Stream, keys: Keys, *, learns: Learns = "both", progress: Callable[[float, str], None]) -> int | None:
+    """How many of my keys the peer has too; None if only the peer learns.
+
+    Cost: see `count_cost`; for each key of both a multiplication.
+    Raises: PsiKeysDiffer, PsiFrameInvalid, LowOrderPointError.
+    """
+    stream.send(write_hello(keys, _NAME, Speed(0.0, 0.0), resumable=False))
+    peer = read_hello(stream.receive(), keys, peer=stream.peer)
+    if peer.protocol != _NAME:
+        raise PsiFrameInvalid(f"expected {stream.peer!r} to count, it wants {peer.protocol!r}", party=stream.peer)
+    scalar, order = Scalar(), random_order(len(keys))
+    products = np.zeros((peer.n, TAG_BYTES), np.uint8)
+    chunks = max(_chunks(len(keys)), _chunks(peer.n))
+    for i in range(chunks):
+        progress(i / (chunks + 1), "keys masked")
+        part = slice(i * CHUNK_KEYS, (i + 1) * CHUNK_KEYS)
+        if i < _chunks(len(keys)):
+            digests = ByteStrings.rows(keys.digests[order[part]])
+            stream.send(scalar.multiply(hash_to_curve(digests, domain=_TO_CURVE)).tobytes())
+        if i < _chunks(peer.n):
+            points = _rows(stream, POINT_BYTES, len(products[part]))
+            products[part] = tags(scalar.multiply(points), domain=_TO_TAG)
+    progress(chunks / (chunks + 1), "keys counted")
+    ranked = products[np.lexsort(products.view(">u8").T[::-1])]  # says nothing of the order in which the keys came
+    mine = np.zeros((len(keys) if learns != "peer" else 0, TAG_BYTES), np.uint8)
+    for start in range(0, max(len(ranked), len(mine)), CHUNK_KEYS):
+        part = slice(start, start + CHUNK_KEYS)
+        if learns != "me" and start < len(ranked):
+            stream.send(ranked[part].tobytes())
+        if start < len(mine):
+            mine[part] = _rows(stream, TAG_BYTES, len(mine[part]))
+    if learns == "peer":
+        return None
+    seed = int.from_bytes(random_bytes(8), "little")
+    found, repeated = kernels.match_rows(mine, products, seed=seed)
+    if repeated or kernels.match_rows(mine[:0], mine, seed=seed)[1]:
+        raise PsiFrameInvalid(
+            f"expected different values from {stream.peer!r}, found a repeated one", party=stream.peer
+        )
+    return int(np.sum(found >= 0))
+
+
+def count_cost(n_mine: int, n_theirs: int, *, learns: Learns = "both") -> Cost:
+    """Exact bytes of the roles "me" and "peer" and the rounds that I wait for."""
+
+    def script() -> Iterator[tuple[Step, int]]:
+        yield "send", HELLO_BYTES
+        yield "receive", HELLO_BYTES
+        mine, theirs = _lengths(n_mine), _lengths(n_theirs)
+        for i in range(max(len(mine), len(theirs))):
+            yield from [("send", POINT_BYTES * n) for n in mine[i : i + 1]]
+            yield from [("receive", POINT_BYTES * n) for n in theirs[i : i + 1]]
+        mine, theirs = mine if learns != "peer" else [], theirs if learns != "me" else []
+        for i in range(max(len(mine), len(theirs))):
+            yield from [("send", TAG_BYTES * n) for n in theirs[i : i + 1]]
+            yield from [("receive", TAG_BYTES * n) for n in mine[i : i + 1]]
+
+    return counted(script())
+
+
+def _rows(stream: Stream, width: int, n: int) -> NDArray[np.uint8]:
+    message = stream.receive()
+    if message.nbytes != width * n:
+        raise PsiFrameInvalid(
+            f"expected {n} rows of {width} bytes from {stream.peer!r}, found {message.nbytes} bytes", party=stream.peer
+        )
+    return np.frombuffer(message, np.uint8).reshape(n, width)
+
+
+def _chunks(n: int) -> int:
+    return -(-n // CHUNK_KEYS)
+
+
+def _lengths(n: int) -> list[int]:
+    return [min(CHUNK_KEYS, n - start) for start in range(0, n, CHUNK_KEYS)]
