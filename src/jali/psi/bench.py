@@ -14,10 +14,7 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
-from pathlib import Path
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from jali import kernels
 from jali.core.config import load
@@ -25,17 +22,17 @@ from jali.crypto.bytestrings import ByteStrings
 from jali.crypto.curve import Scalar, tags
 from jali.crypto.elligator import hash_to_curve
 from jali.kernels.dispatch import one_thread
-from jali.psi.cache import Cache, build, scalar_of
+from jali.psi.bench_queries import QUERIES, query_row
 from jali.psi.contract import PSI_PROTOCOLS
 from jali.psi.files import prepare, run
 from jali.psi.folder import Job
 from jali.psi.keys import Keys
-from jali.psi.oprf import answer, ask
 from jali.transport.authority import create_federation
 from jali.transport.connect import connect_tls
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
 __all__ = ["CASES", "SIZES", "rows"]
 
@@ -43,71 +40,25 @@ Row = dict[str, object]
 
 PARTIES = ("alice", "bob")
 SIZES = (1_000, 100_000, 1_000_000)
-CASES = ("curve", "hash to the curve", "tag", "keys", *PSI_PROTOCOLS.names(), "oprf")
+CASES = ("curve", "hash to the curve", "tag", "keys", *PSI_PROTOCOLS.names(), *QUERIES)
 _LARGE = 2_000_000
 _POINTS = 16_384
 _LINES = 1 << 16
-_QUERIES = 1_000
 
 
 def rows(*, sizes: Sequence[int] = SIZES, cases: Sequence[str] = (), repeats: int = 3) -> Iterator[Row]:
     """One row a case, as it is measured: medians of `repeats` runs, of one run above two million keys.
 
     Keys: suite, case, n, protocol, parties, seconds, per_second, bytes (both ways), rounds, peak_bytes (the larger
-    process's memory).
+    process's memory); of queries instead of per_second and peak_bytes also queries, offline_seconds, offline_bytes.
     """
     yield from (row for row in _parts(_POINTS, repeats) if not cases or row["case"] in cases)
     for name in PSI_PROTOCOLS.names():
         for n in sizes if not cases or name in cases else ():
             yield _from_file_to_file(name, n, repeats if n <= _LARGE else 1)
-    for n in sizes if not cases or "oprf" in cases else ():
-        yield _queries(n, repeats)
-
-
-def _queries(n: int, repeats: int) -> Row:
-    """1,000 queries against a cache of n keys, half of them there: seconds online; the cache's are offline_seconds."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = create_federation(folder, PARTIES, helpers=())
-        owner = load(path).parties[PARTIES[0]]
-        cache = path.parent / "alice.ppsi"
-        start = time.perf_counter()
-        certificate, key = Path(owner.certificate), Path(owner.key)
-        build(Keys(np.arange(n)), cache, party=PARTIES[0], certificate=certificate, key=key, progress=_quiet)
-        offline = time.perf_counter() - start
-        with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
-            answering = pool.submit(_answering, path, cache, repeats)
-            times, size_bytes, rounds = pool.submit(_asking, path, cache, n, repeats).result()
-            answering.result()
-    row = _row("oprf", n, statistics.median(times), protocol="oprf", parties=2)
-    return {**row, "queries": _QUERIES, "offline_seconds": offline, "bytes": size_bytes, "rounds": rounds}
-
-
-def _asking(path: Path, cache: Path, n: int, repeats: int) -> tuple[list[float], int, int]:
-    session, times = connect_tls(load(path), PARTIES[1]), []
-    opened = Cache(cache, authority=Path(load(path).authority), party=PARTIES[0])
-    try:
-        for index in range(repeats + 1):
-            stream = session.channel(PARTIES[0]).stream(index.to_bytes(16, "little"))
-            start = time.perf_counter()
-            found = ask(stream, opened, Keys(np.arange(n - _QUERIES // 2, n + _QUERIES // 2)))
-            times.append(time.perf_counter() - start)
-            if len(found) != min(_QUERIES // 2, n):
-                message = f"found {len(found)} of {_QUERIES // 2} keys"
-                raise ArithmeticError(message)
-        counters = stream.counters
-        return times[1:], counters.bytes_sent + counters.bytes_received, counters.rounds
-    finally:
-        session.close()
-
-
-def _answering(path: Path, cache: Path, repeats: int) -> None:
-    header = Cache(cache, authority=Path(load(path).authority)).header
-    scalar, session = scalar_of(cache, header), connect_tls(load(path), PARTIES[0])
-    try:
-        for index in range(repeats + 1):
-            answer(session.channel(PARTIES[1]).stream(index.to_bytes(16, "little")), header, scalar)
-    finally:
-        session.close()
+    for name in QUERIES:
+        for n in sizes if not cases or name in cases else ():
+            yield {"suite": "psi", **query_row(name, n, repeats)}
 
 
 def _parts(n: int, repeats: int) -> Iterator[Row]:

@@ -159,7 +159,7 @@ class Source:
             return action()
         except self._errors as error:
             kind, text = type(error).__name__, str(error)
-            line = re.search(r"line:? (\d+)", text, re.IGNORECASE)
+            line = re.search(r"CSV.* [Oo]n Line: (\d+)", text)
             if line is not None:
                 raise RowRagged(f"{self.name!r}, line {line[1]}: not valid CSV") from None
             raise TableInvalid(f"cannot read {self.name!r} ({kind}): is it {', '.join(FORMATS)} or a query?") from None

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The Python module. Strided arrays are copied first. A call whose arguments are still not the plain case (arrays of the
 // right type and of shapes that fit) goes on to the numpy twin, which computes it or words the error.
-#include <nanobind/nanobind.h>
-#include <nanobind/ndarray.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
@@ -12,104 +10,13 @@
 #include <string>
 #include <vector>
 
-#include "block.h"
+#include "bind.h"
 #include "cpu.h"
-#include "kernels.h"
-#include "workers.h"
-
-namespace nb = nanobind;
-using namespace nb::literals;
 
 namespace jali {
 namespace {
 
-template <class T>
-using In = nb::ndarray<const T, nb::c_contig, nb::device::cpu>;
-using Words = In<u64>;
-
-std::atomic<const Kernels*> current{nullptr};
-
-const Kernels& kernels() { return *current.load(std::memory_order_relaxed); }
-
-[[noreturn]] void leave_to_twin() { throw nb::next_overload(); }
-
-void require(bool plain) {
-  if (!plain) leave_to_twin();
-}
-
-template <class T>
-struct Result {
-  T* data;
-  nb::object array;
-};
-
-template <class T>
-Result<T> make(size_t axes, const size_t* shape) {
-  size_t size = sizeof(T);
-  for (size_t i = 0; i < axes; ++i) {
-    if (__builtin_mul_overflow(size, shape[i], &size)) throw std::bad_alloc();
-  }
-  auto* block = new Block(size);
-  const nb::capsule owner(block, [](void* p) noexcept { delete static_cast<Block*>(p); });
-  nb::ndarray<nb::numpy, T> array(block->data(), axes, shape, owner);
-  return {static_cast<T*>(block->data()), nb::cast(array, nb::rv_policy::reference)};
-}
-
-template <class T>
-Result<T> make(std::initializer_list<size_t> shape) {
-  return make<T>(shape.size(), shape.begin());
-}
-
-template <class T>
-std::vector<size_t> shape_of(const In<T>& x) {
-  std::vector<size_t> shape(x.ndim());
-  for (size_t i = 0; i < x.ndim(); ++i) shape[i] = x.shape(i);
-  return shape;
-}
-
-bool same_shape(const Words& x, const Words& y) {
-  if (x.ndim() != y.ndim()) return false;
-  for (size_t i = 0; i < x.ndim(); ++i) {
-    if (x.shape(i) != y.shape(i)) return false;
-  }
-  return true;
-}
-
-Result<u64> result_like(const Words& x, nb::handle out) {
-  if (out.is_none()) {
-    const auto shape = shape_of(x);
-    return make<u64>(shape.size(), shape.data());
-  }
-  nb::ndarray<u64, nb::c_contig, nb::device::cpu> array;
-  require(nb::try_cast(out, array, false));
-  require(same_shape(x, Words(array)));
-  return {array.data(), nb::borrow(out)};
-}
-
-template <class... Others>
-void require_same_shape(const Words& x, const Others&... others) {
-  require((same_shape(x, others) && ...));
-}
-
-// -- key streams ------------------------------------------------------------------------------------------------------
-class ExpandedKey {
- public:
-  explicit ExpandedKey(const nb::bytes& key) {
-    require(key.size() == 16 && kernels().prg != nullptr);
-    kernels().expand(reinterpret_cast<const u8*>(key.data()), keys_);
-  }
-  ExpandedKey(const ExpandedKey&) = delete;
-  ExpandedKey& operator=(const ExpandedKey&) = delete;
-  ~ExpandedKey() {
-    std::memset(&keys_, 0, sizeof keys_);
-    __asm__ volatile("" : : "r"(&keys_) : "memory");  // keeps the wiping
-  }
-  const AesKeys& operator*() const { return keys_; }
-
- private:
-  AesKeys keys_;
-};
-
+// -- key streams -----------------------------------------------------------------------------------------------------
 nb::object prg_words(const nb::bytes& key, u64 nonce, u64 count, u64 start) {
   require(start <= ~u64{0} - count);
   const ExpandedKey keys(key);
@@ -132,8 +39,7 @@ nb::object with_prg(const Words& x, const nb::bytes& key, u64 nonce, nb::handle 
   return result.array;
 }
 
-// Elements, words of a table, and products of two words that take about a millisecond.
-constexpr size_t elementwise_grain = size_t{1} << 20;
+// Words of a table, and products of two words that take about a millisecond.
 constexpr size_t table_grain = size_t{1} << 19;
 constexpr size_t product_grain = size_t{1} << 25;
 
@@ -395,179 +301,6 @@ nb::object octaves_combined(const Words& d, const Words& dealt, const Words& tab
   return out.array;
 }
 
-// -- the curve and hashes --------------------------------------------------------------------------------------------
-using Bytes = In<u8>;
-
-constexpr size_t curve_grain = 256;  // rows
-constexpr size_t hash_grain = size_t{1} << 13;
-
-const u8* raw(const nb::bytes& x) { return reinterpret_cast<const u8*>(x.data()); }
-
-nb::object curve_multiply(const Bytes& points, const nb::bytes& scalar) {
-  require(points.ndim() == 2 && points.shape(1) == 32 && scalar.size() == 32);
-  const size_t n = points.shape(0);
-  auto out = make<u8>({n, 32});
-  {
-    const nb::gil_scoped_release unlocked;
-    in_parts(n, curve_grain, [&](size_t i, size_t end) {
-      kernels().curve_multiply(points.data() + 32 * i, raw(scalar), out.data + 32 * i, end - i);
-      return true;
-    });
-  }
-  return out.array;
-}
-
-nb::object curve_map(const Bytes& uniform) {
-  require(uniform.ndim() == 2 && uniform.shape(1) == 48);
-  const size_t n = uniform.shape(0);
-  auto out = make<u8>({n, 32});
-  {
-    const nb::gil_scoped_release unlocked;
-    in_parts(n, 4 * curve_grain, [&](size_t i, size_t end) {
-      kernels().curve_map(uniform.data() + 48 * i, out.data + 32 * i, end - i);
-      return true;
-    });
-  }
-  return out.array;
-}
-
-nb::object curve_multiply_each(const Bytes& points, const Bytes& scalars) {
-  require(points.ndim() == 2 && points.shape(1) == 32 && scalars.ndim() == 2 && scalars.shape(1) == 32);
-  const size_t n = points.shape(0);
-  require(scalars.shape(0) == n);
-  auto out = make<u8>({n, 32});
-  {
-    const nb::gil_scoped_release unlocked;
-    in_parts(n, curve_grain, [&](size_t i, size_t end) {
-      kernels().curve_multiply_each(points.data() + 32 * i, scalars.data() + 32 * i, out.data + 32 * i, end - i);
-      return true;
-    });
-  }
-  return out.array;
-}
-
-nb::object curve_unmap(const Bytes& points, const Bytes& choices) {
-  require(points.ndim() == 2 && points.shape(1) == 32 && choices.ndim() == 1);
-  const size_t n = points.shape(0);
-  require(choices.shape(0) == n);
-  auto out = make<u8>({n, 32});
-  auto mapped = make<bool>({n});
-  {
-    const nb::gil_scoped_release unlocked;
-    in_parts(n, 4 * curve_grain, [&](size_t i, size_t end) {
-      kernels().curve_unmap(points.data() + 32 * i, choices.data() + i, out.data + 32 * i,
-                            reinterpret_cast<u8*>(mapped.data) + i, end - i);
-      return true;
-    });
-  }
-  return nb::make_tuple(out.array, mapped.array);
-}
-
-bool is_rows(const Bytes& x) { return x.ndim() == 2 && x.shape(1) == 16; }
-
-constexpr size_t band_places = 256;
-
-nb::object okvs_encode(const Bytes& keys, const Bytes& values, const Bytes& fill, u64 seed) {
-  require(is_rows(keys) && is_rows(values) && is_rows(fill) && keys.shape(0) == values.shape(0));
-  const size_t m = fill.shape(0);
-  require(m >= band_places && m < (u64{1} << 32) && keys.shape(0) < (u64{1} << 32));
-  auto table = make<u8>({m, 16});
-  size_t failed = 0;
-  bool done = true;
-  {
-    const nb::gil_scoped_release unlocked;
-    std::memcpy(table.data, fill.data(), 16 * m);
-    done = kernels().okvs_encode(keys.data(), values.data(), keys.shape(0), table.data, m, seed, &failed);
-  }
-  if (!done) throw std::bad_alloc();
-  return nb::make_tuple(table.array, failed);
-}
-
-nb::object okvs_decode(const Bytes& keys, const Bytes& table, u64 seed) {
-  require(is_rows(keys) && is_rows(table));
-  const size_t n = keys.shape(0);
-  const size_t m = table.shape(0);
-  require(m >= band_places && m < (u64{1} << 32) && n < (u64{1} << 32));
-  auto out = make<u8>({n, 16});
-  bool done = true;
-  {
-    const nb::gil_scoped_release unlocked;
-    done = in_parts(n, hash_grain, [&](size_t i, size_t end) {
-      return kernels().okvs_decode(keys.data() + 16 * i, end - i, table.data(), m, seed, out.data + 16 * i);
-    });
-  }
-  if (!done) throw std::bad_alloc();
-  return out.array;
-}
-
-nb::object field_multiply(const Bytes& x, const nb::bytes& factor) {
-  require(is_rows(x) && factor.size() == 16);
-  auto out = make<u8>({x.shape(0), 16});
-  bool done = true;
-  {
-    const nb::gil_scoped_release unlocked;
-    done = in_parts(x.shape(0), elementwise_grain / 16, [&](size_t i, size_t end) {
-      return kernels().field_multiply(x.data() + 16 * i, raw(factor), out.data + 16 * i, end - i);
-    });
-  }
-  if (!done) throw std::bad_alloc();
-  return out.array;
-}
-
-nb::object expand_convolute(const Words& x, u64 m, const nb::bytes& seed) {
-  require(x.ndim() == 2 && x.shape(1) == 2 && x.shape(0) < (u64{1} << 32));
-  const ExpandedKey keys(seed);
-  const size_t n = x.shape(0);
-  constexpr size_t behind = 25;
-  const Block scratch(16 * (n + behind));
-  auto out = make<u64>({m, 2});
-  {
-    const nb::gil_scoped_release unlocked;
-    auto* rows = static_cast<u64*>(scratch.data());
-    if (n != 0) std::memcpy(rows, x.data(), 16 * n);
-    std::memset(rows + 2 * n, 0, 16 * behind);
-    if (n == 0) {
-      std::memset(out.data, 0, 16 * m);
-    } else {
-      kernels().expand_convolute(rows, n, out.data, m, *keys, kernels().prg);
-    }
-  }
-  return out.array;
-}
-
-nb::object match_rows(const Bytes& needles, const Bytes& haystack, u64 seed) {
-  require(needles.ndim() == 2 && needles.shape(1) == 16 && haystack.ndim() == 2 && haystack.shape(1) == 16);
-  require(haystack.shape(0) < (u64{1} << 31));
-  auto out = make<std::int64_t>({needles.shape(0)});
-  u64 repeated = 0;
-  bool done = true;
-  {
-    const nb::gil_scoped_release unlocked;
-    done = kernels().match_rows(needles.data(), needles.shape(0), haystack.data(), haystack.shape(0), seed, out.data,
-                                &repeated);
-  }
-  if (!done) throw std::bad_alloc();
-  return nb::make_tuple(out.array, repeated);
-}
-
-nb::object sha512_each(const Bytes& data, const Words& offsets, u64 width, const nb::bytes& prefix,
-                       const nb::bytes& suffix) {
-  require(data.ndim() == 1 && offsets.ndim() == 1 && offsets.size() >= 1 && width >= 1 && width <= 64);
-  const size_t n = offsets.size() - 1;
-  require(offsets.data()[n] <= data.size());
-  for (size_t i = 0; i < n; ++i) require(offsets.data()[i] <= offsets.data()[i + 1]);
-  auto out = make<u8>({n, width});
-  {
-    const nb::gil_scoped_release unlocked;
-    in_parts(n, hash_grain, [&](size_t i, size_t end) {
-      kernels().sha512_each(raw(prefix), prefix.size(), data.data(), offsets.data() + i, raw(suffix), suffix.size(),
-                            out.data + width * i, width, end - i);
-      return true;
-    });
-  }
-  return out.array;
-}
-
 // -- levels -----------------------------------------------------------------------------------------------------------
 void set_level(const std::string& name) {
   size_t count = 0;
@@ -582,37 +315,6 @@ void set_level(const std::string& name) {
 }
 
 void set_threads(unsigned count) { thread_limit().store(count == 0 ? 1 : count); }
-
-bool is_strided(nb::handle x) { return nb::hasattr(x, "flags") && !nb::cast<bool>(x.attr("flags").attr("c_contiguous")); }
-
-// Everything that a kernel does not take as it is.
-nb::object other_case(const char* name, const nb::args& args, const nb::kwargs& named) {
-  const nb::object contiguous = nb::module_::import_("numpy").attr("ascontiguousarray");
-  nb::list plain;
-  bool copied = false;
-  for (const nb::handle x : args) {
-    const bool copy = is_strided(x);
-    copied = copied || copy;
-    plain.append(copy ? contiguous(x) : nb::borrow(x));
-  }
-  nb::dict options;
-  for (const auto& [key, x] : named) {
-    const bool copy = is_strided(x) && nb::cast<std::string>(key) != "out";  // which is written, not read
-    copied = copied || copy;
-    options[key] = copy ? contiguous(x) : nb::borrow(x);
-  }
-  const char* module = copied ? "jali.kernels._native" : "jali.kernels.reference";
-  return nb::module_::import_(module).attr(name)(*nb::tuple(plain), **options);
-}
-
-// Defines the kernel, and behind it the overload for the other cases.
-template <class Function, class... Extra>
-void define(nb::module_& m, const char* name, Function function, const Extra&... extra) {
-  m.def(name, function, extra...);
-  m.def(name, [name](const nb::args& args, const nb::kwargs& named) { return other_case(name, args, named); });
-}
-
-auto strict(const char* name) { return nb::arg(name).noconvert(); }
 
 }  // namespace
 }  // namespace jali
@@ -664,17 +366,7 @@ NB_MODULE(_native, m) {
   define(m, "pieces_combined", pieces_combined, strict("d"), strict("dealt"), nb::kw_only(), "factor"_a, "low"_a,
          "steps"_a);
   define(m, "octaves_dealt", octaves_dealt, strict("r"), strict("table"), nb::kw_only(), "factor"_a, "low"_a);
-  define(m, "curve_multiply", curve_multiply, strict("points"), "scalar"_a);
-  define(m, "curve_multiply_each", curve_multiply_each, strict("points"), strict("scalars"));
-  define(m, "curve_unmap", curve_unmap, strict("points"), strict("choices"));
-  define(m, "okvs_encode", okvs_encode, strict("keys"), strict("values"), strict("fill"), nb::kw_only(), "seed"_a);
-  define(m, "okvs_decode", okvs_decode, strict("keys"), strict("table"), nb::kw_only(), "seed"_a);
-  define(m, "field_multiply", field_multiply, strict("x"), "factor"_a);
-  define(m, "expand_convolute", expand_convolute, strict("x"), "m"_a, nb::kw_only(), "seed"_a);
-  define(m, "curve_map", curve_map, strict("uniform"));
-  define(m, "match_rows", match_rows, strict("needles"), strict("haystack"), nb::kw_only(), "seed"_a);
-  define(m, "sha512_each", sha512_each, strict("data"), strict("offsets"), nb::kw_only(), "width"_a,
-         nb::arg("prefix") = nb::bytes("", 0), nb::arg("suffix") = nb::bytes("", 0));
   define(m, "octaves_combined", octaves_combined, strict("d"), strict("dealt"), strict("table"), nb::kw_only(),
          "factor"_a, "low"_a);
+  define_crypto(m);
 }
