@@ -113,13 +113,17 @@ def test_one_party_learns(folder: Path) -> None:
     write(folder / "a.csv", range(50))
     write(folder / "b.csv", range(40, 90))
     lines = [
-        run_line("alice", "a.csv", "oa.parquet", "--learns", "alice", "--protocol", "vole"),
+        run_line("alice", "a.csv", "oa.parquet", "--learns", "alice", "--protocol", "vole", "--report", "r.html"),
         run_line("bob", "b.csv", "", "--learns", "alice"),
     ]
     with both(*(start(folder, *line) for line in lines)) as found:
         alice, bob = outcomes(found)
     assert (alice["written"], bob["written"], bob["common_keys"]) == (10, 0, None)
     assert alice["protocol"] == "vole"
+    page = (folder / "r.html").read_text("utf-8")
+    assert "which of its own keys bob has too" in page
+    assert "dual learning parity with noise" in page
+    assert "k45" not in page
 
 
 @pytest.mark.parametrize("killed", PARTIES)

@@ -45,6 +45,7 @@ def command() -> None:
 @click.option("--normalise", default="trimmed", help="'trimmed', 'exact' or 'folded' (ignores case).")
 @click.option("--network", default="lan", help="For the choice of the protocol: loopback, lan, wan, or 20ms/200Mbit.")
 @click.option("--memory", "memory_mib", default=1024, help="MiB to stay below, about.")
+@click.option("--report", default="", type=click.Path(), help="An HTML page about the run.")
 @click.option("--json", "as_json", is_flag=True, help="The outcome as JSON.")
 def run_command(*, as_json: bool, **options: object) -> None:
     """Intersect SOURCE, a file or an SQL query (DuckDB's), with the other party's.
@@ -201,6 +202,7 @@ def _run(job: Job, folder: RunFolder, *, as_json: bool) -> None:
     import msgspec
 
     from jali.core.config import load
+    from jali.core.files import write_atomically
     from jali.psi.files import prepare, run
     from jali.transport.connect import connect_tls
 
@@ -222,7 +224,38 @@ def _run(job: Job, folder: RunFolder, *, as_json: bool) -> None:
         finally:
             session.close()
     folder.delete()
+    if job.report:
+        write_atomically(job.report, _page(job, outcome))
     click.echo(msgspec.json.encode(outcome) if as_json else _told(outcome))
+
+
+def _page(job: Job, outcome: Outcome) -> str:
+    """The run as an HTML page: what came out, who learned what, what is trusted, what it cost."""
+    from html import escape
+
+    from jali.cli.page import html_page, html_table
+    from jali.psi.contract import PSI_PROTOCOLS
+
+    protocol = PSI_PROTOCOLS.get(outcome.protocol)()
+    learners = (job.me, job.peer) if job.learns == "both" else (job.learns,)
+    common = "" if outcome.common_keys is None else f"{outcome.common_keys:,}"
+    numbers = [["", "rows or keys"], ["rows", f"{outcome.rows:,}"], ["different keys", f"{outcome.keys:,}"]]
+    numbers += [["keys in common", common], ["rows written", f"{outcome.written:,}"]]
+    learned = [["party", "learned", "because"]]
+    learned += [[leak.to, leak.what, leak.why] for leak in protocol.leaks((job.me, job.peer), learners=learners)]
+    learned += [[job.me, f"how many other rows {party} has", "they are kept"] for party in job.keep if party != job.me]
+    cost = [["", "seconds or bytes"], *([f"{name}, seconds", f"{took:.2f}"] for name, took in outcome.seconds.items())]
+    cost += [["bytes sent", f"{outcome.bytes_sent:,}"], ["bytes received", f"{outcome.bytes_received:,}"]]
+    title = f"Rows that {job.me} and {job.peer} have in common"
+    return html_page(
+        title,
+        f"<h1>{escape(title)}</h1><p>{escape(job.me)} joined {escape(job.source)} on {escape(' and '.join(job.on))} by "
+        f"the protocol {escape(outcome.protocol)}, as {escape(job.me)} saw it.</p>"
+        f"{html_table(numbers, 'Result')}<h2>Who learned what</h2>"
+        f"{html_table(learned, 'Beyond a party&#39;s own data')}<h2>What is trusted</h2><ul>"
+        f"{''.join(f'<li>{escape(line)}</li>' for line in protocol.threat.assumptions)}</ul>"
+        f"<h2>Cost</h2>{html_table(cost, 'Of this party, without frame headers and TLS')}",
+    )
 
 
 def _told(outcome: Outcome) -> str:

@@ -85,7 +85,7 @@ def choose(
 def _work(name: str, n: tuple[int, int], speed: Speed) -> float:
     if name == "ecdh":
         return sum(n) * speed.point_s * 1.2  # and maps, hashes and comparisons
-    return _TRANSFER_POINTS * speed.point_s + 1.5 * max(n) * speed.key_s
+    return _TRANSFER_POINTS * speed.point_s + 3 * max(n) * speed.key_s  # tables of a large set leave the cache
 
 
 def settled(mine: str, theirs: Hello, choice: Choice | None, *, peer: str) -> str:

@@ -9,6 +9,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from jali.cli.demo.outcome import size_text
+from jali.cli.page import html_page, html_table
 from jali.ml import ks_svg, roc_svg
 
 if TYPE_CHECKING:
@@ -19,17 +20,6 @@ if TYPE_CHECKING:
 __all__ = ["report_page", "summary"]
 
 WIDTH, CELL = 110, 56
-STYLE = """
-:root{color-scheme:light dark;--ink:#1c1c1c;--paper:#fff;--rule:#ccc;--soft:#555}
-@media (prefers-color-scheme:dark){:root{--ink:#eaeaea;--paper:#161616;--rule:#444;--soft:#aaa}}
-body{font:16px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper);max-width:60rem;margin:2rem auto;
-padding:0 1rem}
-h1{font-size:1.6rem}h2{font-size:1.2rem;margin-top:2.2rem}p.soft,caption{color:var(--soft)}
-table{border-collapse:collapse;width:100%}caption{text-align:left;padding-bottom:.4rem}
-th,td{text-align:left;padding:.3rem .8rem .3rem 0;border-bottom:1px solid var(--rule);vertical-align:top}
-td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}.curves{display:flex;flex-wrap:wrap;gap:1.5rem}
-.scroll{overflow-x:auto}
-"""
 POOLED_NOTE = (
     "The pooled model sees both files in clear and computes in double precision, with the same preparation and the "
     "same training function. Only a demonstration, which holds both files, can compute it."
@@ -69,22 +59,18 @@ def report_page(outcome: Outcome) -> str:
         f"regression under secure multi-party computation, on {outcome.training_rows} common customers and "
         f"{outcome.features} features. It was evaluated on {outcome.held_out_rows} others, whose scores and labels "
         f"stayed secret. The run took {outcome.seconds:.1f} seconds.</p>"
-        f"<h2>Result</h2>{_table(_results(outcome), 'On the held-out customers')}"
+        f"<h2>Result</h2>{html_table(_results(outcome), 'On the held-out customers')}"
         f"<p>{escape(_difference(outcome))}</p><p class=soft>{escape(POOLED_NOTE)}</p>"
         f"<div class=curves><div>{pictures.replace('</svg><svg', '</svg></div><div><svg', 1)}</div></div>"
-        f"<h2>Who learned what</h2>{_table(_disclosures(outcome), 'Beyond a party&#39;s own data')}"
+        f"<h2>Who learned what</h2>{html_table(_disclosures(outcome), 'Beyond a party&#39;s own data')}"
         f"<p>{escape(REVEALED_NOTE)}</p><p>{escape(HIDDEN_NOTE)}</p>"
         f"<h2>What is trusted</h2><ul>{''.join(f'<li>{escape(line)}</li>' for line in outcome.trust)}</ul>"
-        f"<h2>Cost of each stage</h2>{_table(_costs(outcome), 'Payload bytes, without frame headers and TLS')}"
+        f"<h2>Cost of each stage</h2>{html_table(_costs(outcome), 'Payload bytes, without frame headers and TLS')}"
         "<p class=soft>Rounds are the messages that a party had to wait for one after the other. Planned figures come "
         "from shapes alone. The dealer's bytes are randomness, which depends on shapes only. "
         "Data: Statlog German Credit, H. Hofmann, 1994, UCI Machine Learning Repository, CC BY 4.0; made-up ids.</p>"
     )
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>jali demo</title>'
-        '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f"<style>{STYLE}</style></head><body>{body}</body></html>\n"
-    )
+    return html_page("jali demo", body)
 
 
 def _results(outcome: Outcome) -> list[list[str]]:
@@ -148,20 +134,3 @@ def _text(rows: Sequence[Sequence[str]]) -> Iterable[str]:
 
 def _paragraph(text: str) -> str:
     return textwrap.fill(text, WIDTH, initial_indent="  ", subsequent_indent="  ")
-
-
-def _table(rows: Sequence[Sequence[str]], caption: str) -> str:
-    head, *body = rows
-    numbers = [all(row[i][:1].isdigit() or not row[i] for row in body) for i in range(len(head))]
-
-    def cells(row: Sequence[str], tag: str) -> str:
-        return "".join(
-            f"<{tag}{' class=n' if number else ''}>{escape(cell)}</{tag}>"
-            for cell, number in zip(row, numbers, strict=True)
-        )
-
-    lines = "".join(f"<tr>{cells(row, 'td')}</tr>" for row in body)
-    return (
-        f"<div class=scroll><table><caption>{caption}</caption><thead><tr>{cells(head, 'th')}</tr></thead>"
-        f"<tbody>{lines}</tbody></table></div>"
-    )
