@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
 PARTIES = ("alice", "bob")
+FULL_DISK = (
+    "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
+    "resource.setrlimit(resource.RLIMIT_FSIZE, (1500, 1500)); "
+)
 SMALL_BUCKETS = "import jali.psi.intersection as i; i.BUCKET_KEYS = {size}; from jali.cli.app import main; main({line})"
 TRIES = 1200
 
@@ -33,9 +37,10 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def start(folder: Path, *line: str, bucket: int = 1 << 20) -> subprocess.Popen[str]:
+def start(folder: Path, *line: str, bucket: int = 1 << 20, full: bool = False) -> subprocess.Popen[str]:
+    program = SMALL_BUCKETS.format(size=bucket, line=["psi", *line])
     return subprocess.Popen(
-        [sys.executable, "-c", SMALL_BUCKETS.format(size=bucket, line=["psi", *line])],
+        [sys.executable, "-c", FULL_DISK + program if full else program],
         cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -217,3 +222,16 @@ def test_few_keys_against_a_cache(folder: Path) -> None:
     lines[0] = (*lines[0], "--limit", "2")
     with both(*(start(folder, *line) for line in lines)) as found:
         assert all("J1037" in errors for _, _, errors in found)
+
+
+def test_a_full_disk_is_named_and_the_run_goes_on_when_there_is_room(folder: Path) -> None:
+    """Files of more than 1,500 bytes cannot be written: no bucket's result of 300 keys can."""
+    write(folder / "a.csv", range(3000))
+    write(folder / "b.csv", range(3000))
+    lines = {me: run_line(me, f"{me[0]}.csv", f"o{me[0]}.csv", "--protocol", "ecdh") for me in PARTIES}
+    with both(*(start(folder, *line, bucket=600, full=me == "alice") for me, line in lines.items())) as found:
+        assert "J6010" in found[0][2]
+        assert "alice" in found[1][2]
+    assert not (folder / "oa.csv").exists()
+    with both(*(start(folder, "resume", f"o{me[0]}.csv.psi", "--json", bucket=600) for me in PARTIES)) as found:
+        assert outcomes(found)[0]["common_keys"] == 3000

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Intersections from file to file, in one process: what comes in, whatever it is, and what comes out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from jali.core.errors import InputError, KeyInvalid, PsiFrameInvalid, PsiKeysDiffer, RunFolderInvalid
+from jali.psi.files import prepare, run
+from jali.psi.folder import Job, RunFolder
+from jali.psi.keys import Keys
+from tests.psi.pairs import quiet, run_both, stream_pair
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PARTIES = ("alice", "bob")
+
+
+def job(folder: Path, me: str, **changes: Any) -> Job:
+    peer = PARTIES[me == PARTIES[0]]
+    usual = {"federation": "", "me": me, "peer": peer, "source": "given", "on": ("id",), "protocol": "ecdh"}
+    return Job(**{**usual, "target": str(folder / f"{me}.parquet"), **changes})
+
+
+def intersect(folder: Path, a: Any, b: Any, *, streams: Any = None, errors: bool = False, **changes: Any) -> Any:
+    """Both sides' outcomes."""
+    tables = [x if hasattr(x, "__arrow_c_stream__") or isinstance(x, str) else pa.table({"id": x}) for x in (a, b)]
+    ready = [prepare(job(folder, me, **changes), given=table) for me, table in zip(PARTIES, tables, strict=True)]
+    parts = [lambda stream, side=side: run(ready[side], stream, first=side == 0, progress=quiet) for side in (0, 1)]
+    return run_both(streams or stream_pair(), *parts, errors=errors)
+
+
+def rows(folder: Path, me: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = pyarrow.parquet.read_table(folder / f"{me}.parquet").to_pylist()
+    return found
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(st.integers(0, 6), max_size=9),
+    st.lists(st.integers(0, 6), max_size=9),
+    st.sets(st.sampled_from(PARTIES)),
+)
+def test_joins_are_those_of_sql(tmp_path: Path, a: list[int], b: list[int], keep: set[str]) -> None:
+    a_table, b_table = (pa.table({"id": pa.array(x, pa.int64()), "row": list(range(len(x)))}) for x in (a, b))
+    intersect(tmp_path, a_table, b_table, keep=tuple(sorted(keep)))
+    pairs = Counter((x["row"], y["row"]) for x, y in zip(rows(tmp_path, "alice"), rows(tmp_path, "bob"), strict=True))
+    wanted: Counter[tuple[int | None, int | None]] = Counter(
+        (i, j) for i, x in enumerate(a) for j, y in enumerate(b) if x == y
+    )
+    if "alice" in keep:
+        wanted += Counter((i, None) for i, x in enumerate(a) if x not in b)
+    if "bob" in keep:
+        wanted += Counter((None, j) for j, y in enumerate(b) if y not in a)
+    assert pairs == wanted
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "common"),
+    [
+        (["k"] * 300, ["k"] * 200, 60_000),
+        (["k"] * 3, ["x"] * 3, 0),
+        (["a" * 1_000_000, "b"], ["b", "a" * 1_000_000, "a" * 999_999], 2),
+        ([], ["a"], 0),
+    ],
+    ids=["all equal", "none equal", "a megabyte", "empty"],
+)
+@pytest.mark.parametrize("protocol", ["ecdh", "vole"])
+def test_odd_keys(tmp_path: Path, a: list[str], b: list[str], common: int, protocol: str) -> None:
+    tables = [pa.table({"id": pa.array(x, pa.string())}) for x in (a, b)]
+    outcomes = intersect(tmp_path, *tables, protocol=protocol)
+    assert [outcome.written for outcome in outcomes] == [common, common]
+    assert [x["id"] for x in rows(tmp_path, "alice")] == [x["id"] for x in rows(tmp_path, "bob")]
+
+
+def test_keys_that_never_match_are_an_error_at_both(tmp_path: Path) -> None:
+    for a, b in (([1, 2], ["1", "2"]), (["a"], [b"a"])):
+        raised = intersect(tmp_path, a, b, errors=True)
+        assert all(isinstance(error, PsiKeysDiffer) for error in raised)
+    assert not list(tmp_path.iterdir())
+
+
+def test_missing_keys_end_before_anything_is_sent(tmp_path: Path) -> None:
+    with pytest.raises(KeyInvalid, match="none in row 1"):
+        prepare(job(tmp_path, "alice"), given=pa.table({"id": ["a", None]}))
+
+
+@pytest.mark.parametrize(
+    "changes", [{"learns": "carol"}, {"keep": ("carol",)}, {"keep": ("alice",), "learns": "alice"}]
+)
+def test_jobs_that_make_no_sense(tmp_path: Path, changes: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match=r"carol|alice"):
+        prepare(job(tmp_path, "alice", **changes), given=pa.table({"id": ["a"]}))
+
+
+@pytest.mark.parametrize("message", [b"", b"{}", b"{", b'{"version":1,"learns":"both","keep":[],"columns":"x"}'])
+def test_another_greeting_is_named(tmp_path: Path, message: bytes) -> None:
+    streams = stream_pair()
+    streams[1].tamper = lambda i, m: message if i == 0 else m
+    raised = intersect(tmp_path, ["a"], ["a"], streams=streams, errors=True)
+    assert isinstance(raised[0], PsiFrameInvalid)
+
+
+def test_kept_rows_that_nobody_asked_for_are_named(tmp_path: Path) -> None:
+    streams = stream_pair()
+    last = 4  # terms, greeting, points, tags, counts, and then how many rows are kept
+    streams[1].tamper = lambda i, m: (7).to_bytes(8, "little") if i == last + 1 else m
+    raised = intersect(tmp_path, ["a"], ["a", "b"], streams=streams, errors=True)
+    assert isinstance(raised[0], PsiFrameInvalid)
+    assert "not to be kept" in str(raised[0])
+
+
+def test_folders_of_runs(tmp_path: Path) -> None:
+    path = tmp_path / "out.psi"
+    folder = RunFolder.create(path, job(tmp_path, "alice"))
+    assert RunFolder(path).job == job(tmp_path, "alice")
+    assert path.stat().st_mode & 0o777 == 0o700
+    with pytest.raises(RunFolderInvalid, match="resume"):
+        RunFolder.create(path, job(tmp_path, "alice"))
+    folder.holds(Keys(["a"]))
+    assert not folder.begin(1, 2, "ecdh", 2).any()
+    folder.save(0, Keys(["a"]).rows.astype("int64"))
+    folder.save(1, None)
+    assert folder.begin(1, 2, "ecdh", 2).all()
+    assert folder.load(0).tolist() == [0]  # type: ignore[union-attr]
+    assert folder.load(1) is None
+    again = RunFolder(path)
+    again.holds(Keys(["b"]))
+    assert not again.begin(1, 2, "ecdh", 2).any(), "results of other keys are forgotten"
+    (path / "bucket-0000.npy").write_bytes(b"damaged")
+    with pytest.raises(RunFolderInvalid, match="bucket 0"):
+        again.load(0)
+    (path / "job.json").write_bytes(b"{}")
+    with pytest.raises(RunFolderInvalid):
+        _ = again.job
+    again.delete()
+    assert not path.exists()
