@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from nacl.bindings import crypto_scalarmult
 
 from jali.kernels import _native, reference
 from tests.kernels.samples import LEVELS, SEEDS, at_level, sample_words
@@ -43,6 +44,13 @@ def test_points(level: str, n: int, seed: int) -> None:
     with at_level(level):
         same(_native.curve_multiply(points, scalar), reference.curve_multiply(points, scalar))
         same(_native.curve_map(uniform), reference.curve_map(uniform))
+
+
+def test_points_as_libsodium_has_them(level: str) -> None:
+    points, scalar = np.random.default_rng(7).integers(0, 256, (2048, 32), np.uint8), bytes(range(7, 39))
+    wanted = b"".join(crypto_scalarmult(scalar, row.tobytes()) for row in points)
+    with at_level(level):
+        assert _native.curve_multiply(points, scalar).tobytes() == wanted
 
 
 P = 2**255 - 19

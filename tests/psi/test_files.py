@@ -63,6 +63,22 @@ def test_joins_are_those_of_sql(tmp_path: Path, a: list[int], b: list[int], keep
     assert pairs == wanted
 
 
+@pytest.mark.parametrize("learns", ["both", "alice"])
+def test_rows_that_are_not_in_common(tmp_path: Path, learns: str) -> None:
+    """One party's wish alone: the other has its own result as ever."""
+    changes = [{"anti": True}, {"anti": False}]
+    tables = [pa.table({"id": ["d", "a", "b", "a", "c"]}), pa.table({"id": ["b", "c", "e"]})]
+    ready = [
+        prepare(job(tmp_path, me, learns=learns, **more), given=table)
+        for me, more, table in zip(PARTIES, changes, tables, strict=True)
+    ]
+    parts = [lambda stream, side=side: run(ready[side], stream, first=side == 0, progress=quiet) for side in (0, 1)]
+    run_both(stream_pair(), *parts)
+    assert [row["id"] for row in rows(tmp_path, "alice")] == ["d", "a", "a"]
+    if learns == "both":
+        assert sorted(row["id"] for row in rows(tmp_path, "bob")) == ["b", "c"]
+
+
 @pytest.mark.parametrize(
     ("a", "b", "common"),
     [
@@ -94,10 +110,16 @@ def test_missing_keys_end_before_anything_is_sent(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "changes", [{"learns": "carol"}, {"keep": ("carol",)}, {"keep": ("alice",), "learns": "alice"}]
+    "changes",
+    [
+        {"learns": "carol"},
+        {"keep": ("carol",)},
+        {"keep": ("alice",), "learns": "alice"},
+        {"keep": ("alice",), "anti": True},
+    ],
 )
 def test_jobs_that_make_no_sense(tmp_path: Path, changes: dict[str, Any]) -> None:
-    with pytest.raises(InputError, match=r"carol|alice"):
+    with pytest.raises(InputError, match=r"carol|alice|both"):
         prepare(job(tmp_path, "alice", **changes), given=pa.table({"id": ["a"]}))
 
 

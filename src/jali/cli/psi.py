@@ -41,6 +41,7 @@ def command() -> None:
 )
 @click.option("--learns", default="both", metavar="PARTY", help="'both', or the one party that gets a result.")
 @click.option("--keep", multiple=True, metavar="PARTY", help="Keep this party's rows without a match (again for both).")
+@click.option("--anti", is_flag=True, help="Write the rows whose key the other party has not, instead.")
 @click.option("--protocol", default="auto", help="'auto', 'ecdh' or 'vole'.")
 @click.option("--normalise", default="trimmed", help="'trimmed', 'exact' or 'folded' (ignores case).")
 @click.option("--network", default="lan", help="For the choice of the protocol: loopback, lan, wan, or 20ms/200Mbit.")

@@ -74,6 +74,10 @@ def prepare(job: Job, *, folder: Path | None = None, given: Any = None) -> Prepa
     parties = {job.me, job.peer}
     if job.learns != "both" and job.learns not in parties:
         raise InputError(f"expected learns = 'both', {job.me!r} or {job.peer!r}, found {job.learns!r}")
+    if job.anti and job.keep:
+        raise InputError(
+            "expected either rows that are not in common or rows to keep beside those that are, found both"
+        )
     if not set(job.keep) <= parties or (job.keep and job.learns != "both"):
         raise InputError(f"expected to keep rows of {job.me!r} or {job.peer!r} when both learn, found {job.keep}")
     require_normalisation(job.normalise)
@@ -162,6 +166,11 @@ def _rows(
     """The rows to write, in the order that both have: common keys, then what the first keeps, then the second."""
     if found is None:
         return None
+    if learns == "both" and job.anti:
+        exchange_counts(stream, keys.counts[found])  # the peer may want them
+        exchange_number(stream, 0)
+    if job.anti:
+        return np.sort(other_rows(keys, found))
     if learns == "me":
         return joined_rows(keys, found, np.ones(len(found), np.int64), left=True)
     rows = [joined_rows(keys, found, exchange_counts(stream, keys.counts[found]), left=first)]

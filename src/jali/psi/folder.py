@@ -31,7 +31,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """What one party wants of an intersection of files.
 
     `source` is a path or a query, `on` its key columns, `target` the file for the result ("" at a party that does not
-    learn). `learns` is "both" or a party; `keep` are the parties whose rows without a match are kept. `report` is
+    learn). `learns` is "both" or a party; `keep` are the parties whose rows without a match are kept. With `anti`
+    those rows are written whose key the other party has not, in their order, instead of those in common. `report` is
     the file for a page about the run, if there shall be one.
     """
 
@@ -47,6 +48,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     normalise: str = "trimmed"
     network: str = "lan"
     memory_mib: int = 1024
+    anti: bool = False
     report: str = ""
 
 
