@@ -16,6 +16,7 @@ from jali.core.errors import KeyInvalid, PsiFrameInvalid, PsiKeysDiffer, TableIn
 from jali.kernels import matmul
 from jali.psi.keys import Keys
 from jali.psi.pir import index as module
+from jali.psi.pir import two_server
 from jali.psi.pir.index import Hint, IndexClient, IndexServer, answer, ask, leaks, query_cost
 from jali.psi.pir.keyword import KeywordClient, KeywordServer, Layout, ask_keys, keyword_leaks
 from tests.psi.pairs import run_both, stream_pair
@@ -199,3 +200,57 @@ def test_what_a_client_gets_goes_through_bytes() -> None:
     for bad in (b"", b"\x80", msgspec.msgpack.encode({**msgspec.structs.asdict(layout), "bins": 0})):
         with pytest.raises(PsiFrameInvalid, match="layout"):
             Layout.from_bytes(bad)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 1500), st.data())
+def test_two_keys_differ_in_one_bit(n: int, data: st.DataObject) -> None:
+    index = data.draw(st.integers(0, n - 1))
+    first, second = (two_server.expand(key, n) for key in two_server.keys_for(n, index))
+    assert np.flatnonzero(first ^ second).tolist() == [index]
+
+
+@pytest.mark.parametrize("n", [1, 127, 128, 129, 256, 257, 128 * 8, 128 * 8 + 1, 100_000])
+def test_rows_from_two_servers(n: int) -> None:
+    rows, indices = table(n, 7), [0, n // 2, n - 1]
+    pairs = [stream_pair("client", server) for server in ("one", "two")]
+    results: list[Any] = []
+
+    def servers(_: Any) -> None:
+        results.extend(two_server.answer(at_server, rows) for _, at_server in pairs)
+
+    def client(_: Any) -> Any:
+        return two_server.ask((pairs[0][0], pairs[1][0]), indices, n=n, width=7)
+
+    found, _ = run_both(stream_pair(), client, servers)
+    np.testing.assert_array_equal(found, rows[indices])
+    cost = two_server.query_cost(n, 7, 3)
+    assert sum(pair[0].counters.bytes_sent for pair in pairs) == cost.bytes_sent["me"]
+    assert [pair[1].counters.bytes_sent for pair in pairs] == [cost.bytes_sent["peer"]] * 2
+    assert results == [3, 3]
+
+
+def test_keys_look_random_whatever_the_row() -> None:
+    for index in (0, 4095):
+        keys = [two_server.keys_for(4096, index)[1] for _ in range(200)]
+        raw = np.frombuffer(b"".join(key[1:17] + key[17:33] + key[-16:] for key in keys), np.uint8)
+        assert chisquare(np.bincount(raw, minlength=256)).pvalue > ONE_IN_A_MILLION
+        share = np.mean([two_server.expand(key, 4096)[index] for key in keys])
+        assert 0.3 < share < 0.7
+
+
+def test_what_is_no_key() -> None:
+    key, _ = two_server.keys_for(1000, 3)
+    for bad in (b"", key[:-1], key + b"x", b"\x02" + key[1:]):
+        with pytest.raises(PsiFrameInvalid):
+            two_server.expand(bad, 1000)
+    for index in (-1, 1000):
+        with pytest.raises(TableInvalid):
+            two_server.keys_for(1000, index)
+    for change in (lambda m: m[:-1], lambda m: b"x" + m[1:], lambda m: b"", lambda m: m[:8] + bytes(8) + m[16:]):
+        at_client, at_server = stream_pair()
+        at_client.tamper = lambda i, m, change=change: change(m)  # type: ignore[misc]
+        at_client.send(two_server._HELLO.pack(b"jalidpf1", 1000, 1), key)
+        with pytest.raises(PsiFrameInvalid, match="queries"):
+            two_server.answer(at_server, table(1000, 2))
+    assert {leak.to for leak in two_server.leaks("shop", ("one", "two"))} == {"one", "two"}
