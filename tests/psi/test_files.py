@@ -123,12 +123,26 @@ def test_jobs_that_make_no_sense(tmp_path: Path, changes: dict[str, Any]) -> Non
         prepare(job(tmp_path, "alice", **changes), given=pa.table({"id": ["a"]}))
 
 
-@pytest.mark.parametrize("message", [b"", b"{}", b"{", b'{"version":1,"learns":"both","keep":[],"columns":"x"}'])
+@pytest.mark.parametrize(
+    "message", [b"", b"{}", b"{", b'{"version":1,"learns":"both","keep":[],"columns":"x","network":"lan"}']
+)
 def test_another_greeting_is_named(tmp_path: Path, message: bytes) -> None:
     streams = stream_pair()
     streams[1].tamper = lambda i, m: message if i == 0 else m
     raised = intersect(tmp_path, ["a"], ["a"], streams=streams, errors=True)
     assert isinstance(raised[0], PsiFrameInvalid)
+
+
+def test_networks_that_differ_are_named(tmp_path: Path) -> None:
+    """Each would reckon with its own, and choose another protocol."""
+    tables = [pa.table({"id": ["a"]})] * 2
+    ready = [
+        prepare(job(tmp_path, me, network=network), given=table)
+        for me, network, table in zip(PARTIES, ("lan", "wan"), tables, strict=True)
+    ]
+    parts = [lambda stream, side=side: run(ready[side], stream, first=side == 0, progress=quiet) for side in (0, 1)]
+    raised = run_both(stream_pair(), *parts, errors=True)
+    assert all(isinstance(error, PsiKeysDiffer) and "network" in str(error) for error in raised)
 
 
 def test_kept_rows_that_nobody_asked_for_are_named(tmp_path: Path) -> None:
@@ -147,11 +161,13 @@ def test_folders_of_runs(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o700
     with pytest.raises(RunFolderInvalid, match="resume"):
         RunFolder.create(path, job(tmp_path, "alice"))
+    assert RunFolder.create(tmp_path / "auto.psi", job(tmp_path, "alice", protocol="auto")).wish == "auto"
     folder.holds(Keys(["a"]))
     assert not folder.begin(1, 2, "ecdh", 2).any()
     folder.save(0, Keys(["a"]).rows.astype("int64"))
     folder.save(1, None)
     assert folder.begin(1, 2, "ecdh", 2).all()
+    assert (folder.wish, RunFolder(path).wish) == ("ecdh", "ecdh")
     assert folder.load(0).tolist() == [0]  # type: ignore[union-attr]
     assert folder.load(1) is None
     again = RunFolder(path)

@@ -10,9 +10,9 @@ import pytest
 
 from jali.core.errors import PsiFrameInvalid, PsiKeysDiffer
 from jali.psi import intersection
-from jali.psi.choice import choose, settled
+from jali.psi.choice import choose, settled, speed_here
 from jali.psi.contract import PSI_PROTOCOLS
-from jali.psi.hello import HELLO_BYTES, Hello, Speed
+from jali.psi.hello import HELLO_BYTES, Hello, Speed, read_hello, write_hello
 from jali.psi.intersection import buckets, intersect, intersection_cost
 from jali.psi.keys import Keys
 from jali.transport.network import Network
@@ -151,6 +151,12 @@ def test_auto_is_the_same_at_both() -> None:
     assert len(streams[0].sent[0]) == HELLO_BYTES
     found, _ = both(Keys(np.arange(30)), Keys(np.arange(20, 50)), protocols=("auto", "vole"))
     assert [len(positions) for positions in found] == [10, 10]
+
+
+def test_a_speed_is_the_same_number_at_both() -> None:
+    """Or they might choose differently where two protocols are about as fast."""
+    message = write_hello(Keys(["a"]), "auto", speed_here(), resumable=False)
+    assert read_hello(memoryview(message), Keys(["a"]), peer="bob").speed == speed_here()
 
 
 def test_protocols_that_differ_are_named() -> None:

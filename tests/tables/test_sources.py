@@ -117,6 +117,14 @@ def test_a_query_is_run_once(tmp_path: Path) -> None:
     assert pyarrow.parquet.read_table(first).equals(pyarrow.parquet.read_table(second))
 
 
+def test_a_file_may_be_named_like_a_query(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("table.csv", "select.csv", "from.csv"):
+        (tmp_path / name).write_text("id\na\n")
+        with Source(name) as source:
+            assert source.columns == ("id",)
+
+
 def test_an_empty_table(tmp_path: Path) -> None:
     (tmp_path / "in.csv").write_text("id,n\n")
     with Source(str(tmp_path / "in.csv")) as source:

@@ -237,7 +237,7 @@ def _page(job: Job, outcome: Outcome) -> str:
     from jali.cli.page import html_page, html_table
     from jali.psi.contract import PSI_PROTOCOLS
 
-    protocol = PSI_PROTOCOLS.get(outcome.protocol)()
+    protocol = PSI_PROTOCOLS.get(outcome.protocol if outcome.protocol in PSI_PROTOCOLS else "ecdh")()  # nothing ran
     learners = (job.me, job.peer) if job.learns == "both" else (job.learns,)
     common = "" if outcome.common_keys is None else f"{outcome.common_keys:,}"
     numbers = [["", "rows or keys"], ["rows", f"{outcome.rows:,}"], ["different keys", f"{outcome.keys:,}"]]

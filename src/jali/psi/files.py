@@ -52,6 +52,7 @@ class _Terms(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     learns: str
     keep: tuple[str, ...]
     columns: int
+    network: str
 
 
 _TERMS = msgspec.json.Decoder(_Terms)
@@ -113,7 +114,7 @@ def run(
     found = intersect(
         stream,
         keys,
-        protocol=job.protocol,
+        protocol=job.protocol if folder is None else folder.wish,
         learns=learns,
         first=first,
         network=job.network,
@@ -130,7 +131,7 @@ def run(
     ready.source.close()
     end = time.perf_counter()
     return Outcome(
-        protocol=folder.protocol if folder is not None else job.protocol,
+        protocol=job.protocol if folder is None else folder.wish,
         **sizes,
         common_keys=common,
         written=0 if rows is None else len(rows),
@@ -142,7 +143,9 @@ def run(
 
 
 def _agree(stream: Stream, job: Job) -> None:
-    terms = _Terms(version=_VERSION, learns=job.learns, keep=tuple(sorted(job.keep)), columns=len(job.on))
+    terms = _Terms(
+        version=_VERSION, learns=job.learns, keep=tuple(sorted(job.keep)), columns=len(job.on), network=job.network
+    )
     stream.send(msgspec.json.encode(terms))
     try:
         theirs = _TERMS.decode(stream.receive())

@@ -75,7 +75,6 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         """A folder that exists; see `create` and `job`."""
         self.path = path
-        self.protocol = ""
         self._keys = ""
 
     @classmethod
@@ -103,6 +102,14 @@ class RunFolder:
             raise RunFolderInvalid(f"{str(self.path / _JOB)!r} is not what a run wrote ({error})") from None
 
     @property
+    def wish(self) -> str:
+        """The protocol that was begun with, so that "auto" does not choose another after a crash; or that was asked."""
+        try:
+            return _STATES.decode((self.path / _STATE).read_bytes()).protocol
+        except (OSError, msgspec.MsgspecError):
+            return self.job.protocol
+
+    @property
     def started(self) -> bool:
         """Whether there are results of an earlier run to go on from."""
         return (self.path / _STATE).exists()
@@ -113,7 +120,6 @@ class RunFolder:
 
     def begin(self, n_mine: int, n_theirs: int, protocol: str, count: int) -> NDArray[np.bool_]:
         """See `Checkpoints.begin`."""
-        self.protocol = protocol
         state = _State(keys=self._keys, n_mine=n_mine, n_theirs=n_theirs, protocol=protocol, count=count)
         path = self.path / _STATE
         try:

@@ -36,7 +36,7 @@ __all__ = ["FORMATS", "Source", "check_target"]
 
 FORMATS: Final = (".csv", ".csv.gz", ".csv.zst", ".tsv", ".parquet", ".arrow")
 BATCH_ROWS: Final = 1 << 17
-_SQL = re.compile(r"\s*(select|with|from|table|values)\b", re.IGNORECASE)
+_SQL = re.compile(r"\s*(select|with|from|table|values)\s", re.IGNORECASE)
 _COMPRESSION = {".gz": "gzip", ".zst": "zstd"}
 _ROW = "jali_row"
 
