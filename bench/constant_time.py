@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whether the curve kernel takes as long for one secret scalar as for any other, at each level of the instruction set.
 
-Two classes of scalars, all zero (but for the bits that clamping sets) and random, come in random order; Welch's t of their
-times says whether the means differ. Beyond 4.5 they do, as good as surely (Reparaz, Balasch, Verbauwhede 2017, ePrint
-2016/1123). Close everything else first.
+Two classes of scalars, all zero (but for the bits that clamping sets) and random, come in random order; Welch's t of
+their times says whether the means differ. Beyond 4.5 they do, as good as surely (Reparaz, Balasch, Verbauwhede 2017,
+ePrint 2016/1123). Close everything else first.
 """
 
 from __future__ import annotations
