@@ -198,6 +198,10 @@ def test_a_mistake_is_found_before_anybody_is_called(folder: Path) -> None:
     for line, says in (
         (run_line("alice", "none.csv", "oa.csv"), "J1030"),
         (run_line("alice", "a.csv", "oa.xls"), "J6010"),
+        (
+            tuple(word.replace("federation.toml", "none.toml") for word in run_line("alice", "a.csv", "oa.csv")),
+            "none.toml",
+        ),
         (run_line("alice", "a.csv", "oa.csv", "--learns", "carol"), "carol"),
         (run_line("alice", "a.csv", "oa.csv", "--normalise", "trimed"), "trimmed"),
     ):

@@ -121,7 +121,7 @@ def test_in_a_program() -> None:
         assert ours is None
         assert jali.reveal(theirs, to="bureau") == 1
         node = next(node for node in reversed(fed.program.graph.nodes) if node.operation == "psi.count")
-        assert {leak.to for leak in node.leaks if leak.why == "the result"} == {"bureau"}
+        assert {leak.to for leak in node.leaks if "how many of its own" in leak.what} == {"bureau"}
         with pytest.raises(ProgramError, match="two parties"):
             jali.count_common(left, left, on="name")
         with pytest.raises(UnknownName, match="trimmed"):

@@ -23,7 +23,7 @@ from jali.core.errors import (
 )
 from jali.psi.keys import Keys
 from jali.tables import sources
-from jali.tables.sources import FORMATS, Source
+from jali.tables.sources import FORMATS, Source, name_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -123,6 +123,27 @@ def test_a_file_may_be_named_like_a_query(tmp_path: Path, monkeypatch: pytest.Mo
         (tmp_path / name).write_text("id\na\n")
         with Source(name) as source:
             assert source.columns == ("id",)
+
+
+def test_the_text_of_a_query_is_in_no_message() -> None:
+    query = "SELECT 'hunter2' AS password FROM nowhere"
+    with pytest.raises(TableInvalid) as caught:
+        Source(query)
+    assert "hunter2" not in str(caught.value)
+    assert name_of(query) == "the query"
+    assert name_of("table.csv") == "table.csv"
+
+
+def test_errors_while_writing_hold_no_cell(tmp_path: Path) -> None:
+    """A cast that fails when its row is read."""
+    query = "SELECT 'id' AS id, CAST(CASE WHEN range < 3 THEN '1' ELSE 'hunter2' END AS INTEGER) AS n FROM range(4)"
+    for ending in (".csv", ".arrow"):
+        with Source(TABLE) as source:
+            source._relation = f"({query})"
+            with pytest.raises(WriteFailed) as caught:
+                source.write(np.arange(4), tmp_path / f"out{ending}")
+        assert "hunter2" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_empty_table(tmp_path: Path) -> None:

@@ -207,23 +207,22 @@ def _run(job: Job, folder: RunFolder, *, as_json: bool) -> None:
     from jali.psi.files import prepare, run
     from jali.transport.connect import connect_tls
 
-    federation = load(Path(job.federation))
     try:
+        federation = load(Path(job.federation))
         ready = prepare(job, folder=folder.path)
+        with _progress(repr(ready.keys)) as progress:
+            session = connect_tls(federation, job.me, parties=(job.me, job.peer), purpose="psi")
+            try:
+                order = list(federation.parties)
+                stream = session.channel(job.peer).stream(_STREAM)
+                first = order.index(job.me) < order.index(job.peer)
+                outcome = run(ready, stream, first=first, folder=folder, progress=progress)
+            finally:
+                session.close()
     except BaseException:
-        if not folder.started:
+        if not folder.started:  # there is nothing to go on from
             folder.delete()
         raise
-    with _progress(ready.keys.__repr__()) as progress:
-        session = connect_tls(federation, job.me, parties=(job.me, job.peer), purpose="psi")
-        try:
-            order = list(federation.parties)
-            stream = session.channel(job.peer).stream(_STREAM)
-            outcome = run(
-                ready, stream, first=order.index(job.me) < order.index(job.peer), folder=folder, progress=progress
-            )
-        finally:
-            session.close()
     folder.delete()
     if job.report:
         write_atomically(job.report, _page(job, outcome))
@@ -236,6 +235,7 @@ def _page(job: Job, outcome: Outcome) -> str:
 
     from jali.cli.page import html_page, html_table
     from jali.psi.contract import PSI_PROTOCOLS
+    from jali.tables.sources import name_of
 
     protocol = PSI_PROTOCOLS.get(outcome.protocol if outcome.protocol in PSI_PROTOCOLS else "ecdh")()  # nothing ran
     learners = (job.me, job.peer) if job.learns == "both" else (job.learns,)
@@ -250,8 +250,8 @@ def _page(job: Job, outcome: Outcome) -> str:
     title = f"Rows that {job.me} and {job.peer} have in common"
     return html_page(
         title,
-        f"<h1>{escape(title)}</h1><p>{escape(job.me)} joined {escape(job.source)} on {escape(' and '.join(job.on))} by "
-        f"the protocol {escape(outcome.protocol)}, as {escape(job.me)} saw it.</p>"
+        f"<h1>{escape(title)}</h1><p>{escape(job.me)} joined {escape(name_of(job.source))} on "
+        f"{escape(' and '.join(job.on))} by the protocol {escape(outcome.protocol)}, as {escape(job.me)} saw it.</p>"
         f"{html_table(numbers, 'Result')}<h2>Who learned what</h2>"
         f"{html_table(learned, 'Beyond a party&#39;s own data')}<h2>What is trusted</h2><ul>"
         f"{''.join(f'<li>{escape(line)}</li>' for line in protocol.threat.assumptions)}</ul>"

@@ -99,7 +99,7 @@ class VoleOwner(Secret):
 class VolePeer(Secret):
     """The party without the factor. Security: see `VoleOwner`."""
 
-    __slots__ = ("_holes", "_keys", "_sender", "_size", "_transfers", "_values", "public", "transfers")
+    __slots__ = ("_holes", "_keys", "_sender", "_size", "_transfers", "_values", "public")
 
     def __init__(self) -> None:
         """`public`, the point for transfers to the owner, is sent first."""

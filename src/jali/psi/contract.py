@@ -82,8 +82,10 @@ def counted(script: Iterator[tuple[Step, int]]) -> Cost:
     return Cost(rounds=counters.rounds, bytes_sent={"me": counters.bytes_sent, "peer": counters.bytes_received})
 
 
-def least_leaks(parties: tuple[str, str], learners: tuple[str, ...]) -> tuple[Leak, ...]:
-    """What both learn of any intersection that does not hide its size: numbers of keys, and the result."""
+def least_leaks(
+    parties: tuple[str, str], learners: tuple[str, ...], *, learned: str = "which of its own keys {} has too"
+) -> tuple[Leak, ...]:
+    """What both learn where sizes are not hidden: numbers of keys, and the result, which is `learned` of the peer."""
     found = []
     for party, peer in (parties, parties[::-1]):
         found.append(
@@ -94,9 +96,7 @@ def least_leaks(parties: tuple[str, str], learners: tuple[str, ...]) -> tuple[Le
             )
         )
         if party in learners:
-            found.append(
-                Leak(what=f"which of its own keys {peer} has too", to=party, why="the result of the intersection")
-            )
+            found.append(Leak(what=learned.format(peer), to=party, why="the result of the intersection"))
     return tuple(found)
 
 

@@ -14,31 +14,28 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from jali import kernels
-from jali.core.errors import PsiFrameInvalid, TableInvalid
-from jali.core.table import Table
-from jali.core.threat import Cost, Leak, Threat
+from jali.core.errors import PsiFrameInvalid
+from jali.core.threat import Threat
 from jali.crypto.bytestrings import ByteStrings
 from jali.crypto.curve import POINT_BYTES, TAG_BYTES, Scalar, tags
 from jali.crypto.elligator import hash_to_curve
 from jali.crypto.hashing import digest
-from jali.crypto.randomness import random_bytes, random_order
-from jali.graph.node import Visibility
+from jali.crypto.randomness import random_order
 from jali.graph.operation import ABSENT
-from jali.psi.contract import counted
+from jali.psi.contract import counted, least_leaks
 from jali.psi.forecast import learns_of
 from jali.psi.hello import HELLO_BYTES, Speed, read_hello, write_hello
-from jali.psi.keys import Keys
+from jali.psi.messages import places_of, receive_rows
 from jali.psi.normalise import require_normalisation
-from jali.psi.owners import learners_of, owners_of, parts_of
+from jali.psi.owners import joint, learners_of, owners_of, side_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from numpy.typing import NDArray
-
+    from jali.core.threat import Cost, Leak
     from jali.graph.operation import NodeContext
     from jali.psi.contract import Learns, Step
+    from jali.psi.keys import Keys
     from jali.transport.channel import Stream
 
 __all__ = ["CHUNK_KEYS", "THREAT", "CountOperation", "count", "count_common", "count_cost"]
@@ -74,12 +71,11 @@ def count_common(
     columns = (on,) if isinstance(on, str) else tuple(on)
     who = "both" if len(learners) == 2 else learners[0]
     assumed = "; ".join(THREAT.assumptions)
-    program = left.program
-    node = program.append(
-        CountOperation.name,
-        device=", ".join(owners),
-        participants=owners,
-        inputs=(left.node, right.node),
+    return joint(
+        left,
+        right,
+        learners,
+        operation=CountOperation.name,
         attributes={
             "on": columns,
             "learns": who,
@@ -88,11 +84,10 @@ def count_common(
             f"{assumed} ({THREAT.paper})",
         },
         fingerprint=digest(CountOperation.name, *columns, who, normalise),
-        visibility=Visibility("private", learners),
         text=f"count common {' and '.join(map(repr, columns))}",
         leaks=CountOperation().leaks(owners, learners),
+        named=number_in_common,
     )
-    return parts_of(program, node, owners, learners, number_in_common)
 
 
 def number_in_common(number: int) -> int:
@@ -107,30 +102,14 @@ class CountOperation:
 
     def run(self, context: NodeContext, inputs: tuple[Any, ...], attributes: Mapping[str, Any]) -> Any:
         """The number, or ABSENT if only the other learns. Raises: as `AlignOperation.run`."""
-        left, right = context.participants
-        me_left = context.party == left
-        table = inputs[0 if me_left else 1]
-        if not isinstance(table, Table):
-            raise TableInvalid(f"expected a jali.Table at {context.party!r}, found {type(table).__name__}")
-        keys = Keys({name: table[name] for name in attributes["on"]}, normalise=attributes["normalise"])
+        mine = side_of(context, inputs, attributes)
         learns = learns_of(attributes["learns"], context.party)
-        found = count(context.streams[right if me_left else left], keys, learns=learns, progress=context.progress)
+        found = count(mine.stream, mine.keys, learns=learns, progress=context.progress)
         return ABSENT if found is None else found
 
     def leaks(self, owners: tuple[str, str], learners: tuple[str, ...]) -> tuple[Leak, ...]:
         """What each owner learns."""
-        found = []
-        for party, peer in (owners, owners[::-1]):
-            found.append(
-                Leak(
-                    what=f"the number of distinct keys of {peer}, and whether they are numbers, text or bytes",
-                    to=party,
-                    why="greeting and length of messages",
-                )
-            )
-            if party in learners:
-                found.append(Leak(what=f"how many of its own keys {peer} has too", to=party, why="the result"))
-        return tuple(found)
+        return least_leaks(owners, learners, learned="how many of its own keys {} has too")
 
 
 def count(stream: Stream, keys: Keys, *, learns: Learns = "both", progress: Callable[[float, str], None]) -> int | None:
@@ -153,7 +132,7 @@ def count(stream: Stream, keys: Keys, *, learns: Learns = "both", progress: Call
             digests = ByteStrings.rows(keys.digests[order[part]])
             stream.send(scalar.multiply(hash_to_curve(digests, domain=_TO_CURVE)).tobytes())
         if i < _chunks(peer.n):
-            points = _rows(stream, POINT_BYTES, len(products[part]))
+            points = receive_rows(stream, POINT_BYTES, len(products[part]))
             products[part] = tags(scalar.multiply(points), domain=_TO_TAG)
     progress(chunks / (chunks + 1), "keys counted")
     ranked = products[np.lexsort(products.view(">u8").T[::-1])]  # says nothing of the order in which the keys came
@@ -163,15 +142,10 @@ def count(stream: Stream, keys: Keys, *, learns: Learns = "both", progress: Call
         if learns != "me" and start < len(ranked):
             stream.send(ranked[part].tobytes())
         if start < len(mine):
-            mine[part] = _rows(stream, TAG_BYTES, len(mine[part]))
+            mine[part] = receive_rows(stream, TAG_BYTES, len(mine[part]))
     if learns == "peer":
         return None
-    seed = int.from_bytes(random_bytes(8), "little")
-    found, repeated = kernels.match_rows(mine, products, seed=seed)
-    if repeated or kernels.match_rows(mine[:0], mine, seed=seed)[1]:
-        raise PsiFrameInvalid(
-            f"expected different values from {stream.peer!r}, found a repeated one", party=stream.peer
-        )
+    found = places_of(mine, products, peer=stream.peer)
     return int(np.sum(found >= 0))
 
 
@@ -191,15 +165,6 @@ def count_cost(n_mine: int, n_theirs: int, *, learns: Learns = "both") -> Cost:
             yield from [("receive", TAG_BYTES * n) for n in mine[i : i + 1]]
 
     return counted(script())
-
-
-def _rows(stream: Stream, width: int, n: int) -> NDArray[np.uint8]:
-    message = stream.receive()
-    if message.nbytes != width * n:
-        raise PsiFrameInvalid(
-            f"expected {n} rows of {width} bytes from {stream.peer!r}, found {message.nbytes} bytes", party=stream.peer
-        )
-    return np.frombuffer(message, np.uint8).reshape(n, width)
 
 
 def _chunks(n: int) -> int:

@@ -20,15 +20,14 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 import numpy as np
 
-from jali import kernels
-from jali.core.errors import PsiFrameInvalid
 from jali.core.threat import Threat
 from jali.crypto.bytestrings import ByteStrings
 from jali.crypto.curve import POINT_BYTES, TAG_BYTES, Scalar, tags
 from jali.crypto.elligator import hash_to_curve
-from jali.crypto.randomness import random_bytes, random_order
+from jali.crypto.randomness import random_order
 from jali.psi.contract import counted, least_leaks
 from jali.psi.keys import DIGEST_BYTES
+from jali.psi.messages import places_of, receive_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -176,31 +175,16 @@ class _Run:
 
     def receive(self, width: int, count: int) -> NDArray[np.uint8]:
         """The next message: `count` rows of `width` bytes."""
-        return self._rows(self.stream.receive(), width, count)
+        return receive_rows(self.stream, width, count)
 
     def common(self, *, learns: bool) -> NDArray[np.int64] | None:
         """Positions of my keys whose tags are among those of the peer's keys, if I learn.
 
         Raises: PsiFrameInvalid for a repeated value: different keys have different products.
         """
-        seed = int.from_bytes(random_bytes(8), "little")
         mine = self.returned if learns else self.returned[:0]
-        found, repeated = kernels.match_rows(mine, self.products, seed=seed)
-        if not repeated and learns:
-            repeated = kernels.match_rows(mine[:0], mine, seed=seed)[1]
-        if repeated:
-            raise PsiFrameInvalid(
-                f"expected different values from {self.stream.peer!r}, found a repeated one", party=self.stream.peer
-            )
+        found = places_of(mine, self.products, peer=self.stream.peer)
         return np.sort(self.order[found >= 0]) if learns else None
-
-    def _rows(self, message: memoryview, width: int, count: int) -> NDArray[np.uint8]:
-        if message.nbytes != width * count:
-            raise PsiFrameInvalid(
-                f"expected {count} rows of {width} bytes from {self.stream.peer!r}, found {message.nbytes} bytes",
-                party=self.stream.peer,
-            )
-        return np.frombuffer(message, np.uint8).reshape(count, width)
 
 
 def _schedule(mine: int, theirs: int, *, receive_tags: bool) -> Iterator[tuple[str, int]]:

@@ -8,25 +8,22 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
-from jali.core.errors import TableInvalid
-from jali.core.table import Table
 from jali.core.threat import Cost, Leak
 from jali.crypto.hashing import digest
-from jali.graph.node import Visibility
 from jali.graph.operation import ABSENT
 from jali.psi.choice import AUTO, CHOSEN_FROM, choose, speed_here
 from jali.psi.contract import PSI_PROTOCOLS
 from jali.psi.forecast import learns_of, plan, rows_of
 from jali.psi.intersection import intersect, intersection_cost
-from jali.psi.keys import Keys
 from jali.psi.normalise import require_normalisation
-from jali.psi.owners import learners_of, owners_of, parts_of
+from jali.psi.owners import joint, learners_of, owners_of, side_of
 from jali.psi.rows import COUNTS_AT_ONCE, exchange_counts, joined_rows
 from jali.transport.network import network_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from jali.core.table import Table
     from jali.devices.predict import Planned
     from jali.graph.node import Node
     from jali.graph.operation import NodeContext
@@ -80,20 +77,18 @@ def align(
         "network": network,
         "trust": _trust(protocol, owners),
     }
-    program = left.program
-    node = program.append(
-        AlignOperation.name,
-        device=", ".join(owners),
-        participants=owners,
-        inputs=(left.node, right.node),
+    return joint(
+        left,
+        right,
+        learners,
+        operation=AlignOperation.name,
         attributes=attributes,
         fingerprint=digest("psi.align", *columns, who, protocol, normalise, network),
-        visibility=Visibility("private", learners),
         text=f"align on {' and '.join(map(repr, columns))}"
         + (f" ({' or '.join(_possible(protocol))}, by size)" if protocol == AUTO else ""),
         leaks=AlignOperation().leaks(attributes, owners),
+        named=aligned,
     )
-    return parts_of(program, node, owners, learners, aligned)
 
 
 def aligned(table: Table) -> Table:
@@ -113,15 +108,8 @@ class AlignOperation:
         Raises: TableInvalid, ColumnMissing, KeyTypeWrong, KeyInvalid for this party's table; ProtocolAbort family for
         the peer.
         """
-        left, right = context.participants
-        me_left = context.party == left
-        peer = right if me_left else left
-        table = inputs[0 if me_left else 1]
-        if not isinstance(table, Table):
-            raise TableInvalid(f"expected a jali.Table to align at {context.party!r}, found {type(table).__name__}")
+        table, keys, stream, me_left = side_of(context, inputs, attributes)
         learns = learns_of(attributes["learns"], context.party)
-        keys = Keys({name: table[name] for name in attributes["on"]}, normalise=attributes["normalise"])
-        stream = context.streams[peer]
         found = intersect(
             stream,
             keys,

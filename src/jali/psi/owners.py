@@ -3,18 +3,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from jali.core.errors import ProgramError
+from jali.core.errors import ProgramError, TableInvalid
+from jali.core.table import Table
 from jali.devices.handle import Handle
 from jali.devices.plain import PlainDevice
+from jali.graph.node import Visibility
+from jali.psi.keys import Keys
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
-    from jali.graph.node import Node
+    from jali.core.threat import Leak
+    from jali.graph.operation import NodeContext
+    from jali.transport.channel import Stream
 
-__all__ = ["learners_of", "owners_of", "parts_of"]
+__all__ = ["Side", "joint", "learners_of", "owners_of", "side_of"]
 
 
 def owners_of(left: Any, right: Any) -> tuple[str, str]:
@@ -33,13 +38,54 @@ def learners_of(learns: Any, owners: tuple[str, str]) -> tuple[str, ...]:
     return learners
 
 
-def parts_of(
-    program: Any, node: Node, owners: tuple[str, str], learners: tuple[str, ...], named: Callable[[Any], Any]
+def joint(
+    left: Any,
+    right: Any,
+    learners: tuple[str, ...],
+    *,
+    operation: str,
+    attributes: Mapping[str, Any],
+    fingerprint: bytes,
+    text: str,
+    leaks: tuple[Leak, ...],
+    named: Callable[[Any], Any],
 ) -> tuple[Any, Any]:
-    """Handles to each learner's part of a node's value; `named` gives the part its name in reports."""
+    """Add a node of both owners to the program; handles to each learner's part, which `named` names in reports."""
+    program, owners = left.program, owners_of(left, right)
+    node = program.append(
+        operation,
+        device=", ".join(owners),
+        participants=owners,
+        inputs=(left.node, right.node),
+        attributes=dict(attributes),
+        fingerprint=fingerprint,
+        visibility=Visibility("private", learners),
+        text=text,
+        leaks=leaks,
+    )
     whole = Handle(program, node)
     handles = [PlainDevice(program, owner, owner)(named)(whole) if owner in learners else None for owner in owners]
     return handles[0], handles[1]
+
+
+class Side(NamedTuple):
+    """One owner's side of a running node: its table and keys, the stream to the other, and whether it is the left."""
+
+    table: Table
+    keys: Keys
+    stream: Stream
+    left: bool
+
+
+def side_of(context: NodeContext, inputs: tuple[Any, ...], attributes: Mapping[str, Any]) -> Side:
+    """This party's side. Raises: TableInvalid, ColumnMissing, KeyTypeWrong, KeyInvalid for its table."""
+    left, right = context.participants
+    me_left = context.party == left
+    table = inputs[0 if me_left else 1]
+    if not isinstance(table, Table):
+        raise TableInvalid(f"expected a jali.Table to align at {context.party!r}, found {type(table).__name__}")
+    keys = Keys({name: table[name] for name in attributes["on"]}, normalise=attributes["normalise"])
+    return Side(table, keys, context.streams[right if me_left else left], me_left)
 
 
 def _owner(handle: Any) -> str:

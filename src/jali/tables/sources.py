@@ -7,8 +7,12 @@ DuckDB sorts and joins on disk where memory is short.
 
 from __future__ import annotations
 
+import os
 import re
+import weakref
 from pathlib import Path
+from shutil import rmtree
+from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -32,7 +36,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["FORMATS", "Source", "check_target"]
+__all__ = ["FORMATS", "Source", "check_target", "is_query", "name_of"]
 
 FORMATS: Final = (".csv", ".csv.gz", ".csv.zst", ".tsv", ".parquet", ".arrow")
 BATCH_ROWS: Final = 1 << 17
@@ -44,22 +48,23 @@ _ROW = "jali_row"
 class Source:
     """A table: a path, a query in DuckDB's SQL, or anything with `__arrow_c_stream__`.
 
-    Cells of CSV files are kept as they are written. A query is run once, and its result kept on disk until the end.
+    Cells of CSV files are kept as they are written. A query is run once, and its result kept until the end.
 
     Security: runs at the owner. No error contains the content of a cell.
     Raises: FileMissing, TableInvalid, RowRagged; ExtraMissing without duckdb and pyarrow.
     """
 
     def __init__(self, given: Any, *, memory_bytes: int = 1 << 29, folder: Path | None = None) -> None:
-        """Open it; `folder` is where DuckDB spills to."""
+        """Open it; DuckDB spills into `folder`, or among temporary files, and what it spilled is deleted at the end."""
         duckdb = need("duckdb", extra="data")
         self._errors = (duckdb.Error, need("pyarrow", extra="data").ArrowException, OSError)
         self._connection = duckdb.connect()
         self._connection.execute(f"SET memory_limit = '{max(memory_bytes // 2**20, 64)}MiB'")
         self._connection.execute("SET preserve_insertion_order = true")
-        if folder is not None:
-            self._connection.execute(f"SET temp_directory = {_quoted(str(folder / 'spill'))}")
-        self.name = given if isinstance(given, str) else str(given) if isinstance(given, Path) else "the table"
+        spill = mkdtemp(prefix="spill-", dir=folder)
+        self._delete_spill = weakref.finalize(self, rmtree, spill, ignore_errors=True)
+        self._connection.execute(f"SET temp_directory = {_quoted(spill)}")
+        self.name = name_of(given)
         self._relation = self._opened(given)
         self.columns: tuple[str, ...] = tuple(self._run(f"SELECT * FROM {self._relation} LIMIT 0").columns)
         if len(set(self.columns)) < len(self.columns):
@@ -71,8 +76,7 @@ class Source:
             self._connection.register("jali_given", need("pyarrow", extra="data").table(given))
             return "jali_given"
         text = str(given)
-        if isinstance(given, str) and _SQL.match(text):
-            self.name = "the query"
+        if is_query(given):
             self._run(f"CREATE TEMP TABLE jali_given AS {text}", wanted=False)
             return "jali_given"
         path = Path(text)
@@ -121,19 +125,22 @@ class Source:
             if path.suffix == ".arrow":
                 self._write_arrow(query, part)
             else:
-                self._guarded(
-                    lambda: self._connection.execute(f"COPY ({query}) TO {_quoted(str(part))} ({_form(path)})")
-                )
+                self._connection.execute(f"COPY ({query}) TO {_quoted(str(part))} ({_form(path)})")
+            with part.open("rb") as file:
+                os.fsync(file.fileno())
             part.replace(path)
-        except (TableInvalid, OSError) as error:
-            raise WriteFailed(f"cannot write {str(path)!r}: {error}; nothing partial was left behind") from None
+        except self._errors as error:  # they quote cells
+            raise WriteFailed(
+                f"cannot write {str(path)!r} ({type(error).__name__}): free space or choose another path (nothing "
+                "partial was left behind)"
+            ) from None
         finally:
             part.unlink(missing_ok=True)
         return path
 
     def _write_arrow(self, query: str, part: Path) -> None:
         ipc = need("pyarrow.ipc", extra="data")
-        reader = self._run(query).to_arrow_reader(BATCH_ROWS)
+        reader = self._connection.sql(query).to_arrow_reader(BATCH_ROWS)
         with ipc.new_file(str(part), reader.schema) as writer:
             for batch in reader:
                 writer.write_batch(batch)
@@ -141,6 +148,7 @@ class Source:
     def close(self) -> None:
         """Forget it."""
         self._connection.close()
+        self._delete_spill()
 
     def __enter__(self) -> Self:
         """Itself."""
@@ -163,6 +171,18 @@ class Source:
             if line is not None:
                 raise RowRagged(f"{self.name!r}, line {line[1]}: not valid CSV") from None
             raise TableInvalid(f"cannot read {self.name!r} ({kind}): is it {', '.join(FORMATS)} or a query?") from None
+
+
+def is_query(given: Any) -> bool:
+    """Whether a source is SQL and not a path."""
+    return isinstance(given, str) and _SQL.match(given) is not None
+
+
+def name_of(given: Any) -> str:
+    """What messages and reports call a source; never the text of a query, which may hold a password."""
+    if is_query(given):
+        return "the query"
+    return str(given) if isinstance(given, str | Path) else "the table"
 
 
 def check_target(target: str | Path) -> Path:
