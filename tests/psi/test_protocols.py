@@ -148,6 +148,8 @@ def test_keys_that_cannot_match_are_an_error_at_both(protocol: PsiProtocol) -> N
 def test_no_rows_match_any_kind(protocol: PsiProtocol) -> None:
     check_exact(protocol, np.zeros(0), np.arange(3))
     check_exact(protocol, [], [b"x"])
+    check_exact(protocol, [], {"a": ["x"], "b": [1]})
+    check_exact(protocol, {"a": [], "b": []}, {"a": [1], "b": ["x"]})
 
 
 def test_declared_leaks_name_both_parties(protocol: PsiProtocol) -> None:

@@ -49,7 +49,7 @@ def read_hello(message: memoryview, keys: Keys, *, peer: str) -> Hello:
     """What the peer says.
 
     Raises: PsiFrameInvalid for another format or more than 2^28 keys; PsiKeysDiffer if its keys are of another kind
-    or normalised in another way. (With no keys at all, the kind is that of an empty column and says nothing.)
+    or normalised in another way. (With no keys at all, kinds are those of empty columns and say nothing.)
     """
     if message.nbytes != HELLO_BYTES:
         raise PsiFrameInvalid(f"expected a greeting of {HELLO_BYTES} bytes, found {message.nbytes}", party=peer)
@@ -64,8 +64,8 @@ def read_hello(message: memoryview, keys: Keys, *, peer: str) -> Hello:
     if count > MAX_KEYS:
         raise PsiFrameInvalid(f"expected at most {MAX_KEYS} keys, but {peer!r} announces {count}", party=peer)
     columns = " and ".join(keys.kinds)
-    theirs = (named if count or len(keys.kinds) > 1 else columns, list(NORMALISATIONS)[normalise])
-    ours = (columns if len(keys) or len(keys.kinds) > 1 else theirs[0], keys.normalise)
+    theirs = (named if count else columns, list(NORMALISATIONS)[normalise])
+    ours = (columns if len(keys) else theirs[0], keys.normalise)
     if theirs != ours:
         raise PsiKeysDiffer(
             f"{peer!r} joins on keys that are {theirs[0]} ({theirs[1]}), this party on {ours[0]} ({ours[1]}): "
