@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from jali.transport.channel import Stream
 
-__all__ = ["places_of", "receive_rows"]
+__all__ = ["places_of", "receive_parts", "receive_rows"]
 
 
 def receive_rows(stream: Stream, width: int, count: int) -> NDArray[np.uint8]:
@@ -28,6 +28,16 @@ def receive_rows(stream: Stream, width: int, count: int) -> NDArray[np.uint8]:
             party=stream.peer,
         )
     return np.frombuffer(message, np.uint8).reshape(count, width)
+
+
+def receive_parts(stream: Stream, *sizes: int) -> list[NDArray[np.uint8]]:
+    """The next message, cut into parts of these many bytes. Raises: PsiFrameInvalid for one of another size."""
+    message = stream.receive()
+    if message.nbytes != sum(sizes):
+        raise PsiFrameInvalid(
+            f"expected {sum(sizes)} bytes from {stream.peer!r}, found {message.nbytes}", party=stream.peer
+        )
+    return np.split(np.frombuffer(message, np.uint8), np.cumsum(sizes)[:-1])
 
 
 def places_of(tags: NDArray[np.uint8], among: NDArray[np.uint8], *, peer: str) -> NDArray[np.int64]:
