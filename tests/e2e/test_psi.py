@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from jali.psi import intersection
+from jali.psi.ecdh import EcdhPsi
 from jali.transport.authority import create_federation
 
 if TYPE_CHECKING:
@@ -100,18 +102,20 @@ def test_an_inner_join_of_two_files(folder: Path) -> None:
     assert not list(folder.glob("*.psi"))
 
 
-@pytest.mark.parametrize("keep", [("alice",), ("bob",), ("alice", "bob")])
-def test_outer_joins_keep_rows_without_a_match(folder: Path, keep: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("how", ["left", "right", "full"])
+def test_outer_joins_keep_rows_without_a_match(folder: Path, how: str) -> None:
+    """alice stands first in the federation file, so she is the left."""
     write(folder / "a.csv", [1, 2, 2, 3])
     write(folder / "b.csv", [2, 3, 4, 5])
-    more = [word for party in keep for word in ("--keep", party)]
-    lines = [run_line("alice", "a.csv", "oa.csv", *more), run_line("bob", "b.csv", "ob.csv", *more)]
+    page = ("--report", "r.html")
+    lines = [run_line(me, f"{me[0]}.csv", f"o{me[0]}.csv", "--how", how, *page * (me == "bob")) for me in PARTIES]
     with both(*(start(folder, *line) for line in lines)) as found:
         outcomes(found)
     pairs = list(zip(rows_of(folder / "oa.csv"), rows_of(folder / "ob.csv"), strict=True))
     wanted = [("k2", "k2"), ("k2", "k2"), ("k3", "k3")]
-    wanted += [("k1", "")] * ("alice" in keep) + [("", "k4"), ("", "k5")] * ("bob" in keep)
+    wanted += [("k1", "")] * (how != "right") + [("", "k4"), ("", "k5")] * (how != "left")
     assert sorted((left[0], right[0]) for left, right in pairs) == sorted(wanted)
+    assert ("how many rows of alice have no match" in (folder / "r.html").read_text("utf-8")) == (how != "right")
 
 
 def test_one_party_learns(folder: Path) -> None:
@@ -172,11 +176,53 @@ def test_a_killed_run_goes_on(folder: Path, killed: str, protocol: str) -> None:
     assert not list(folder.glob("*.psi"))
 
 
+def test_a_run_that_is_killed_in_the_second_round_goes_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first key's buckets are done, some of the second's too; rows match by either, and none twice."""
+    n = 9_000
+    (folder / "a.csv").write_text("id,phone,row\n" + "".join(f"{_id(i)},p{i},{i}\n" for i in range(n)))
+    ours = "".join(f"{_id(i) if i < 4_000 else f'x{i}'};p{i if i < 7_000 else -i};{i};Zo\u00eb\n" for i in range(n))
+    (folder / "b.csv").write_text("id;phone;row;name\n" + ours, encoding="utf-16")
+    more = ("--otherwise", "phone", "--how", "left", "--protocol", "ecdh")
+    lines = {"alice": run_line("alice", "a.csv", "oa.csv", *more)}
+    lines["bob"] = run_line("bob", "b.csv", "ob.csv", *more, "--encoding", "utf-16")
+    processes = {me: start(folder, *line, bucket=200) for me, line in lines.items()}
+    kept = folder / "oa.csv.psi"
+    for _ in range(TRIES):
+        if len(list(kept.glob("bucket-01-*.npy"))) >= 2:
+            break
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            processes["alice"].wait(0.005)
+    os.kill(processes["alice"].pid, signal.SIGKILL)
+    with both(*processes.values()) as found:
+        assert found[1][0] not in {0, 1}
+    assert len(list(kept.glob("bucket-00-*.npy"))) == 40
+    done = list(kept.glob("bucket-*.npy"))
+    assert 42 <= len(done) < 70, "it was killed in between"
+    with both(*(start(folder, "resume", f"o{me[0]}.csv.psi", "--json", bucket=200) for me in PARTIES)) as found:
+        alice, bob = outcomes(found)
+    assert alice["common_by_key"] == bob["common_by_key"] == [3_000, 4_000]
+    monkeypatch.setattr(intersection, "BUCKET_KEYS", 200)
+    second = intersection.intersection_cost(EcdhPsi(), 6_000, 6_000, learns="both").bytes_sent["peer"]
+    assert alice["bytes_received"] < second, "less than the second round is done again"
+    pairs = list(zip(rows_of(folder / "oa.csv"), rows_of(folder / "ob.csv"), strict=True))
+    assert all(left[2] == right[2] for left, right in pairs[:7_000])
+    assert {int(left[2]) for left, _ in pairs[:3_000]} == {i for i in range(4_000) if i % 4}
+    assert sorted(int(left[2]) for left, _ in pairs) == list(range(n))
+    assert {right[3] for _, right in pairs} == {"Zo\u00eb", ""}
+
+
+def _id(i: int) -> str:
+    """One of four is missing."""
+    return f"k{i}" if i % 4 else ""
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [
         (("--learns", "alice"), "learns"),
-        (("--keep", "bob"), "keep"),
+        (("--how", "left"), "how"),
+        (("--otherwise", "row"), "columns"),
+        (("--normalise", "trim,nfc"), "normalise"),
         (("--normalise", "exact"), "normalise"),
         (("--protocol", "vole"), "protocol"),
     ],
@@ -204,10 +250,32 @@ def test_a_mistake_is_found_before_anybody_is_called(folder: Path) -> None:
         ),
         (run_line("alice", "a.csv", "oa.csv", "--learns", "carol"), "carol"),
         (run_line("alice", "a.csv", "oa.csv", "--normalise", "trimed"), "trimmed"),
+        (run_line("alice", "a.csv", "oa.csv", "--how", "outer"), "inner, left, right, full, semi, anti"),
+        (run_line("alice", "a.csv", "oa.csv", "--how", "right", "--learns", "alice"), "'left' for all"),
+        (run_line("alice", "a.csv", "oa.csv", "--otherwise", "phone"), "J1021"),
+        (run_line("alice", "a.csv", "oa.csv", "--encoding", "latin-7x"), "J1014"),
+        (run_line("alice", "a.csv", "oa.csv", "--with", "bobb"), "did you mean 'bob'"),
     ):
         with both(start(folder, *line)) as found:
             assert says in found[0][2]
         assert not list(folder.glob("*.psi"))
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ((), "in how many rows the peer has each common key"),
+        (("--how", "left"), "the peer: how many rows of me have no match"),
+        (("--how", "semi", "--learns", "me"), "vole"),
+        (("--how", "right", "--learns", "me"), "'left' for all"),
+    ],
+)
+def test_what_a_join_will_cost_and_tell(folder: Path, options: tuple[str, ...], says: str) -> None:
+    with both(start(folder, "explain", "1000", "2000", *options)) as found:
+        status, out, errors = found[0]
+    assert says in out + errors
+    assert (status == 0) == ("the number of distinct keys" in out)
+    assert ("have no match" in out) == ("left" in options)
 
 
 def test_few_keys_against_a_cache(folder: Path) -> None:

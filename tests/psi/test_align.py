@@ -39,6 +39,60 @@ def test_aligned_rows_stay_at_their_owners(fed: Any) -> None:
     assert sorted((int(x), int(y)) for x, y in pairs) == [(2, 20), (3, 10), (4, 20)]
 
 
+def test_a_joint_function_can_mask_rows_that_are_absent(fed: Any) -> None:
+    """`present` says at both which rows stand for nothing."""
+    left, right = jali.align(*_both(fed), on="id", how="full")
+    bank, bureau = jali.reveal(left, to="bank"), jali.reveal(right, to="bureau")
+    rows = sorted(zip(*(side[name].tolist() for side, name in ((bank, "x"), (bureau, "y"))), strict=True))
+    assert rows == [(0, 30), (1, 0), (2, 20), (3, 10), (4, 20)]
+    assert sorted(bank["x"][bank["present"] & bureau["present"]].tolist()) == [2, 3, 4]
+    assert bank["id"][~bank["present"]].tolist() == [""]
+    masked = fed.mpc("bank", "bureau")(lambda x, a, y, b: (x * y * a * b).sum())
+    columns = [(h, n) for h, names in ((left, ("x", "present")), (right, ("y", "present"))) for n in names]
+    parts = [fed.plain(str(h.device))(column)(h, n) for h, n in columns]
+    assert float(jali.reveal(masked(*parts), to="bank")) == pytest.approx(2 * 20 + 3 * 10 + 4 * 20)
+
+
+def column(table: jali.Table, name: str) -> Any:
+    return table[name].astype(float)
+
+
+def test_rows_that_one_key_misses_are_found_by_the_next(fed: Any) -> None:
+    bank = {"id": ["1", "", "3"], "phone": ["p", "q", "r"], "x": [1, 2, 3]}
+    bureau = {"id": ["", "1", "4"], "phone": ["q", "p", "r"], "y": [10, 20, 30]}
+    left, right = jali.align(
+        fed.plain("bank")(table)(bank), fed.plain("bureau")(table)(bureau), on="id", otherwise="phone"
+    )
+    found = [jali.reveal(side, to=party) for side, party in ((left, "bank"), (right, "bureau"))]
+    pairs = list(zip(found[0]["x"].tolist(), found[1]["y"].tolist(), strict=True))
+    assert pairs[0] == (1, 20)
+    assert sorted(pairs) == [(1, 20), (2, 10), (3, 30)]
+    node = next(node for node in fed.program.graph.nodes if node.operation == "psi.align")
+    assert node.text.startswith("align on 'id', otherwise 'phone'")
+    assert any("for each key after the first" in leak.what for leak in node.leaks)
+
+
+def test_what_differs_makes_another_program() -> None:
+    ways: list[dict[str, Any]] = [
+        {"normalise": "nfc, trim"},
+        {"how": "left"},
+        {"otherwise": ["x"]},
+        {"otherwise": ["x", "y"]},
+        {"otherwise": [["x", "y"]]},
+        {"normalise": "trim,nfc"},
+    ]
+    identities = [_identity(**how) for how in ways]
+    assert len(set(identities)) == len(ways)
+    assert _identity() == identities[0]
+
+
+def _identity(**how: Any) -> bytes:
+    with jali.simulate("bank", "bureau") as fed:
+        both = {"id": ["a"], "x": ["a"], "y": ["a"]}
+        jali.align(fed.plain("bank")(table)(both), fed.plain("bureau")(table)(both), on="id", **how)
+        return next(bytes(node.id) for node in fed.program.graph.nodes if node.operation == "psi.align")
+
+
 def test_neither_owner_can_use_the_others_rows(fed: Any) -> None:
     left, right = jali.align(*_both(fed), on="id")
     for handle, party in ((left, "bureau"), (right, "bank")):
@@ -87,7 +141,12 @@ def test_what_cannot_be_aligned_is_refused_at_once(fed: Any) -> None:
     with pytest.raises(UnknownName, match=r"no psi protocol 'ecdhh'.*ecdh"):
         jali.align(left, right, on="id", protocol="ecdhh")
     with pytest.raises(UnknownName, match="no normalisation"):
-        jali.align(left, right, on="id", normalise="nfc")
+        jali.align(left, right, on="id", normalise="nfcc")
+    with pytest.raises(UnknownName, match=r"no join 'inne'.*inner"):
+        jali.align(left, right, on="id", how="inne")
+    for how, learns, write in (("right", "bank", "'left' for all"), ("full", "bureau", "'right' for all")):
+        with pytest.raises(ProgramError, match=f"keeps rows of .* write 'inner' or 'semi' .* {write}"):
+            jali.align(left, right, on="id", how=how, learns=learns)
     assert not [node for node in fed.program.graph.nodes if node.operation == "psi.align"]
 
 

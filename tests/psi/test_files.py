@@ -12,7 +12,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from jali.core.errors import InputError, KeyInvalid, PsiFrameInvalid, PsiKeysDiffer, RunFolderInvalid
+from jali.core.errors import (
+    InputError,
+    KeyInvalid,
+    PsiFrameInvalid,
+    PsiKeysDiffer,
+    RunFolderInvalid,
+    UnknownName,
+)
 from jali.psi.files import prepare, run
 from jali.psi.folder import Job, RunFolder
 from jali.psi.keys import Keys
@@ -33,8 +40,11 @@ def job(folder: Path, me: str, **changes: Any) -> Job:
 def intersect(folder: Path, a: Any, b: Any, *, streams: Any = None, errors: bool = False, **changes: Any) -> Any:
     """Both sides' outcomes."""
     tables = [x if hasattr(x, "__arrow_c_stream__") or isinstance(x, str) else pa.table({"id": x}) for x in (a, b)]
-    ready = [prepare(job(folder, me, **changes), given=table) for me, table in zip(PARTIES, tables, strict=True)]
-    parts = [lambda stream, side=side: run(ready[side], stream, first=side == 0, progress=quiet) for side in (0, 1)]
+    ready = [
+        prepare(job(folder, me, **changes), left=me == "alice", given=table)
+        for me, table in zip(PARTIES, tables, strict=True)
+    ]
+    parts = [lambda stream, side=side: run(ready[side], stream, progress=quiet) for side in (0, 1)]
     return run_both(streams or stream_pair(), *parts, errors=errors)
 
 
@@ -47,36 +57,31 @@ def rows(folder: Path, me: str) -> list[dict[str, Any]]:
 @given(
     st.lists(st.integers(0, 6), max_size=9),
     st.lists(st.integers(0, 6), max_size=9),
-    st.sets(st.sampled_from(PARTIES)),
+    st.sampled_from(["inner", "left", "right", "full"]),
 )
-def test_joins_are_those_of_sql(tmp_path: Path, a: list[int], b: list[int], keep: set[str]) -> None:
+def test_joins_are_those_of_sql(tmp_path: Path, a: list[int], b: list[int], how: str) -> None:
     a_table, b_table = (pa.table({"id": pa.array(x, pa.int64()), "row": list(range(len(x)))}) for x in (a, b))
-    intersect(tmp_path, a_table, b_table, keep=tuple(sorted(keep)))
+    intersect(tmp_path, a_table, b_table, how=how)
     pairs = Counter((x["row"], y["row"]) for x, y in zip(rows(tmp_path, "alice"), rows(tmp_path, "bob"), strict=True))
     wanted: Counter[tuple[int | None, int | None]] = Counter(
         (i, j) for i, x in enumerate(a) for j, y in enumerate(b) if x == y
     )
-    if "alice" in keep:
+    if how in {"left", "full"}:
         wanted += Counter((i, None) for i, x in enumerate(a) if x not in b)
-    if "bob" in keep:
+    if how in {"right", "full"}:
         wanted += Counter((None, j) for j, y in enumerate(b) if y not in a)
     assert pairs == wanted
 
 
 @pytest.mark.parametrize("learns", ["both", "alice"])
-def test_rows_that_are_not_in_common(tmp_path: Path, learns: str) -> None:
-    """One party's wish alone: the other has its own result as ever."""
-    changes = [{"anti": True}, {"anti": False}]
-    tables = [pa.table({"id": ["d", "a", "b", "a", "c"]}), pa.table({"id": ["b", "c", "e"]})]
-    ready = [
-        prepare(job(tmp_path, me, learns=learns, **more), given=table)
-        for me, more, table in zip(PARTIES, changes, tables, strict=True)
-    ]
-    parts = [lambda stream, side=side: run(ready[side], stream, first=side == 0, progress=quiet) for side in (0, 1)]
-    run_both(stream_pair(), *parts)
-    assert [row["id"] for row in rows(tmp_path, "alice")] == ["d", "a", "a"]
-    if learns == "both":
-        assert sorted(row["id"] for row in rows(tmp_path, "bob")) == ["b", "c"]
+def test_rows_that_are_and_are_not_in_common(tmp_path: Path, learns: str) -> None:
+    """In the file's order, each once."""
+    tables = [pa.table({"id": ["d", "b", "a", "b", "a", "c"]}), pa.table({"id": ["e", "c", "b"]})]
+    for how, alice, bob in (("semi", ["b", "b", "c"], ["c", "b"]), ("anti", ["d", "a", "a"], ["e"])):
+        intersect(tmp_path, *tables, how=how, learns=learns)
+        assert [row["id"] for row in rows(tmp_path, "alice")] == alice
+        if learns == "both":
+            assert [row["id"] for row in rows(tmp_path, "bob")] == bob
 
 
 @pytest.mark.parametrize(
@@ -105,26 +110,32 @@ def test_keys_that_never_match_are_an_error_at_both(tmp_path: Path) -> None:
 
 
 def test_missing_keys_end_before_anything_is_sent(tmp_path: Path) -> None:
-    with pytest.raises(KeyInvalid, match="none in row 1"):
-        prepare(job(tmp_path, "alice"), given=pa.table({"id": ["a", None]}))
+    with pytest.raises(KeyInvalid, match="in row 1 "):
+        prepare(job(tmp_path, "alice"), left=True, given=pa.table({"id": ["a", None]}))
 
 
 @pytest.mark.parametrize(
     "changes",
     [
         {"learns": "carol"},
-        {"keep": ("carol",)},
-        {"keep": ("alice",), "learns": "alice"},
-        {"keep": ("alice",), "anti": True},
+        {"how": "right", "learns": "alice"},
+        {"how": "full", "learns": "alice"},
+        {"how": "left", "learns": "bob"},
     ],
 )
 def test_jobs_that_make_no_sense(tmp_path: Path, changes: dict[str, Any]) -> None:
-    with pytest.raises(InputError, match=r"carol|alice|both"):
-        prepare(job(tmp_path, "alice", **changes), given=pa.table({"id": ["a"]}))
+    with pytest.raises(InputError, match=r"carol|write 'inner' or 'semi'"):
+        prepare(job(tmp_path, "alice", **changes), left=True, given=pa.table({"id": ["a"]}))
+
+
+def test_names_that_do_not_exist(tmp_path: Path) -> None:
+    for changes, near in (({"how": "outer"}, "inner"), ({"normalise": "nfcc"}, "nfc"), ({"how": "lefft"}, "'left'")):
+        with pytest.raises(UnknownName, match=near):
+            prepare(job(tmp_path, "alice", **changes), left=True, given=pa.table({"id": ["a"]}))
 
 
 @pytest.mark.parametrize(
-    "message", [b"", b"{}", b"{", b'{"version":1,"learns":"both","keep":[],"columns":"x","network":"lan"}']
+    "message", [b"", b"{}", b"{", b'{"version":2,"how":"inner","learns":"both","columns":"x","network":"lan"}']
 )
 def test_another_greeting_is_named(tmp_path: Path, message: bytes) -> None:
     streams = stream_pair()
@@ -137,21 +148,22 @@ def test_networks_that_differ_are_named(tmp_path: Path) -> None:
     """Each would reckon with its own, and choose another protocol."""
     tables = [pa.table({"id": ["a"]})] * 2
     ready = [
-        prepare(job(tmp_path, me, network=network), given=table)
+        prepare(job(tmp_path, me, network=network), left=me == "alice", given=table)
         for me, network, table in zip(PARTIES, ("lan", "wan"), tables, strict=True)
     ]
-    parts = [lambda stream, side=side: run(ready[side], stream, first=side == 0, progress=quiet) for side in (0, 1)]
+    parts = [lambda stream, side=side: run(ready[side], stream, progress=quiet) for side in (0, 1)]
     raised = run_both(stream_pair(), *parts, errors=True)
     assert all(isinstance(error, PsiKeysDiffer) and "network" in str(error) for error in raised)
 
 
-def test_kept_rows_that_nobody_asked_for_are_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [b"\1", (2**29).to_bytes(8, "little")])
+def test_numbers_of_kept_rows_are_checked(tmp_path: Path, number: bytes) -> None:
     streams = stream_pair()
     last = 4  # terms, greeting, points, tags, counts, and then how many rows are kept
-    streams[1].tamper = lambda i, m: (7).to_bytes(8, "little") if i == last + 1 else m
-    raised = intersect(tmp_path, ["a"], ["a", "b"], streams=streams, errors=True)
+    streams[1].tamper = lambda i, m: number if i == last + 1 else m
+    raised = intersect(tmp_path, ["a"], ["a", "b"], how="right", streams=streams, errors=True)
     assert isinstance(raised[0], PsiFrameInvalid)
-    assert "not to be kept" in str(raised[0])
+    assert "expected a number of rows" in str(raised[0])
 
 
 def test_folders_of_runs(tmp_path: Path) -> None:
@@ -161,21 +173,24 @@ def test_folders_of_runs(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o700
     with pytest.raises(RunFolderInvalid, match="resume"):
         RunFolder.create(path, job(tmp_path, "alice"))
-    assert RunFolder.create(tmp_path / "auto.psi", job(tmp_path, "alice", protocol="auto")).wish == "auto"
-    folder.holds(Keys(["a"]))
-    assert not folder.begin(1, 2, "ecdh", 2).any()
-    folder.save(0, Keys(["a"]).rows.astype("int64"))
-    folder.save(1, None)
-    assert folder.begin(1, 2, "ecdh", 2).all()
-    assert (folder.wish, RunFolder(path).wish) == ("ecdh", "ecdh")
-    assert folder.load(0).tolist() == [0]  # type: ignore[union-attr]
-    assert folder.load(1) is None
+    first, keys = folder.round(0, Keys(["a"])), Keys(["b"])
+    assert (first.wish, folder.started, folder.protocols) == ("", False, ())
+    assert not first.begin(1, 2, "ecdh", 2).any()
+    first.save(0, Keys(["a"]).rows.astype("int64"))
+    first.save(1, None)
+    assert first.begin(1, 2, "ecdh", 2).all()
+    assert (first.wish, folder.started, folder.protocols) == ("ecdh", True, ("ecdh",))
+    assert first.load(0).tolist() == [0]  # type: ignore[union-attr]
+    assert first.load(1) is None
+    second = folder.round(1, keys)
+    assert not second.begin(1, 2, "vole", 2).any(), "a round has results of its own"
+    assert first.begin(1, 2, "ecdh", 2).all()
+    assert folder.protocols == ("ecdh", "vole")
     again = RunFolder(path)
-    again.holds(Keys(["b"]))
-    assert not again.begin(1, 2, "ecdh", 2).any(), "results of other keys are forgotten"
-    (path / "bucket-0000.npy").write_bytes(b"damaged")
+    assert not again.round(0, keys).begin(1, 2, "ecdh", 2).any(), "results of other keys are forgotten"
+    (path / "bucket-00-0000.npy").write_bytes(b"damaged")
     with pytest.raises(RunFolderInvalid, match="bucket 0"):
-        again.load(0)
+        again.round(0, keys).load(0)
     (path / "job.json").write_bytes(b"{}")
     with pytest.raises(RunFolderInvalid):
         _ = again.job

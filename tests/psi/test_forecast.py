@@ -48,13 +48,13 @@ def test_every_key_is_masked_and_every_masked_key_matched() -> None:
         assert sum(size for step, size in script if step == "match") == 5
 
 
-def planned(monkeypatch: pytest.MonkeyPatch, *, network: str | Network | None, learns: str = "both") -> Row:
+def planned(monkeypatch: pytest.MonkeyPatch, *, network: str | Network | None, learns: str = "both", **how: Any) -> Row:
     monkeypatch.setattr(forecast, "pace_of", lambda: Pace(machine=MACHINE))
 
     def job(fed: Any) -> None:
         left = fed.plain("bank")(min, returns=jali.Spec((20_000, 3)))(0)
         right = fed.plain("bureau")(max, returns=jali.Spec((10_000, 2)))(0)
-        jali.align(left, right, on="id", learns=learns, protocol="ecdh")
+        jali.align(left, right, on="id", learns=learns, protocol="ecdh", **how)
 
     rows = jali.explain(job, ["bank", "bureau"], network=network).rows
     return next(row for row in rows if row.text.startswith("align"))
@@ -72,6 +72,17 @@ def test_an_alignment_is_planned_by_party(monkeypatch: pytest.MonkeyPatch) -> No
     alone = planned(monkeypatch, network=None, learns="bureau").predicted
     assert alone is not None
     assert alone.bytes_sent["bureau"] == 48 + 32 * 10_000 + (cost.bytes_sent["me"] - 48 - 32 * 20_000 - 16 * 10_000)
+
+
+def test_a_plan_with_further_keys_assumes_that_no_row_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = planned(monkeypatch, network=Network(rtt_s=0.01))
+    two = planned(monkeypatch, network=Network(rtt_s=0.01), otherwise=["phone"], how="full")
+    assert one.predicted is not None
+    assert two.predicted is not None
+    assert two.predicted.bytes_sent == {party: 2 * size + 8 for party, size in one.predicted.bytes_sent.items()}
+    assert one.predicted_seconds is not None
+    assert two.predicted_seconds is not None
+    assert 1.5 * one.predicted_seconds < two.predicted_seconds < 2.5 * one.predicted_seconds
 
 
 def test_a_slower_network_takes_longer(monkeypatch: pytest.MonkeyPatch) -> None:

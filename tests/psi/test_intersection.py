@@ -15,6 +15,7 @@ from jali.psi.contract import PSI_PROTOCOLS
 from jali.psi.hello import HELLO_BYTES, Hello, Speed, read_hello, write_hello
 from jali.psi.intersection import buckets, intersect, intersection_cost
 from jali.psi.keys import Keys
+from jali.psi.normalise import STEPS
 from jali.transport.network import Network
 from tests.psi.pairs import quiet, run_both, stream_pair
 
@@ -157,6 +158,52 @@ def test_a_speed_is_the_same_number_at_both() -> None:
     """Or they might choose differently where two protocols are about as fast."""
     message = write_hello(Keys(["a"]), "auto", speed_here(), resumable=False)
     assert read_hello(memoryview(message), Keys(["a"]), peer="bob").speed == speed_here()
+
+
+def test_a_greeting_of_steps_that_this_version_does_not_know_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A later one may have more: it is a difference like any other, and not a message that nobody understands."""
+    monkeypatch.setitem(STEPS, "digits", str.strip)
+    message = write_hello(Keys(["a"], normalise="nfc,digits"), "ecdh", FAST, resumable=False)
+    monkeypatch.undo()
+    with pytest.raises(PsiKeysDiffer, match=r"in another way than this party .*'trimmed': nfc, then trim"):
+        read_hello(memoryview(message), Keys(["a"]), peer="bob")
+
+
+def test_greetings_of_other_versions_are_refused() -> None:
+    keys = Keys(["a"])
+    message = bytearray(write_hello(keys, "ecdh", FAST, resumable=True))
+    assert len(message) == HELLO_BYTES == 48
+    assert read_hello(memoryview(message), keys, peer="bob").resumable
+    for place, value in ((4, 3), (5, 2), (6, 0)):
+        other = bytearray(message)
+        other[place] = value
+        with pytest.raises(PsiFrameInvalid, match="both parties need the same jali"):
+            read_hello(memoryview(other), keys, peer="bob")
+
+
+@pytest.mark.parametrize("protocol", PSI_PROTOCOLS.names())
+@pytest.mark.parametrize("bucket", [1000, 100])
+def test_keys_that_are_filled_up_look_like_more(monkeypatch: pytest.MonkeyPatch, protocol: str, bucket: int) -> None:
+    monkeypatch.setattr(intersection, "BUCKET_KEYS", bucket)
+    sizes = []
+    for n in (0, 30, 300):
+        streams, b = stream_pair(), Keys(np.arange(20, 220))
+        a = Keys(np.arange(300)).without(np.arange(300) >= n)
+        ways = ((a, "me", True, 300), (b, "peer", False, None))
+        found, _ = run_both(
+            streams,
+            *[
+                lambda stream, keys=keys, learns=learns, first=first, more=more: intersect(
+                    stream, keys, protocol=protocol, learns=learns, first=first, filled_to=more, progress=quiet
+                )
+                for keys, learns, first, more in ways
+            ],
+        )
+        assert {a.digests[place].tobytes() for place in found} == set(map(bytes, a.digests)) & set(
+            map(bytes, b.digests)
+        )
+        sizes.append([len(message) for message in streams[0].sent + streams[1].sent])
+    assert sizes[0] == sizes[1] == sizes[2]
 
 
 def test_protocols_that_differ_are_named() -> None:

@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from jali.core.errors import ColumnMissing, JoinTooLarge, KeyInvalid, KeyTypeWrong, PsiFrameInvalid, TableInvalid
 from jali.core.table import Table
 from jali.graph.operation import ABSENT
-from jali.psi import join, rows
+from jali.psi import rows
 from jali.psi.contract import PSI_PROTOCOLS
 from jali.psi.join import AlignOperation
 from jali.psi.keys import Keys
+from jali.psi.rounds import Sizes
 from jali.psi.rows import joined_rows
 from tests.psi.pairs import Context, run_both, stream_pair
 
@@ -35,7 +36,8 @@ def _table(names: Sequence[str], offset: int) -> Table:
 
 
 def _attributes(**changes: Any) -> dict[str, Any]:
-    return {"on": ("id",), "learns": "both", "protocol": "ecdh", "normalise": "trimmed", "network": "lan", **changes}
+    usual = {"on": ("id",), "otherwise": (), "how": "inner", "learns": "both", "protocol": "ecdh"}
+    return {**usual, "normalise": "trimmed", "network": "lan", **changes}
 
 
 def _parts(left: Any, right: Any, attributes: dict[str, Any]) -> list[Callable[[PairStream], Any]]:
@@ -95,17 +97,16 @@ def test_nothing_in_common(a: list[str], b: list[str]) -> None:
         assert side.columns == ("id", "row")
 
 
+@pytest.mark.parametrize("how", ["inner", "left", "right", "full", "semi", "anti"])
 @pytest.mark.parametrize("learns", ["both", "alice", "bob"])
 @pytest.mark.parametrize("common", [0, 1, 5])
-def test_the_declared_cost_is_exact(monkeypatch: pytest.MonkeyPatch, learns: str, common: int) -> None:
+def test_the_declared_cost_is_exact(monkeypatch: pytest.MonkeyPatch, how: str, learns: str, common: int) -> None:
     monkeypatch.setattr(rows, "COUNTS_AT_ONCE", 2)
-    monkeypatch.setattr(join, "COUNTS_AT_ONCE", 2)
     a, b = [f"{i}" for i in range(7)], [f"{i}" for i in range(7 - common, 16 - common)]
-    streams, attributes = stream_pair(), _attributes(learns=learns)
+    streams, attributes = stream_pair(), _attributes(learns=learns, how=how)
     run_both(streams, *_parts(_table(a, 0), _table(b, 100), attributes))
     for party, stream, sizes in (("alice", streams[0], (7, 9)), ("bob", streams[1], (9, 7))):
-        view = "both" if learns == "both" else "me" if learns == party else "peer"
-        cost = AlignOperation().cost(attributes, *sizes, n_common=common, learns=view, left=party == "alice")  # type: ignore[arg-type]
+        cost = AlignOperation().cost(attributes, [Sizes(*sizes, common)], party=party, left=party == "alice")
         assert cost.bytes_sent == {"me": stream.counters.bytes_sent, "peer": stream.counters.bytes_received}
         assert cost.rounds == stream.counters.rounds
 

@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any
+import unicodedata
+from functools import reduce
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -16,7 +18,10 @@ from jali.crypto.bytestrings import ByteStrings
 from jali.crypto.hashing import encode_parts
 from jali.psi import keys as module
 from jali.psi.keys import Keys
-from jali.psi.normalise import NORMALISATIONS, normalised
+from jali.psi.normalise import PRESETS, STEPS, canonical, mark_of, normalised, preset_of, spelled, steps_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 TEXT = st.text(min_size=1, max_size=4).filter(lambda text: text.strip() != "")
 
@@ -83,10 +88,60 @@ def test_columns_of_a_key_are_told_apart() -> None:
 LETTERS = st.text("aAzZ0 \t\x1f\x0b\xa0\u00eb\u0308\u2003\u00df\ufb01\U0001f600", max_size=6)
 
 
-@given(st.lists(LETTERS), st.sampled_from(sorted(NORMALISATIONS)))
+def _trimmed(text: str) -> str:
+    return unicodedata.normalize("NFC", text).strip()
+
+
+OF_NAMES: dict[str, Callable[[str], str]] = {
+    "trimmed": _trimmed,
+    "exact": lambda text: text,
+    "folded": lambda text: _trimmed(unicodedata.normalize("NFKD", text).casefold()),
+}
+
+
+def _normalised(values: list[str], normalise: str) -> list[str]:
+    texts = normalised(ByteStrings.of([value.encode() for value in values]), normalise)
+    return [texts[i].decode() for i in range(len(values))]
+
+
+@given(st.lists(LETTERS), st.sampled_from(sorted(PRESETS)))
 def test_normal_forms_are_those_of_each_text(values: list[str], name: str) -> None:
-    texts = normalised(ByteStrings.of([value.encode() for value in values]), name)
-    assert [texts[i].decode() for i in range(len(values))] == [NORMALISATIONS[name](value) for value in values]
+    assert _normalised(values, name) == [OF_NAMES[name](value) for value in values]
+
+
+@given(st.lists(LETTERS), st.lists(st.sampled_from(sorted(STEPS)), min_size=1, max_size=4))
+def test_steps_are_done_in_order(values: list[str], steps: list[str]) -> None:
+    assert _normalised(values, ",".join(steps)) == [reduce(lambda x, step: STEPS[step](x), steps, y) for y in values]
+
+
+def test_the_order_of_steps_matters() -> None:
+    """Decomposing gives a space at the front (of the diaeresis alone), which only a later trim takes away."""
+    assert _normalised(["\u00a8x"], "nfkd,trim") != _normalised(["\u00a8x"], "trim,nfkd")
+
+
+def test_a_normalisation_has_one_name() -> None:
+    assert canonical(" nfc , trim") == canonical("trimmed") == "trimmed"
+    assert canonical("nfkd,fold,nfc,trim") == "folded"
+    assert canonical("trim, nfc") == "trim,nfc"
+    assert Keys(["a"], normalise="nfc,trim").normalise == "trimmed"
+    assert (steps_of("exact"), spelled("exact")) == ((), "normalise = 'exact': nothing is done")
+
+
+def test_marks_are_of_the_steps_in_their_order() -> None:
+    marks = {name: mark_of(name) for name in (*PRESETS, "trim,nfc", "nfc", "trim")}
+    assert len(set(marks.values())) == len(marks)
+    assert {name: preset_of(mark) for name, mark in marks.items()} == {
+        name: name if name in PRESETS else "" for name in marks
+    }
+
+
+@pytest.mark.parametrize(
+    ("normalise", "near"),
+    [("trimed", "'trimmed'"), ("nfcc,trim", "'nfc'"), ("trim,folded", "'fold'"), ("", "known"), ("nfc,,trim", "known")],
+)
+def test_an_unknown_step_names_the_near_ones(normalise: str, near: str) -> None:
+    with pytest.raises(UnknownName, match=near):
+        Keys(["a"], normalise=normalise)
 
 
 @pytest.mark.parametrize("n", [1, 70_000])
@@ -165,9 +220,23 @@ def test_half_a_surrogate_pair_is_refused() -> None:
         Keys(["\ud800"])
 
 
-def test_an_unknown_normalisation_names_the_near_one() -> None:
-    with pytest.raises(UnknownName, match="trimmed"):
-        Keys(["a"], normalise="trimed")
+def test_rows_with_an_empty_cell_have_no_key() -> None:
+    keys = Keys({"x": ["a", "", "b", "a"], "y": ["1", "1", " ", "1"]}, optional=True)
+    assert _rows_of(keys) == {Keys({"x": ["a"], "y": ["1"]}).digests[0].tobytes(): [0, 3]}
+    assert len(Keys(["", " "], optional=True)) == 0
+    assert len(Keys(np.array([0, 1]), optional=True)) == 2, "a number is never missing"
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.booleans())))
+def test_rows_that_are_gone_take_their_keys_with_them(values: list[tuple[str, bool]]) -> None:
+    gone = np.array([out for _, out in values], np.bool_)
+    left = Keys([name for name, _ in values]).without(gone)
+    wanted = {
+        Keys([letter]).digests[0].tobytes(): [i for i, value in enumerate(values) if value == (letter, False)]
+        for letter in "abc"
+    }
+    assert _rows_of(left) == {digest: rows for digest, rows in wanted.items() if rows}
+    assert [digest.tobytes() for digest in left.digests] == sorted(_rows_of(left))
 
 
 def test_no_identifier_is_shown() -> None:

@@ -174,6 +174,15 @@ def test_other_keys_are_named(folder: Path) -> None:
         assert isinstance(raised[1], PsiKeysDiffer)
 
 
+@pytest.mark.parametrize(("normalise", "named"), [("nfkc, fold,trim", "nfkc,fold,trim"), ("nfc,trim", "trimmed")])
+def test_a_cache_says_how_its_keys_were_normalised(folder: Path, normalise: str, named: str) -> None:
+    path, _ = make(folder, Keys(["Ana", "BO "], normalise=normalise))
+    assert opened(path).header.normalise == named
+    keys = Keys([" ana", "Bo", "BO"], normalise=named)
+    (_, found), _ = query(path, keys)
+    assert len(found) == (2 if "fold" in named else 1)
+
+
 def test_more_queries_than_are_allowed_are_refused(folder: Path) -> None:
     path, _ = make(folder, Keys(np.arange(20)))
     raised, _ = query(path, Keys(np.arange(11)), most=10, errors=True)

@@ -156,7 +156,6 @@ def test_an_empty_table(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("table", "error", "says"),
     [
-        (pa.table({"id": ["secret", None]}), KeyInvalid, "none in row 1"),
         (pa.table({"id": [1.5]}), KeyTypeWrong, "found double"),
         (pa.table({"id": pa.array([2**63], pa.uint64())}), KeyTypeWrong, "uint64"),
         (pa.table({"idd": ["secret"]}), ColumnMissing, "idd"),
@@ -166,6 +165,18 @@ def test_what_is_no_key(table: Any, error: type[Exception], says: str) -> None:
     with Source(table) as source, pytest.raises(error, match=says) as caught:
         list(source.keys(["id"]))
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("name", "rows"), [("n", [1, 2]), ("t", [0]), ("b", [0, 2])])
+def test_nulls_are_empty_keys(name: str, rows: list[int]) -> None:
+    """Of any kind: an empty number too, which is not 0."""
+    table = pa.table({"n": [None, 0, 7], "t": ["secret", None, ""], "b": [b"x", None, b"y"]})
+    with Source(table) as source:
+        found = Keys.of_batches(source.keys([name]), normalise="exact", optional=True)
+        assert sorted(found.rows.tolist()) == rows
+        with pytest.raises(KeyInvalid, match="empty, the first in row") as caught:
+            Keys.of_batches(source.keys([name]), normalise="exact")
+        assert "secret" not in str(caught.value)
 
 
 def test_what_is_no_table(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 _STREAM = bytes(16)
+_NORMALISE = "'trimmed', 'exact', 'folded' (ignores case), or steps: nfc, nfd, nfkc, nfkd, fold, trim."
 
 
 @click.group()
@@ -40,25 +41,36 @@ def command() -> None:
     "--out", "target", default="", type=click.Path(), help="The rows: .csv(.gz, .zst), .tsv, .parquet or .arrow."
 )
 @click.option("--learns", default="both", metavar="PARTY", help="'both', or the one party that gets a result.")
-@click.option("--keep", multiple=True, metavar="PARTY", help="Keep this party's rows without a match (again for both).")
-@click.option("--anti", is_flag=True, help="Write the rows whose key the other party has not, instead.")
+@click.option(
+    "--otherwise",
+    multiple=True,
+    metavar="COLUMN[,COLUMN]",
+    help="A further key, for rows that no key before has matched (again for more).",
+)
+@click.option(
+    "--how",
+    default="inner",
+    help="inner, left, right, full, semi or anti; left is who stands first in the federation file.",
+)
 @click.option("--protocol", default="auto", help="'auto', 'ecdh' or 'vole'.")
-@click.option("--normalise", default="trimmed", help="'trimmed', 'exact' or 'folded' (ignores case).")
+@click.option("--normalise", default="trimmed", help=_NORMALISE)
+@click.option("--encoding", default="utf-8", help="Of SOURCE, a CSV file: latin-1, utf-16, ... The result is in UTF-8.")
 @click.option("--network", default="lan", help="For the choice of the protocol: loopback, lan, wan, or 20ms/200Mbit.")
 @click.option("--memory", "memory_mib", default=1024, help="MiB to stay below, about.")
 @click.option("--report", default="", type=click.Path(), help="An HTML page about the run.")
 @click.option("--json", "as_json", is_flag=True, help="The outcome as JSON.")
-def run_command(*, as_json: bool, **options: object) -> None:
+def run_command(*, as_json: bool, otherwise: tuple[str, ...], **options: object) -> None:
     """Intersect SOURCE, a file or an SQL query (DuckDB's), with the other party's.
 
-    The result holds the rows of SOURCE whose key the other party has too, in an order that is the same at both. Should
-    either side end in between, `jali psi resume OUT.psi` at both goes on where both were.
+    The result holds the rows of SOURCE whose key the other party has too, in an order that is the same at both; --how
+    names another kind of join. Should either side end in between, `jali psi resume OUT.psi` at both goes on where both
+    were.
     """
     import msgspec
 
     from jali.psi.folder import Job, RunFolder
 
-    job = msgspec.convert(options, Job)
+    job = msgspec.convert({**options, "otherwise": [columns.split(",") for columns in otherwise]}, Job)
     name = job.target or f"{Path(job.federation).parent / f'{job.me}-{job.peer}'}"
     _run(job, RunFolder.create(Path(f"{name}.psi"), job), as_json=as_json)
 
@@ -79,29 +91,40 @@ def resume_command(*, folder: Path, as_json: bool) -> None:
 @click.argument("others", type=int)
 @click.option("--network", default="lan", help="loopback, lan, wan, or for example 20ms/200Mbit.")
 @click.option("--learns", type=click.Choice(["both", "me", "peer"]), default="both")
-def explain_command(*, keys: int, others: int, network: str, learns: str) -> None:
-    """What an intersection of KEYS of mine with OTHERS costs by each protocol, and what each party learns."""
+@click.option("--how", default="inner", help="inner, left, right, full, semi or anti; I am the left.")
+def explain_command(*, keys: int, others: int, network: str, learns: str, how: str) -> None:
+    """What a join of KEYS of mine with OTHERS costs at most by each protocol, and what each party learns.
+
+    A further key (--otherwise) costs as much again, at most.
+    """
     from typing import cast
 
     from jali.cli.output import columns
+    from jali.core.errors import InputError
     from jali.psi.choice import CHOSEN_FROM, choose, speed_here
-    from jali.psi.contract import PSI_PROTOCOLS
-    from jali.psi.intersection import buckets, intersection_cost
+    from jali.psi.contract import PSI_PROTOCOLS, counted
+    from jali.psi.intersection import buckets
+    from jali.psi.kinds import join_leaks, require_join
+    from jali.psi.rounds import Sizes, Terms, join_script
 
+    owners = ("me", "the peer")
+    learners = {"both": owners, "me": owners[:1], "peer": owners[1:]}[learns]
+    require_join(how, learners=learners, owners=owners, error=InputError)
     who = cast("Learns", learns)
     choice = choose((keys, others), (speed_here(), speed_here()), learns=who, network=network)
     rows: list[tuple[object, ...]] = [("protocol", "seconds", "I send", "I receive", "rounds", "buckets", "secure if")]
     for name in CHOSEN_FROM:
         made = PSI_PROTOCOLS.get(name)()
-        cost = intersection_cost(made, keys, others, learns=who)
+        terms = Terms(how=how, learns=who, left=True, protocol=name)
+        cost = counted(join_script([Sizes(keys, others, min(keys, others))], terms=terms))
         sizes = (f"{cost.bytes_sent[side]:,} B" for side in ("me", "peer"))
         assumed = "; ".join(made.threat.assumptions)
         seconds = f"{choice.seconds[name]:.2g}"
         rows.append((name, seconds, *sizes, f"{cost.rounds:,}", buckets(keys, others), assumed))
     click.echo(columns(rows))
     click.echo(f"\n'auto' takes {choice.protocol}, if both parties are as fast as this machine.\n\nWho learns what")
-    learners = {"both": ("me", "the peer"), "me": ("me",), "peer": ("the peer",)}[learns]
-    for leak in PSI_PROTOCOLS.get(choice.protocol)().leaks(("me", "the peer"), learners=learners):
+    leaks = PSI_PROTOCOLS.get(choice.protocol)().leaks(owners, learners=learners)
+    for leak in (*leaks, *join_leaks(how, learners=learners, owners=owners)):
         click.echo(f"  {leak.to}: {leak.what} ({leak.why})")
 
 
@@ -111,7 +134,7 @@ def explain_command(*, keys: int, others: int, network: str, learns: str) -> Non
 @click.option("--as", "me", required=True, metavar="PARTY", help="Be this party.")
 @click.option("--federation", required=True, type=click.Path(path_type=Path), help="The federation file.")
 @click.option("--out", "target", required=True, type=click.Path(path_type=Path), help="The cache, NAME.ppsi.")
-@click.option("--normalise", default="trimmed", help="'trimmed', 'exact' or 'folded' (ignores case).")
+@click.option("--normalise", default="trimmed", help=_NORMALISE)
 def cache_command(*, source: str, on: tuple[str, ...], me: str, federation: Path, target: Path, normalise: str) -> None:
     """Mask all keys of SOURCE once, for parties that will ask about few of theirs ('jali psi ask').
 
@@ -209,14 +232,13 @@ def _run(job: Job, folder: RunFolder, *, as_json: bool) -> None:
 
     try:
         federation = load(Path(job.federation))
-        ready = prepare(job, folder=folder.path)
-        with _progress(repr(ready.keys)) as progress:
+        owners = _owners(list(federation.parties), job)
+        ready = prepare(job, left=owners[0] == job.me, folder=folder.path)
+        with _progress(repr(ready.keys[0])) as progress:
             session = connect_tls(federation, job.me, parties=(job.me, job.peer), purpose="psi")
             try:
-                order = list(federation.parties)
                 stream = session.channel(job.peer).stream(_STREAM)
-                first = order.index(job.me) < order.index(job.peer)
-                outcome = run(ready, stream, first=first, folder=folder, progress=progress)
+                outcome = run(ready, stream, folder=folder, progress=progress)
             finally:
                 session.close()
     except BaseException:
@@ -225,42 +247,65 @@ def _run(job: Job, folder: RunFolder, *, as_json: bool) -> None:
         raise
     folder.delete()
     if job.report:
-        write_atomically(job.report, _page(job, outcome))
+        write_atomically(job.report, _page(job, outcome, owners))
     click.echo(msgspec.json.encode(outcome) if as_json else _told(outcome))
 
 
-def _page(job: Job, outcome: Outcome) -> str:
+def _owners(parties: list[str], job: Job) -> tuple[str, str]:
+    """Both parties of a run, in the order of the federation file: left and right.
+
+    Raises: UnknownName, with the near misses.
+    """
+    from jali.core.errors import UnknownName
+    from jali.core.nearmiss import suggest
+
+    for party in (job.me, job.peer):
+        if party not in parties:
+            raise UnknownName(f"the federation has no party {party!r}{suggest(party, parties)}")
+    first, second = sorted((job.me, job.peer), key=parties.index)
+    return first, second
+
+
+def _page(job: Job, outcome: Outcome, owners: tuple[str, str]) -> str:
     """The run as an HTML page: what came out, who learned what, what is trusted, what it cost."""
     from html import escape
 
     from jali.cli.page import html_page, html_table
     from jali.psi.contract import PSI_PROTOCOLS
+    from jali.psi.kinds import join_leaks
     from jali.tables.sources import name_of
 
-    protocol = PSI_PROTOCOLS.get(outcome.protocol if outcome.protocol in PSI_PROTOCOLS else "ecdh")()  # nothing ran
+    run = [name for name in outcome.protocol.split(" and ") if name in PSI_PROTOCOLS] or ["ecdh"]  # or nothing ran
+    protocols = [PSI_PROTOCOLS.get(name)() for name in run]
     learners = (job.me, job.peer) if job.learns == "both" else (job.learns,)
-    common = "" if outcome.common_keys is None else f"{outcome.common_keys:,}"
+    common = "" if outcome.common_by_key is None else ", then ".join(f"{n:,}" for n in outcome.common_by_key)
     numbers = [["", "rows or keys"], ["rows", f"{outcome.rows:,}"], ["different keys", f"{outcome.keys:,}"]]
     numbers += [["keys in common", common], ["rows written", f"{outcome.written:,}"]]
+    leaks = [leak for protocol in protocols for leak in protocol.leaks((job.me, job.peer), learners=learners)]
+    leaks += join_leaks(job.how, learners=learners, owners=owners, otherwise=len(job.otherwise))
     learned = [["party", "learned", "because"]]
-    learned += [[leak.to, leak.what, leak.why] for leak in protocol.leaks((job.me, job.peer), learners=learners)]
-    learned += [[job.me, f"how many other rows {party} has", "they are kept"] for party in job.keep if party != job.me]
+    learned += [[leak.to, leak.what, leak.why] for leak in dict.fromkeys(leaks)]
+    assumed = dict.fromkeys(line for protocol in protocols for line in protocol.threat.assumptions)
+    keys = ", otherwise ".join(" and ".join(columns) for columns in (job.on, *job.otherwise))
     cost = [["", "seconds or bytes"], *([f"{name}, seconds", f"{took:.2f}"] for name, took in outcome.seconds.items())]
     cost += [["bytes sent", f"{outcome.bytes_sent:,}"], ["bytes received", f"{outcome.bytes_received:,}"]]
     title = f"Rows that {job.me} and {job.peer} have in common"
     return html_page(
         title,
         f"<h1>{escape(title)}</h1><p>{escape(job.me)} joined {escape(name_of(job.source))} on "
-        f"{escape(' and '.join(job.on))} by the protocol {escape(outcome.protocol)}, as {escape(job.me)} saw it.</p>"
+        f"{escape(keys)} ({escape(job.how)} join) by the protocol {escape(outcome.protocol)}, as {escape(job.me)} saw "
+        "it.</p>"
         f"{html_table(numbers, 'Result')}<h2>Who learned what</h2>"
         f"{html_table(learned, 'Beyond a party&#39;s own data')}<h2>What is trusted</h2><ul>"
-        f"{''.join(f'<li>{escape(line)}</li>' for line in protocol.threat.assumptions)}</ul>"
+        f"{''.join(f'<li>{escape(line)}</li>' for line in assumed)}</ul>"
         f"<h2>Cost</h2>{html_table(cost, 'Of this party, without frame headers and TLS')}",
     )
 
 
 def _told(outcome: Outcome) -> str:
-    found = "" if outcome.common_keys is None else f", {outcome.common_keys:,} of them in common"
+    by_key = outcome.common_by_key
+    found = "" if by_key is None else f", {by_key[0]:,} of them in common"
+    found += "".join(f", then {n:,} by the next key" for n in (by_key or ())[1:])
     lines = [f"{outcome.rows:,} rows with {outcome.keys:,} different keys{found} (protocol {outcome.protocol})"]
     if outcome.target:
         lines.append(f"wrote {outcome.written:,} rows to {outcome.target}")

@@ -113,7 +113,7 @@ def _side(path: Path, me: str, *, name: str, n: int, repeats: int) -> tuple[list
                 protocol=name,
             )
             begin = time.perf_counter()
-            outcome = run(prepare(job), stream, first=me == PARTIES[0], progress=_quiet)
+            outcome = run(prepare(job, left=me == PARTIES[0]), stream, progress=_quiet)
             times.append(time.perf_counter() - begin)
             if outcome.written != (n - n // 2 if index else size):
                 message = f"{name} wrote {outcome.written} rows of {n - n // 2} in common"

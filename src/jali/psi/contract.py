@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from jali.psi.keys import Keys
     from jali.transport.channel import Stream
 
-__all__ = ["PSI_PROTOCOLS", "Learns", "PsiProtocol", "Step", "counted", "least_leaks"]
+__all__ = ["PSI_PROTOCOLS", "Learns", "PsiProtocol", "Step", "counted", "learns_of", "least_leaks"]
 
 Learns = Literal["both", "me", "peer"]
 """Who gets the intersection, as one side sees it."""
@@ -69,6 +69,11 @@ class PsiProtocol(Protocol):
     def leaks(self, parties: tuple[str, str], *, learners: tuple[str, ...]) -> tuple[Leak, ...]:
         """What each of the two parties learns about the other's keys."""
         ...
+
+
+def learns_of(learns: str, party: str) -> Learns:
+    """Who learns, "both" or a party, as `party` sees it."""
+    return "both" if learns == "both" else "me" if learns == party else "peer"
 
 
 def counted(script: Iterator[tuple[Step, int]]) -> Cost:

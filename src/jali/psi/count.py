@@ -22,11 +22,10 @@ from jali.crypto.elligator import hash_to_curve
 from jali.crypto.hashing import digest
 from jali.crypto.randomness import random_order
 from jali.graph.operation import ABSENT
-from jali.psi.contract import counted, least_leaks
-from jali.psi.forecast import learns_of
+from jali.psi.contract import counted, learns_of, least_leaks
 from jali.psi.hello import HELLO_BYTES, Speed, read_hello, write_hello
 from jali.psi.messages import places_of, receive_rows
-from jali.psi.normalise import require_normalisation
+from jali.psi.normalise import canonical
 from jali.psi.owners import joint, learners_of, owners_of, side_of
 
 if TYPE_CHECKING:
@@ -67,7 +66,7 @@ def count_common(
     """
     owners = owners_of(left, right)
     learners = learners_of(learns, owners)
-    require_normalisation(normalise)
+    normalise = canonical(normalise)
     columns = (on,) if isinstance(on, str) else tuple(on)
     who = "both" if len(learners) == 2 else learners[0]
     assumed = "; ".join(THREAT.assumptions)
@@ -104,7 +103,7 @@ class CountOperation:
         """The number, or ABSENT if only the other learns. Raises: as `AlignOperation.run`."""
         mine = side_of(context, inputs, attributes)
         learns = learns_of(attributes["learns"], context.party)
-        found = count(mine.stream, mine.keys, learns=learns, progress=context.progress)
+        found = count(mine.stream, mine.keys[0], learns=learns, progress=context.progress)
         return ABSENT if found is None else found
 
     def leaks(self, owners: tuple[str, str], learners: tuple[str, ...]) -> tuple[Leak, ...]:

@@ -7,37 +7,39 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-import numpy as np
 
-from jali.core.errors import InputError, PsiFrameInvalid, PsiKeysDiffer
-from jali.psi.intersection import intersect
+from jali.core.errors import InputError, PsiFrameInvalid, PsiKeysDiffer, TableInvalid
+from jali.psi.contract import learns_of
 from jali.psi.keys import Keys
-from jali.psi.normalise import require_normalisation
-from jali.psi.rows import exchange_counts, exchange_number, joined_rows, other_rows
+from jali.psi.kinds import mark_of_rows, require_join
+from jali.psi.normalise import steps_of
+from jali.psi.rounds import Terms, join
 from jali.tables.sources import Source, check_target
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
-    from jali.psi.contract import Learns
     from jali.psi.folder import Job, RunFolder
     from jali.transport.channel import Stream
 
 __all__ = ["Outcome", "Prepared", "prepare", "run"]
 
-_VERSION = 1
+_VERSION = 2
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run came to: numbers of rows and of distinct keys, and seconds by stage."""
+    """What a run came to: numbers of rows and of distinct (first) keys, and seconds by stage.
+
+    `common_keys` of all keys together, `common_by_key` of the first key and each other one; None if only the peer
+    learns. `protocol` has more than one name where later keys were intersected by another.
+    """
 
     protocol: str
     rows: int
     keys: int
     common_keys: int | None
+    common_by_key: tuple[int, ...] | None
     written: int
     target: str
     seconds: dict[str, float]
@@ -45,140 +47,120 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     bytes_received: int
 
 
-class _Terms(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What both parties must ask for alike."""
+class _Asked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What both parties must ask for alike; `columns` are the numbers of columns of each key."""
 
     version: int
+    how: str
     learns: str
-    keep: tuple[str, ...]
-    columns: int
+    columns: tuple[int, ...]
     network: str
 
 
-_TERMS = msgspec.json.Decoder(_Terms)
+_ASKED = msgspec.json.Decoder(_Asked)
 
 
 class Prepared:
     """A source whose keys are read; the party may connect."""
 
-    def __init__(self, job: Job, source: Source, keys: Keys, seconds: float) -> None:
+    def __init__(self, job: Job, source: Source, keys: list[Keys], *, left: bool, seconds: float) -> None:
         """See `prepare`."""
-        self.job, self.source, self.keys, self.seconds = job, source, keys, seconds
+        self.job, self.source, self.keys, self.left, self.seconds = job, source, keys, left, seconds
 
 
-def prepare(job: Job, *, folder: Path | None = None, given: Any = None) -> Prepared:
+def prepare(job: Job, *, left: bool, folder: Path | None = None, given: Any = None) -> Prepared:
     """Check a job and read its keys, so that a mistake is found before anybody is called.
 
-    `given` is a table in the place of the job's source.
+    `left` says which of both parties this is. `given` is a table in the place of the job's source.
+    Cost: about 24 bytes of memory for each row and key.
     Raises: InputError family; WriteFailed for a target that cannot be.
     """
-    parties = {job.me, job.peer}
+    parties = (job.me, job.peer) if left else (job.peer, job.me)
     if job.learns != "both" and job.learns not in parties:
         raise InputError(f"expected learns = 'both', {job.me!r} or {job.peer!r}, found {job.learns!r}")
-    if job.anti and job.keep:
-        raise InputError(
-            "expected either rows that are not in common or rows to keep beside those that are, found both"
-        )
-    if not set(job.keep) <= parties or (job.keep and job.learns != "both"):
-        raise InputError(f"expected to keep rows of {job.me!r} or {job.peer!r} when both learn, found {job.keep}")
-    require_normalisation(job.normalise)
-    if job.learns in {"both", job.me}:
+    learners = parties if job.learns == "both" else (job.learns,)
+    require_join(job.how, learners=learners, owners=parties, error=InputError)
+    steps_of(job.normalise)
+    if job.me in learners:
         check_target(job.target)
     start = time.perf_counter()
-    source = Source(job.source if given is None else given, memory_bytes=job.memory_mib << 17, folder=folder)
-    keys = Keys.of_batches(source.keys(job.on), normalise=job.normalise)
-    return Prepared(job, source, keys, time.perf_counter() - start)
+    source = Source(
+        job.source if given is None else given,
+        encoding=job.encoding,
+        memory_bytes=job.memory_mib << 17,
+        folder=folder,
+    )
+    mark = _mark(job)
+    if mark and mark in source.columns:
+        raise TableInvalid(f"{source.name!r} has a column {mark!r}, which a {job.how} join would add: rename it")
+    keys = [
+        Keys.of_batches(source.keys(columns), normalise=job.normalise, optional=bool(job.otherwise))
+        for columns in (job.on, *job.otherwise)
+    ]
+    return Prepared(job, source, keys, left=left, seconds=time.perf_counter() - start)
 
 
 def run(
-    ready: Prepared,
-    stream: Stream,
-    *,
-    first: bool,
-    folder: RunFolder | None = None,
-    progress: Callable[[float, str], None],
+    ready: Prepared, stream: Stream, *, folder: RunFolder | None = None, progress: Callable[[float, str], None]
 ) -> Outcome:
     """Intersect and write.
 
-    Security: see `intersect`; when both learn, each also learns in how many rows the other has each common key, and
-    how many other rows of it are kept.
+    Security: see `jali.psi.rounds.join`.
     Raises: PsiKeysDiffer for a peer that asks for something else, ProtocolAbort family, WriteFailed.
     """
     job, keys = ready.job, ready.keys
-    sizes = {"rows": len(keys.rows), "keys": len(keys)}
-    learns: Learns = "both" if job.learns == "both" else "me" if job.learns == job.me else "peer"
+    sizes = {"rows": keys[0].n_rows, "keys": len(keys[0])}
+    terms = Terms(job.how, learns_of(job.learns, job.me), ready.left, job.protocol, job.network)
     start = time.perf_counter()
     _agree(stream, job)
-    if folder is not None:
-        folder.holds(keys)
-    found = intersect(
-        stream,
-        keys,
-        protocol=job.protocol if folder is None else folder.wish,
-        learns=learns,
-        first=first,
-        network=job.network,
-        checkpoints=folder,
-        progress=progress,
-    )
-    rows = _rows(stream, job, keys, found, learns=learns, first=first)
-    common = None if found is None else len(found)
-    del found, keys, ready.keys  # writing needs the memory
+    joined = join(stream, keys, terms=terms, folder=folder, progress=progress)
+    keys.clear()  # writing needs the memory
     middle = time.perf_counter()
     progress(1.0, "writing")
-    if rows is not None:
-        ready.source.write(rows, job.target)
+    if joined is not None:
+        marks = {} if joined.matched is None else {_mark(job): joined.matched}
+        ready.source.write(joined.rows, job.target, marks=marks)
     ready.source.close()
     end = time.perf_counter()
+    common = None if joined is None else joined.common
     return Outcome(
-        protocol=job.protocol if folder is None else folder.wish,
+        protocol=" and ".join(() if folder is None else folder.protocols) or job.protocol,
         **sizes,
-        common_keys=common,
-        written=0 if rows is None else len(rows),
-        target="" if rows is None else job.target,
+        common_keys=None if common is None else sum(common),
+        common_by_key=common,
+        written=0 if joined is None else len(joined.rows),
+        target="" if joined is None else job.target,
         seconds={"read": ready.seconds, "intersect": middle - start, "write": end - middle},
         bytes_sent=stream.counters.bytes_sent,
         bytes_received=stream.counters.bytes_received,
     )
 
 
+def _mark(job: Job) -> str:
+    """The column that the result has beside those of the source: an empty row says that it is absent."""
+    return "" if job.learns == "both" else mark_of_rows(job.how, both_learn=False)
+
+
 def _agree(stream: Stream, job: Job) -> None:
-    terms = _Terms(
-        version=_VERSION, learns=job.learns, keep=tuple(sorted(job.keep)), columns=len(job.on), network=job.network
+    asked = _Asked(
+        version=_VERSION,
+        how=job.how,
+        learns=job.learns,
+        columns=tuple(len(columns) for columns in (job.on, *job.otherwise)),
+        network=job.network,
     )
-    stream.send(msgspec.json.encode(terms))
+    stream.send(msgspec.json.encode(asked))
     try:
-        theirs = _TERMS.decode(stream.receive())
+        theirs = _ASKED.decode(stream.receive())
     except msgspec.MsgspecError:
         raise PsiFrameInvalid(
             f"expected what {stream.peer!r} wants, found another message: both parties need the same jali",
             party=stream.peer,
         ) from None
-    for field in terms.__struct_fields__:
-        mine, other = getattr(terms, field), getattr(theirs, field)
+    for field in asked.__struct_fields__:
+        mine, other = getattr(asked, field), getattr(theirs, field)
         if mine != other:
             raise PsiKeysDiffer(
                 f"{stream.peer!r} asks for {field} = {other!r}, this party for {mine!r}: give both the same",
                 party=stream.peer,
             )
-
-
-def _rows(
-    stream: Stream, job: Job, keys: Keys, found: NDArray[np.int64] | None, *, learns: Learns, first: bool
-) -> NDArray[np.int64] | None:
-    """The rows to write, in the order that both have: common keys, then what the first keeps, then the second."""
-    if found is None:
-        return None
-    if learns == "both" and job.anti:
-        exchange_counts(stream, keys.counts[found])  # the peer may want them
-        exchange_number(stream, 0)
-    if job.anti:
-        return np.sort(other_rows(keys, found))
-    if learns == "me":
-        return joined_rows(keys, found, np.ones(len(found), np.int64), left=True)
-    rows = [joined_rows(keys, found, exchange_counts(stream, keys.counts[found]), left=first)]
-    mine = other_rows(keys, found) if job.me in job.keep else np.zeros(0, np.int64)
-    theirs = np.full(exchange_number(stream, len(mine)), -1, np.int64)
-    if len(theirs) and job.peer not in job.keep:
-        raise PsiFrameInvalid(f"{stream.peer!r} keeps rows that were not to be kept", party=stream.peer)
-    return np.concatenate(rows + ([mine, theirs] if first else [theirs, mine]))

@@ -21,19 +21,19 @@ if TYPE_CHECKING:
 
     from jali.psi.keys import Keys
 
-__all__ = ["Job", "RunFolder"]
+__all__ = ["Job", "RoundFolder", "RunFolder"]
 
 _PRIVATE = 0o600
-_JOB, _STATE = "job.json", "state.json"
+_JOB = "job.json"
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What one party wants of an intersection of files.
 
-    `source` is a path or a query, `on` its key columns, `target` the file for the result ("" at a party that does not
-    learn). `learns` is "both" or a party; `keep` are the parties whose rows without a match are kept. With `anti`
-    those rows are written whose key the other party has not, in their order, instead of those in common. `report` is
-    the file for a page about the run, if there shall be one.
+    `source` is a path or a query, a text file of the `encoding`; `on` are its key columns, and `otherwise` those of
+    further keys, for rows that no key before has matched; `target` is the file for the result ("" at a party that does
+    not learn). `learns` is "both" or a party, `how` a kind of join. `report` is the file for a page about the run, if
+    there shall be one.
     """
 
     federation: str
@@ -42,13 +42,14 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     source: str
     on: tuple[str, ...]
     target: str = ""
+    otherwise: tuple[tuple[str, ...], ...] = ()
+    how: str = "inner"
     learns: str = "both"
-    keep: tuple[str, ...] = ()
     protocol: str = "auto"
     normalise: str = "trimmed"
     network: str = "lan"
     memory_mib: int = 1024
-    anti: bool = False
+    encoding: str = "utf-8"
     report: str = ""
 
 
@@ -66,7 +67,7 @@ _JOBS, _STATES = msgspec.json.Decoder(Job), msgspec.json.Decoder(_State)
 
 
 class RunFolder:
-    """Checkpoints of one job, see `jali.psi.intersection.Checkpoints`.
+    """What one job was asked, and the checkpoints of its rounds.
 
     Security: holds positions of matching keys, which are as private as the result; files are readable by their owner
     only. No key, digest of a key or secret is kept.
@@ -75,7 +76,6 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         """A folder that exists; see `create` and `job`."""
         self.path = path
-        self._keys = ""
 
     @classmethod
     def create(cls, path: Path, job: Job) -> RunFolder:
@@ -102,34 +102,47 @@ class RunFolder:
             raise RunFolderInvalid(f"{str(self.path / _JOB)!r} is not what a run wrote ({error})") from None
 
     @property
-    def wish(self) -> str:
-        """The protocol that was begun with, so that "auto" does not choose another after a crash; or that was asked."""
-        try:
-            return _STATES.decode((self.path / _STATE).read_bytes()).protocol
-        except (OSError, msgspec.MsgspecError):
-            return self.job.protocol
+    def protocols(self) -> tuple[str, ...]:
+        """The protocols of the rounds that have begun, each once."""
+        states = (_state(path) for path in sorted(self.path.glob("state-*.json")))
+        return tuple(dict.fromkeys(state.protocol for state in states if state is not None))
 
     @property
     def started(self) -> bool:
         """Whether there are results of an earlier run to go on from."""
-        return (self.path / _STATE).exists()
+        return any(self.path.glob("state-*.json"))
 
-    def holds(self, keys: Keys) -> None:
-        """Say which keys the run has, so that results of other keys are not taken for theirs."""
+    def round(self, number: int, keys: Keys) -> RoundFolder:
+        """The checkpoints of a round with these keys; results of other keys are not taken for theirs."""
+        return RoundFolder(self.path, number, keys)
+
+    def delete(self) -> None:
+        """The run has ended."""
+        shutil.rmtree(self.path, ignore_errors=True)
+
+
+class RoundFolder:
+    """Checkpoints of one round, see `jali.psi.intersection.Checkpoints`."""
+
+    def __init__(self, path: Path, number: int, keys: Keys) -> None:
+        """See `RunFolder.round`."""
+        self._path, self._number = path, f"{number:02d}"
+        self._state = path / f"state-{self._number}.json"
         self._keys = digest("jali.psi.run.v1", keys.digests.tobytes()).hex()
+
+    @property
+    def wish(self) -> str:
+        """The protocol that was begun with, so that "auto" does not choose another after a crash; "" if none was."""
+        state = _state(self._state)
+        return "" if state is None else state.protocol
 
     def begin(self, n_mine: int, n_theirs: int, protocol: str, count: int) -> NDArray[np.bool_]:
         """See `Checkpoints.begin`."""
         state = _State(keys=self._keys, n_mine=n_mine, n_theirs=n_theirs, protocol=protocol, count=count)
-        path = self.path / _STATE
-        try:
-            same = _STATES.decode(path.read_bytes()) == state
-        except (OSError, msgspec.MsgspecError):
-            same = False
-        if not same:
-            for old in self.path.glob("bucket-*.npy"):
+        if _state(self._state) != state:
+            for old in self._path.glob(f"bucket-{self._number}-*.npy"):
                 old.unlink()
-            write_atomically(path, msgspec.json.encode(state), mode=_PRIVATE)
+            write_atomically(self._state, msgspec.json.encode(state), mode=_PRIVATE)
         return np.array([self._bucket(bucket).exists() for bucket in range(count)], np.bool_)
 
     def load(self, bucket: int) -> NDArray[np.int64] | None:
@@ -137,9 +150,9 @@ class RunFolder:
         try:
             found = np.load(self._bucket(bucket), allow_pickle=False)
         except (OSError, ValueError) as error:
-            raise RunFolderInvalid(f"bucket {bucket} in {str(self.path)!r} cannot be read: {error}") from None
+            raise RunFolderInvalid(f"bucket {bucket} in {str(self._path)!r} cannot be read: {error}") from None
         if found.dtype != np.int64 or found.ndim != 1:
-            raise RunFolderInvalid(f"bucket {bucket} in {str(self.path)!r} is not what a run wrote: delete the folder")
+            raise RunFolderInvalid(f"bucket {bucket} in {str(self._path)!r} is not what a run wrote: delete the folder")
         return None if len(found) and found[0] < 0 else np.asarray(found)
 
     def save(self, bucket: int, found: NDArray[np.int64] | None) -> None:
@@ -148,9 +161,12 @@ class RunFolder:
         np.save(file, np.array([-1], np.int64) if found is None else found, allow_pickle=False)
         write_atomically(self._bucket(bucket), file.getvalue(), mode=_PRIVATE)
 
-    def delete(self) -> None:
-        """The run has ended."""
-        shutil.rmtree(self.path, ignore_errors=True)
-
     def _bucket(self, bucket: int) -> Path:
-        return self.path / f"bucket-{bucket:04d}.npy"
+        return self._path / f"bucket-{self._number}-{bucket:04d}.npy"
+
+
+def _state(path: Path) -> _State | None:
+    try:
+        return _STATES.decode(path.read_bytes())
+    except (OSError, msgspec.MsgspecError):
+        return None

@@ -15,8 +15,8 @@ from jali.core.tree import flatten
 from jali.devices.predict import Planned
 from jali.mpc.cost.duration import Duration
 from jali.mpc.cost.pace import pace_of
-from jali.psi.contract import PSI_PROTOCOLS
-from jali.psi.intersection import intersection_script
+from jali.psi.contract import PSI_PROTOCOLS, counted
+from jali.psi.rounds import Sizes, join_script
 from jali.transport.network import network_of
 from jali.transport.timeline import Timeline
 
@@ -24,31 +24,30 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from jali.graph.node import Node
-    from jali.psi.contract import Learns, PsiProtocol, Step
+    from jali.psi.contract import Learns, Step
+    from jali.psi.rounds import Terms
     from jali.transport.network import Network
 
-__all__ = ["learns_of", "plan", "play", "rows_of"]
+__all__ = ["plan", "play", "rows_of"]
 
 _TRIES = 3
 _OPPOSITE: dict[Learns, Learns] = {"both": "both", "me": "peer", "peer": "me"}
 
 
-def plan(node: Node, inputs: Sequence[Any], cost: Cost, *, protocol: str, network: str | Network | None) -> Planned:
-    """The cost of a node, which is `cost` for "me" on the left, by party, with its seconds if there is a network."""
+def plan(node: Node, rounds: Sequence[Sizes], *, terms: Terms, network: str | Network | None) -> Planned:
+    """The cost of a join of these sizes, by party, with its seconds if there is a network; `terms` are the left's."""
     left, right = node.participants
-    size = cost.bytes_sent
-    by_party = Cost(rounds=cost.rounds, bytes_sent={left: size["me"], right: size["peer"]})
+    cost = counted(join_script(rounds, terms=terms))
+    by_party = Cost(rounds=cost.rounds, bytes_sent={left: cost.bytes_sent["me"], right: cost.bytes_sent["peer"]})
     if network is None:
         return Planned(cost=by_party)
-    made: PsiProtocol = PSI_PROTOCOLS.get(protocol)()
-    learns = learns_of(node.attributes["learns"], left)
-    a, b = (rows_of(value) for value in inputs)
     timeline = Timeline(network_of(network), pace_of().machine)
+    others = [Sizes(sizes.theirs, sizes.mine, sizes.common) for sizes in rounds]
     scripts = {
-        left: intersection_script(made, a, b, learns=learns, first=True),
-        right: intersection_script(made, b, a, learns=_OPPOSITE[learns], first=False),
+        left: join_script(rounds, terms=terms),
+        right: join_script(others, terms=terms._replace(learns=_OPPOSITE[terms.learns], left=False)),
     }
-    play(timeline, scripts, _best_pace(protocol))
+    play(timeline, scripts, _best_pace(terms.protocol))
     return Planned(cost=by_party, time=Duration(seconds=timeline.elapsed(), online_seconds=timeline.elapsed()))
 
 
@@ -57,11 +56,6 @@ def _best_pace(name: str) -> Mapping[Step, float]:
     """Seconds a key of a protocol's work, the least of a few tries, measured once in a process."""
     paces = [PSI_PROTOCOLS.get(name)().pace() for _ in range(_TRIES)]
     return {step: min(pace[step] for pace in paces) for step in paces[0]}
-
-
-def learns_of(learns: str, party: str) -> Learns:
-    """Who learns, as `party` sees it."""
-    return "both" if learns == "both" else "me" if learns == party else "peer"
 
 
 def rows_of(table: Any) -> int:

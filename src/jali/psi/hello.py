@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from jali.core.errors import PsiFrameInvalid, PsiKeysDiffer
 from jali.psi.keys import KINDS
-from jali.psi.normalise import NORMALISATIONS
+from jali.psi.normalise import MARK_BYTES, mark_of, preset_of, spelled
 
 if TYPE_CHECKING:
     from jali.psi.keys import Keys
 
 __all__ = ["HELLO_BYTES", "MAX_KEYS", "Hello", "Speed", "read_hello", "write_hello"]
 
-_FORMAT = struct.Struct("<4sBBHQ16s2fB7x")
-_MAGIC, _VERSION = b"jpsi", 3
+_FORMAT = struct.Struct(f"<4sBBHQ16s2f{MARK_BYTES}s")
+_MAGIC, _VERSION = b"jpsi", 4
 _KIND_BITS = 2  # of each column; 0 where there is none
 HELLO_BYTES = _FORMAT.size
 MAX_KEYS = 2**28
@@ -38,11 +38,14 @@ class Hello(NamedTuple):
     resumable: bool
 
 
-def write_hello(keys: Keys, protocol: str, speed: Speed, *, resumable: bool) -> bytes:
-    """Magic, version, normalisation, kinds of the key's columns, number of distinct keys and the rest: 48 bytes."""
+def write_hello(keys: Keys, protocol: str, speed: Speed, *, resumable: bool, n: int | None = None) -> bytes:
+    """Magic, version, kinds of the key's columns, their normalisation, number of distinct keys and the rest: 48 bytes.
+
+    `n` is said instead of the number of keys by a party that fills them up with random ones.
+    """
     kinds = sum((KINDS.index(kind) + 1) << _KIND_BITS * i for i, kind in enumerate(keys.kinds))
-    normalise = list(NORMALISATIONS).index(keys.normalise)
-    return _FORMAT.pack(_MAGIC, _VERSION, normalise, kinds, len(keys), protocol.encode(), *speed, resumable)
+    count, mark = len(keys) if n is None else n, mark_of(keys.normalise)
+    return _FORMAT.pack(_MAGIC, _VERSION, resumable, kinds, count, protocol.encode(), *speed, mark)
 
 
 def read_hello(message: memoryview, keys: Keys, *, peer: str) -> Hello:
@@ -53,23 +56,28 @@ def read_hello(message: memoryview, keys: Keys, *, peer: str) -> Hello:
     """
     if message.nbytes != HELLO_BYTES:
         raise PsiFrameInvalid(f"expected a greeting of {HELLO_BYTES} bytes, found {message.nbytes}", party=peer)
-    magic, version, normalise, kinds, count, protocol, point_s, key_s, resumable = _FORMAT.unpack(message)
+    magic, version, resumable, kinds, count, protocol, point_s, key_s, mark = _FORMAT.unpack(message)
     named, protocol = _names(kinds), protocol.rstrip(b"\0")
-    readable = protocol.isascii() and 0 <= point_s < 1 and 0 <= key_s < 1
-    if (magic, version) != (_MAGIC, _VERSION) or not named or normalise >= len(NORMALISATIONS) or not readable:
+    readable = protocol.isascii() and 0 <= point_s < 1 and 0 <= key_s < 1 and resumable <= 1
+    if (magic, version) != (_MAGIC, _VERSION) or not named or not readable:
         raise PsiFrameInvalid(
             f"expected a greeting of version {_VERSION}, found another format: both parties need the same jali",
             party=peer,
         )
     if count > MAX_KEYS:
         raise PsiFrameInvalid(f"expected at most {MAX_KEYS} keys, but {peer!r} announces {count}", party=peer)
-    columns = " and ".join(keys.kinds)
-    theirs = (named if count else columns, list(NORMALISATIONS)[normalise])
-    ours = (columns if len(keys) else theirs[0], keys.normalise)
-    if theirs != ours:
+    ours = " and ".join(keys.kinds)
+    if count and len(keys) and named != ours:
         raise PsiKeysDiffer(
-            f"{peer!r} joins on keys that are {theirs[0]} ({theirs[1]}), this party on {ours[0]} ({ours[1]}): "
-            "they would never match; convert the column at one side, and give both the same `normalise`",
+            f"{peer!r} joins on keys that are {named}, this party on {ours}: they would never match; convert the "
+            "column at one side",
+            party=peer,
+        )
+    if mark != mark_of(keys.normalise):
+        theirs = preset_of(mark)
+        raise PsiKeysDiffer(
+            f"{peer!r} normalises keys in another way{f' ({theirs!r})' if theirs else ''} than this party "
+            f"({spelled(keys.normalise)}): equal ones might not match; give both the same steps in the same order",
             party=peer,
         )
     return Hello(n=count, protocol=protocol.decode(), speed=Speed(point_s, key_s), resumable=bool(resumable))

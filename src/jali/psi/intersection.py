@@ -77,26 +77,29 @@ def intersect(
     learns: Learns,
     first: bool,
     network: str | Network = "lan",
+    filled_to: int | None = None,
     checkpoints: Checkpoints | None = None,
     progress: Callable[[float, str], None],
 ) -> NDArray[np.int64] | None:
     """The positions in `keys.digests` of those that the peer has too, ascending; None if only the peer learns.
 
     `protocol` is a name or "auto"; `network` is what "auto" reckons with. The rest is as of `PsiProtocol.intersect`.
+    `filled_to` fills the keys up with random ones to that number, which is what the peer sees.
     Buckets that both parties have a checkpoint of are not done again.
     Raises: PsiKeysDiffer, PsiFrameInvalid, and what the protocol raises.
     """
-    name, n_theirs, resumable = _agreed(stream, keys, protocol, learns, first, network, checkpoints is not None)
-    if not len(keys) or not n_theirs:
+    n = len(keys) if filled_to is None else filled_to
+    name, n_theirs, resumable = _agreed(stream, keys, n, protocol, learns, first, network, checkpoints is not None)
+    if not n or not n_theirs:
         return None if learns == "peer" else np.zeros(0, np.int64)
     made: PsiProtocol = PSI_PROTOCOLS.get(name)()
-    count = buckets(len(keys), n_theirs)
+    count = buckets(n, n_theirs)
     done = np.zeros(count, np.bool_)
     if checkpoints is not None:
-        done = checkpoints.begin(len(keys), n_theirs, name, count)
+        done = checkpoints.begin(n, n_theirs, name, count)
         done &= _exchange_done(stream, done) if resumable else False
     found = []
-    for bucket, (start, part) in enumerate(_parts(keys, count)):
+    for bucket, (start, part) in enumerate(_parts(keys, n, count)):
 
         def report(part_done: float, what: str, bucket: int = bucket) -> None:
             place = "" if count == 1 else f"bucket {bucket + 1} of {count}, "
@@ -117,6 +120,7 @@ def intersect(
 def _agreed(
     stream: Stream,
     keys: Keys,
+    n: int,
     protocol: str,
     learns: Learns,
     first: bool,  # noqa: FBT001
@@ -125,11 +129,11 @@ def _agreed(
 ) -> tuple[str, int, bool]:
     """The protocol, the peer's number of keys, and whether both can go on where they were, after the greetings."""
     speed = speed_here() if protocol == AUTO else Speed(0.0, 0.0)
-    stream.send(write_hello(keys, protocol, speed, resumable=resumable))
+    stream.send(write_hello(keys, protocol, speed, resumable=resumable, n=n))
     peer = read_hello(stream.receive(), keys, peer=stream.peer)
     choice = None
     if protocol == peer.protocol == AUTO:
-        choice = choose((len(keys), peer.n), (speed, peer.speed), learns=learns, network=network, first=first)
+        choice = choose((n, peer.n), (speed, peer.speed), learns=learns, network=network, first=first)
     return settled(protocol, peer, choice, peer=stream.peer), peer.n, resumable and peer.resumable
 
 
@@ -145,23 +149,30 @@ def _exchange_done(stream: Stream, done: NDArray[np.bool_]) -> NDArray[np.bool_]
     return np.unpackbits(np.frombuffer(message, np.uint8))[: len(done)].astype(np.bool_)
 
 
-def _parts(keys: Keys, count: int) -> Iterator[tuple[int, Keys]]:
-    """Each part, filled up, and the position of its first key."""
+def _parts(keys: Keys, n: int, count: int) -> Iterator[tuple[int, Keys]]:
+    """Each part, filled up to its share of n, and the position of its first key."""
     if count == 1:
-        yield 0, keys
+        yield 0, keys if n == len(keys) else keys.part(0, len(keys), _fresh(n - len(keys)))
         return
     high = np.ascontiguousarray(keys.digests[:, :8]).view(">u8")[:, 0].astype(np.uint64)
     limits = np.array([-(-(i << 64) // count) for i in range(1, count)], np.uint64)
     ends = [0, *np.searchsorted(high, limits).tolist(), len(keys)]
-    size = _padded(len(keys), count)
+    size = _padded(n, count)
     for start, end in pairwise(ends):
         if end - start > size:
             raise PsiFrameInvalid(
                 f"one of {count} buckets has {end - start} of {len(keys)} keys where {size} fit, which happens once in "
                 "2^50 runs: run the intersection again with another normalisation, or fewer keys"
             )
-        fresh = random_words((size - end + start, 2)).view(np.uint8)
-        yield start, keys.part(start, end, fresh)
+        yield start, keys.part(start, end, _fresh(size - end + start))
+
+
+def _fresh(n: int) -> NDArray[np.uint8]:
+    """Random keys, which nobody has.
+
+    Shapes: (n, 16).
+    """
+    return random_words((n, 2)).view(np.uint8)
 
 
 def intersection_script(

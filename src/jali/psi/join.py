@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Aligning two parties' tables on a key: after it, row i of one and row i of the other are about the same thing."""
+"""Joining two parties' tables on a key: after it, row i of one and row i of the other are about the same thing."""
 
 from __future__ import annotations
 
@@ -8,26 +8,28 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
-from jali.core.threat import Cost, Leak
-from jali.crypto.hashing import digest
+from jali.core.errors import ProgramError, TableInvalid
+from jali.core.table import Table
+from jali.crypto.hashing import digest, encode_parts
 from jali.graph.operation import ABSENT
 from jali.psi.choice import AUTO, CHOSEN_FROM, choose, speed_here
-from jali.psi.contract import PSI_PROTOCOLS
-from jali.psi.forecast import learns_of, plan, rows_of
-from jali.psi.intersection import intersect, intersection_cost
-from jali.psi.normalise import require_normalisation
+from jali.psi.contract import PSI_PROTOCOLS, counted, learns_of
+from jali.psi.forecast import plan, rows_of
+from jali.psi.kinds import PRESENT, join_leaks, mark_of_rows, require_join
+from jali.psi.normalise import canonical
 from jali.psi.owners import joint, learners_of, owners_of, side_of
-from jali.psi.rows import COUNTS_AT_ONCE, exchange_counts, joined_rows
+from jali.psi.rounds import Sizes, Terms, join, join_script
 from jali.transport.network import network_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from jali.core.table import Table
+    from jali.core.threat import Cost, Leak
     from jali.devices.predict import Planned
     from jali.graph.node import Node
     from jali.graph.operation import NodeContext
-    from jali.psi.contract import Learns, PsiProtocol
+    from jali.psi.contract import PsiProtocol
+    from jali.psi.rounds import Joined
     from jali.transport.network import Network
 
 __all__ = ["AlignOperation", "align"]
@@ -38,53 +40,66 @@ def align(
     right: Any,
     *,
     on: str | Sequence[str],
+    otherwise: str | Sequence[str | Sequence[str]] = (),
+    how: str = "inner",
     learns: Any = "both",
     protocol: str = "auto",
     normalise: str = "trimmed",
     network: str = "lan",
 ) -> tuple[Any, Any]:
-    """Inner join of two parties' tables that stay where they are: handles to both, row-aligned on the common keys.
+    """Join of two parties' tables that stay where they are: handles to both, row-aligned on the common keys.
 
     A key that stands in m rows on the left and n on the right gives m n rows, as in SQL. The rows come in the order
     of a hash of the key: the same at both parties and in every run, and unrelated to the order of either file or of
     the keys. Within a key, left rows in their order, and for each the right rows in theirs.
 
-    `learns` is "both", a party or its plain device. Rows can only be aligned by who knows which they are, so if one
-    party learns, only it gets a table: its own rows whose key the other has too, in the same order; the other handle
-    is None.
+    `on` is the key column, or several that make a key together. `otherwise` are further keys, in order: rows that one
+    key has matched leave, those left go on with the next. An empty text is missing then, and its row skips that key.
 
-    `on` is the key column, or several that make a key together. `protocol` is "ecdh", "vole", or "auto", which takes
-    what will be done first given both numbers of keys, the speed of both machines, and the `network` between them: a
-    name or a description as of `jali.explain`.
+    `how` is "inner"; "left", "right" or "full", which keep rows of one or both without a match: beside them stand rows
+    of 0, "" and False at the other party, and a column `present` at both says which rows are a party's own; or "semi"
+    or "anti", which give each party its own rows, in their order, whose key the other has, or has not.
+
+    `learns` is "both", a party or its plain device. Rows can only be aligned by who knows which they are, so if one
+    party learns, only it gets a table, of its own rows; the other handle is None. An inner join gives it each row once,
+    "left" (to the left party, or "right" to the right) all its rows, with a column `matched`.
+
+    `protocol` is "ecdh", "vole", or "auto", which takes what will be done first given both numbers of keys, the speed
+    of both machines, and the `network` between them: a name or a description as of `jali.explain`. `normalise` is what
+    is done to text before it is compared: "trimmed", "exact", "folded", or steps with commas such as "nfkc,fold,trim".
 
     Security: what each party learns beyond its rows are the `leaks` of the operation, listed by `jali.explain`.
-    Raises: ProgramError if the tables are not of two parties, or `learns` is neither; UnknownName for a protocol or
-    normalisation that does not exist.
+    Raises: ProgramError if the tables are not of two parties, `learns` is neither, or a join keeps rows of a party that
+    does not learn; UnknownName for a protocol, join or normalisation that does not exist.
     """
     owners = owners_of(left, right)
     learners = learners_of(learns, owners)
+    require_join(how, learners=learners, owners=owners, error=ProgramError)
     if protocol != AUTO and protocol not in PSI_PROTOCOLS:
         raise PSI_PROTOCOLS.unknown(protocol)
-    require_normalisation(normalise)
     network_of(network)
-    columns = (on,) if isinstance(on, str) else tuple(on)
+    keys = (_columns(on), *map(_columns, (otherwise,) if isinstance(otherwise, str) else otherwise))
     who = "both" if len(learners) == 2 else learners[0]
-    attributes = {
-        "on": columns,
+    attributes: dict[str, Any] = {
+        "on": keys[0],
+        "otherwise": keys[1:],
+        "how": how,
         "learns": who,
         "protocol": protocol,
-        "normalise": normalise,
+        "normalise": canonical(normalise),
         "network": network,
         "trust": _trust(protocol, owners),
     }
+    named = (encode_parts(*columns) for columns in keys)
     return joint(
         left,
         right,
         learners,
         operation=AlignOperation.name,
         attributes=attributes,
-        fingerprint=digest("psi.align", *columns, who, protocol, normalise, network),
-        text=f"align on {' and '.join(map(repr, columns))}"
+        fingerprint=digest("psi.align", *named, how, who, protocol, attributes["normalise"], network),
+        text=f"align{'' if how == 'inner' else f' ({how} join)'} on "
+        + ", otherwise ".join(" and ".join(map(repr, columns)) for columns in keys)
         + (f" ({' or '.join(_possible(protocol))}, by size)" if protocol == AUTO else ""),
         leaks=AlignOperation().leaks(attributes, owners),
         named=aligned,
@@ -102,87 +117,78 @@ class AlignOperation:
     name = "psi.align"
 
     def run(self, context: NodeContext, inputs: tuple[Any, ...], attributes: Mapping[str, Any]) -> Any:
-        """This party's aligned table, or ABSENT if only the other learns.
+        """This party's part of the join, or ABSENT if only the other learns.
 
-        Cost: that of the protocol, and when both learn that of `exchange_counts`.
         Raises: TableInvalid, ColumnMissing, KeyTypeWrong, KeyInvalid for this party's table; ProtocolAbort family for
         the peer.
         """
-        table, keys, stream, me_left = side_of(context, inputs, attributes)
-        learns = learns_of(attributes["learns"], context.party)
-        found = intersect(
-            stream,
-            keys,
-            protocol=attributes["protocol"],
-            learns=learns,
-            first=me_left,
-            network=attributes["network"],
-            progress=context.progress,
-        )
-        if found is None:
-            return ABSENT
-        if learns == "me":
-            return table.take(joined_rows(keys, found, np.ones(len(found), np.int64), left=True))
-        theirs = exchange_counts(stream, keys.counts[found])
-        return table.take(joined_rows(keys, found, theirs, left=me_left))
+        side = side_of(context, inputs, attributes)
+        terms = _terms(attributes, context.party, left=side.left)
+        mark = mark_of_rows(terms.how, both_learn=terms.learns == "both")
+        if mark and mark in side.table:
+            raise TableInvalid(
+                f"the table at {context.party!r} has a column {mark!r}, which a {terms.how} join adds: rename it"
+            )
+        joined = join(side.stream, side.keys, terms=terms, progress=context.progress)
+        return ABSENT if joined is None else _placed(side.table, joined, mark)
 
     def plan(self, node: Node, inputs: list[Any], network: str | Network | None) -> Planned:
         """The cost for tables of known numbers of rows, if all keys are distinct and as many as can be are common.
 
-        So it is an upper bound: how many keys are common is what the protocol finds out.
+        So it is an upper bound: how many keys are common is what the protocol finds out. With further keys it assumes
+        of each that no row has left before, and that none is missing.
         """
         a, b = (rows_of(value) for value in inputs)
-        learns, name, note = learns_of(node.attributes["learns"], node.participants[0]), node.attributes["protocol"], ""
-        if name == AUTO:
+        terms, note = _terms(node.attributes, node.participants[0], left=True), ""
+        if terms.protocol == AUTO:
             way = network or node.attributes["network"]
-            choice = choose((a, b), (speed_here(), speed_here()), learns=learns, network=way)
-            name, note = (
-                choice.protocol,
-                f"{choice.protocol}, if both parties are as fast as this machine: {choice.reason}",
-            )
-        cost = self.cost({**node.attributes, "protocol": name}, a, b, n_common=min(a, b), learns=learns)
-        return msgspec.structs.replace(plan(node, inputs, cost, protocol=name, network=network), note=note)
+            choice = choose((a, b), (speed_here(), speed_here()), learns=terms.learns, network=way)
+            terms = terms._replace(protocol=choice.protocol)
+            note = f"{choice.protocol}, if both parties are as fast as this machine: {choice.reason}"
+        rounds = [Sizes(a, b, min(a, b))] * (1 + len(node.attributes["otherwise"]))
+        return msgspec.structs.replace(plan(node, rounds, terms=terms, network=network), note=note)
 
     def leaks(self, attributes: Mapping[str, Any], participants: tuple[str, ...]) -> tuple[Leak, ...]:
-        """What each owner learns: the protocol's leaks, and when both learn how often the other has a common key."""
+        """What each owner learns: the protocol's leaks, and those of the kind of join."""
         left, right = participants
-        both = attributes["learns"] == "both"
-        learners = (left, right) if both else (attributes["learns"],)
+        learners = (left, right) if attributes["learns"] == "both" else (attributes["learns"],)
         made: list[PsiProtocol] = [PSI_PROTOCOLS.get(name)() for name in _possible(attributes["protocol"])]
-        leaks = tuple(
-            dict.fromkeys(leak for protocol in made for leak in protocol.leaks((left, right), learners=learners))
+        leaks = dict.fromkeys(leak for protocol in made for leak in protocol.leaks((left, right), learners=learners))
+        return *leaks, *join_leaks(
+            attributes["how"], learners=learners, owners=(left, right), otherwise=len(attributes["otherwise"])
         )
-        if not both:
-            return leaks
-        counts = tuple(
-            Leak(what=f"in how many rows {peer} has each common key", to=party, why="duplicates multiply in a join")
-            for party, peer in ((left, right), (right, left))
-        )
-        return leaks + counts
 
-    def cost(
-        self,
-        attributes: Mapping[str, Any],
-        n_mine: int,
-        n_theirs: int,
-        *,
-        n_common: int,
-        learns: Learns,
-        left: bool = True,
-    ) -> Cost:
-        """Exact bytes of "me" and "peer" and rounds, if each key stands in one row; `left` says which of both I am.
+    def cost(self, attributes: Mapping[str, Any], rounds: Sequence[Sizes], *, party: str, left: bool = True) -> Cost:
+        """Exact bytes of "me", who is `party`, and "peer", and rounds, if each key stands in one row.
 
-        Where a common key stands in several, its counts take 1 to 8 bytes more (see `exchange_counts`).
+        `rounds` are the keys that are left for each key in turn: all of them in each where one party learns, since the
+        other's rows do not leave, and its own are filled up. Where a common key stands in several rows, its counts take
+        1 to 8 bytes more (see `exchange_counts`).
         """
-        made = PSI_PROTOCOLS.get(attributes["protocol"])()
-        cost = intersection_cost(made, n_mine, n_theirs, learns=learns, first=left)
-        if learns != "both":
-            return cost
-        messages = max(1, -(-n_common // COUNTS_AT_ONCE))
-        return Cost(
-            rounds=cost.rounds + messages,
-            bytes_sent={role: size + messages for role, size in cost.bytes_sent.items()},
-        )
+        return counted(join_script(rounds, terms=_terms(attributes, party, left=left)))
+
+
+def _columns(on: str | Sequence[str]) -> tuple[str, ...]:
+    return (on,) if isinstance(on, str) else tuple(on)
+
+
+def _terms(attributes: Mapping[str, Any], party: str, *, left: bool) -> Terms:
+    learns = learns_of(attributes["learns"], party)
+    return Terms(attributes["how"], learns, left, attributes["protocol"], attributes["network"])
+
+
+def _placed(table: Table, joined: Joined, mark: str) -> Table:
+    """The rows of a join: zeros and empty texts where this party has none."""
+    if joined.matched is not None:
+        return table.take(joined.rows).with_columns({mark: joined.matched})
+    if mark != PRESENT:
+        return table.take(joined.rows)
+    present = joined.rows >= 0
+    columns = {}
+    for name in table:
+        columns[name] = np.zeros(len(present), table[name].dtype)
+        columns[name][present] = table[name][joined.rows[present]]
+    return Table({**columns, PRESENT: present})
 
 
 def _possible(protocol: str) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from jali import kernels
 from jali.core.errors import InputError, KeyInvalid, KeyTypeWrong
 from jali.crypto.bytestrings import ByteStrings
 from jali.crypto.hashing import encode_parts
-from jali.psi.normalise import normalised, require_normalisation
+from jali.psi.normalise import canonical, normalised
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,42 +36,70 @@ class Keys:
     A key is a digest of 128 bits: SHA-512 of 8 little-endian bytes of a whole number, UTF-8 of normalised text, or
     bytes as they are, with a label for the kind; of several columns, of their digests. `digests` are distinct and
     ascending, so parties that have keys in common have them in the same order. `rows` lists the rows of the column key
-    by key, from `starts[i]` to `starts[i + 1]` for key i, in the column's order within a key.
+    by key, from `starts[i]` to `starts[i + 1]` for key i, in the column's order within a key. With `optional`, a row
+    with an empty cell among those of its key has none, and is not listed; `n_rows` counts those too.
 
-    Shapes: digests (distinct, 16), rows (rows,), starts (distinct + 1,).
+    Shapes: digests (distinct, 16), rows (rows with a key,), starts (distinct + 1,).
     Security: digests of identifiers that can be guessed are as good as these: they never leave. Two of n keys have one
     digest with probability n^2 / 2^129: below 2^-80 for 2^24 keys. `repr` gives numbers only.
     """
 
-    __slots__ = ("digests", "kinds", "normalise", "rows", "starts")
+    __slots__ = ("digests", "kinds", "n_rows", "normalise", "rows", "starts")
 
     def __init__(
-        self, columns: Column | Mapping[str, Column], *, name: str = "key", normalise: str = "trimmed"
+        self,
+        columns: Column | Mapping[str, Column],
+        *,
+        name: str = "key",
+        normalise: str = "trimmed",
+        optional: bool = False,
     ) -> None:
         """Read the keys of a column, whose `name` is for messages, or of several named ones.
 
-        Raises: KeyTypeWrong unless they are whole numbers, text or bytes of one length; KeyInvalid if one is empty;
-        UnknownName for a normalisation that does not exist.
+        Raises: KeyTypeWrong unless they are whole numbers, text or bytes of one length; KeyInvalid if one is empty and
+        not `optional`; UnknownName for a normalisation that does not exist.
         """
         parts = columns if isinstance(columns, Mapping) else {name: columns}
-        self._hold([{label: _encode(column, label) for label, column in parts.items()}], normalise)
+        self._hold([{label: _encode(column, label) for label, column in parts.items()}], normalise, optional=optional)
 
     @classmethod
-    def of_batches(cls, batches: Iterable[Mapping[str, tuple[str, ByteStrings]]], *, normalise: str) -> Keys:
+    def of_batches(
+        cls, batches: Iterable[Mapping[str, tuple[str, ByteStrings]]], *, normalise: str, optional: bool = False
+    ) -> Keys:
         """The keys of columns that come in batches: of each its kind and its canonical bytes.
 
         Raises: as the constructor; KeyTypeWrong if a column changes its kind.
         """
         keys = cls.__new__(cls)
-        keys._hold(batches, normalise)  # noqa: SLF001 - its own
+        keys._hold(batches, normalise, optional=optional)  # noqa: SLF001 - its own
         return keys
 
-    def _hold(self, batches: Iterable[Mapping[str, tuple[str, ByteStrings]]], normalise: str) -> None:
-        require_normalisation(normalise)
-        self.normalise = normalise
-        self.kinds, of_row = _digests_of(batches, normalise)
-        self.rows, self.starts = _grouped(of_row)
+    def _hold(
+        self, batches: Iterable[Mapping[str, tuple[str, ByteStrings]]], normalise: str, *, optional: bool
+    ) -> None:
+        self.normalise = canonical(normalise)
+        self.kinds, of_row, empty = _digests_of(batches, self.normalise, optional=optional)
+        self.n_rows = len(empty)
+        if np.any(empty):
+            rows, self.starts = _grouped(of_row[~empty])
+            self.rows = np.flatnonzero(~empty).astype(rows.dtype)[rows]
+        else:
+            self.rows, self.starts = _grouped(of_row)
         self.digests = of_row[self.rows[self.starts[:-1]]]
+
+    def without(self, gone: NDArray[np.bool_]) -> Keys:
+        """The keys of the rows that are not gone.
+
+        Shapes: gone (rows of the table,).
+        """
+        stays = ~gone[self.rows]
+        ends = np.concatenate([np.zeros(1, self.starts.dtype), np.cumsum(stays, dtype=self.starts.dtype)])[self.starts]
+        left = np.diff(ends) > 0
+        part = object.__new__(Keys)
+        part.kinds, part.normalise, part.n_rows = self.kinds, self.normalise, self.n_rows
+        part.digests, part.rows = self.digests[left], self.rows[stays]
+        part.starts = np.concatenate([ends[:1], ends[1:][left]])
+        return part
 
     def part(self, start: int, end: int, more: NDArray[np.uint8]) -> Keys:
         """The keys from `start` to `end`, and others that stand in no row.
@@ -79,7 +107,7 @@ class Keys:
         Shapes: more (n, 16), uniform.
         """
         part = object.__new__(Keys)
-        part.kinds, part.normalise = self.kinds, self.normalise
+        part.kinds, part.normalise, part.n_rows = self.kinds, self.normalise, self.n_rows
         part.digests = np.concatenate([self.digests[start:end], more])
         part.rows, part.starts = self.rows, np.append(self.starts[start:end], [self.starts[end]] * (len(more) + 1))
         return part
@@ -102,11 +130,11 @@ class Keys:
 
 
 def _digests_of(
-    batches: Iterable[Mapping[str, tuple[str, ByteStrings]]], normalise: str
-) -> tuple[tuple[str, ...], NDArray[np.uint8]]:
-    """The kinds of the columns, and a digest for each row."""
+    batches: Iterable[Mapping[str, tuple[str, ByteStrings]]], normalise: str, *, optional: bool
+) -> tuple[tuple[str, ...], NDArray[np.uint8], NDArray[np.bool_]]:
+    """The kinds of the columns, a digest for each row, and whether the row has no key."""
     kinds: tuple[str, ...] = ()
-    found = [np.zeros((0, DIGEST_BYTES), np.uint8)]
+    found, empty = [np.zeros((0, DIGEST_BYTES), np.uint8)], [np.zeros(0, np.bool_)]
     row = 0
     for batch in batches:
         new = tuple(kind for kind, _ in batch.values())
@@ -117,12 +145,14 @@ def _digests_of(
                 f"expected key columns of one kind, found {' and '.join(kinds)}, then {' and '.join(new)}"
             )
         kinds = new
-        digests = [_digests(kind, strings, label, row, normalise) for label, (kind, strings) in batch.items()]
+        columns = [_digests(*column, label, row, normalise, optional=optional) for label, column in batch.items()]
+        digests = [digest for digest, _ in columns]
         if len(digests) > 1:
             digests = [_hash(ByteStrings.rows(np.concatenate(digests, axis=1)), encode_parts(_SEVERAL))]
         found += digests
+        empty.append(np.any([missing for _, missing in columns], axis=0))
         row += len(digests[0])
-    return kinds or (KINDS[1],), found[1] if len(found) == 2 else np.concatenate(found)
+    return kinds or (KINDS[1],), found[1] if len(found) == 2 else np.concatenate(found), np.concatenate(empty)
 
 
 def _grouped(digests: NDArray[np.uint8]) -> tuple[NDArray[np.signedinteger], NDArray[np.signedinteger]]:
@@ -145,17 +175,19 @@ def _hash(strings: ByteStrings, prefix: bytes) -> NDArray[np.uint8]:
     return kernels.sha512_each(strings.data, strings.offsets, width=DIGEST_BYTES, prefix=prefix)
 
 
-def _digests(kind: str, strings: ByteStrings, name: str, row: int, normalise: str) -> NDArray[np.uint8]:
-    """The digest of each string; the first is that of a row."""
+def _digests(
+    kind: str, strings: ByteStrings, name: str, row: int, normalise: str, *, optional: bool
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """The digest of each string, and whether it is empty; the first is that of a row."""
     if kind == "text":
         strings = normalised(strings, normalise)
-    empty = np.flatnonzero(strings.lengths == 0)
-    if len(empty):
+    empty = strings.lengths == 0
+    if np.any(empty) and not optional:
         raise KeyInvalid(
-            f"expected an id in every row of key column {name!r}, found {len(empty)} empty, the first in row "
-            f"{row + empty[0]} (counted from 0): remove those rows"
+            f"expected an id in every row of key column {name!r}, found {np.sum(empty)} empty, the first in row "
+            f"{row + np.argmax(empty)} (counted from 0): remove those rows, or name another key for them (`otherwise`)"
         )
-    return _hash(strings, encode_parts(_ONE, kind))
+    return _hash(strings, encode_parts(_ONE, kind)), empty
 
 
 def _encode(column: Column, name: str) -> tuple[str, ByteStrings]:

@@ -69,10 +69,10 @@ def joint(
 
 
 class Side(NamedTuple):
-    """One owner's side of a running node: its table and keys, the stream to the other, and whether it is the left."""
+    """One owner's side of a running node: its table, its keys in order, the stream to the other, whether it is left."""
 
     table: Table
-    keys: Keys
+    keys: tuple[Keys, ...]
     stream: Stream
     left: bool
 
@@ -84,7 +84,11 @@ def side_of(context: NodeContext, inputs: tuple[Any, ...], attributes: Mapping[s
     table = inputs[0 if me_left else 1]
     if not isinstance(table, Table):
         raise TableInvalid(f"expected a jali.Table to align at {context.party!r}, found {type(table).__name__}")
-    keys = Keys({name: table[name] for name in attributes["on"]}, normalise=attributes["normalise"])
+    otherwise = attributes.get("otherwise", ())
+    keys = tuple(
+        Keys({name: table[name] for name in columns}, normalise=attributes["normalise"], optional=bool(otherwise))
+        for columns in (attributes["on"], *otherwise)
+    )
     return Side(table, keys, context.streams[right if me_left else left], me_left)
 
 

@@ -10,15 +10,27 @@ import numpy as np
 from jali.core.errors import JoinTooLarge, PsiFrameInvalid
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
+    from jali.psi.contract import Step
     from jali.psi.keys import Keys
     from jali.transport.channel import Stream
 
-__all__ = ["COUNTS_AT_ONCE", "MAX_ROWS", "exchange_counts", "exchange_number", "joined_rows", "other_rows"]
+__all__ = [
+    "COUNTS_AT_ONCE",
+    "MAX_ROWS",
+    "counts_script",
+    "exchange_counts",
+    "joined_rows",
+    "receive_number",
+    "send_number",
+]
 
 MAX_ROWS: Final = 2**28
 COUNTS_AT_ONCE: Final = 32768
+_NUMBER_BYTES = 8
 
 
 def joined_rows(keys: Keys, found: NDArray[np.int64], theirs: NDArray[np.int64], *, left: bool) -> NDArray[np.int64]:
@@ -87,22 +99,23 @@ def _counts(stream: Stream, n: int) -> NDArray[np.int64]:
     return counts
 
 
-def other_rows(keys: Keys, found: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The rows whose keys are not among those found, in the order of the keys' hashes.
-
-    Shapes: found (n,), positions of keys.
-    """
-    rest = np.ones(len(keys), np.bool_)
-    rest[found] = False
-    return np.asarray(keys.rows[np.repeat(rest, keys.counts)], np.int64)
+def counts_script(n_common: int) -> Iterator[tuple[Step, int]]:
+    """The messages of `exchange_counts` where each key stands in one row."""
+    for _ in range(0, max(n_common, 1), COUNTS_AT_ONCE):
+        yield "send", 1
+        yield "receive", 1
 
 
-def exchange_number(stream: Stream, mine: int) -> int:
-    """The peer's number, for mine."""
-    stream.send(mine.to_bytes(8, "little"))
+def send_number(stream: Stream, number: int) -> None:
+    """Tell the peer how many rows this party keeps. Cost: 8 bytes."""
+    stream.send(number.to_bytes(_NUMBER_BYTES, "little"))
+
+
+def receive_number(stream: Stream) -> int:
+    """How many rows the peer keeps. Raises: PsiFrameInvalid."""
     message = stream.receive()
     number = int.from_bytes(message, "little")
-    if message.nbytes != 8 or number > MAX_ROWS:
+    if message.nbytes != _NUMBER_BYTES or number > MAX_ROWS:
         raise PsiFrameInvalid(
             f"expected a number of rows from {stream.peer!r}, found another message", party=stream.peer
         )

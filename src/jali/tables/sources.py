@@ -19,8 +19,8 @@ import numpy as np
 
 from jali.core.errors import (
     ColumnMissing,
+    EncodingWrong,
     FileMissing,
-    KeyInvalid,
     KeyTypeWrong,
     RowRagged,
     TableInvalid,
@@ -29,9 +29,10 @@ from jali.core.errors import (
 from jali.core.extras import need
 from jali.core.nearmiss import suggest
 from jali.crypto.bytestrings import ByteStrings
+from jali.tables.encodings import UTF_8, require_encoding, transcode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import Self
 
     from numpy.typing import NDArray
@@ -41,6 +42,7 @@ __all__ = ["FORMATS", "Source", "check_target", "is_query", "name_of"]
 FORMATS: Final = (".csv", ".csv.gz", ".csv.zst", ".tsv", ".parquet", ".arrow")
 BATCH_ROWS: Final = 1 << 17
 _SQL = re.compile(r"\s*(select|with|from|table|values)\s", re.IGNORECASE)
+_CSV = re.compile(r"\.(csv|tsv)(\.gz|\.zst)?$", re.IGNORECASE)
 _COMPRESSION = {".gz": "gzip", ".zst": "zstd"}
 _ROW = "jali_row"
 
@@ -48,30 +50,43 @@ _ROW = "jali_row"
 class Source:
     """A table: a path, a query in DuckDB's SQL, or anything with `__arrow_c_stream__`.
 
-    Cells of CSV files are kept as they are written. A query is run once, and its result kept until the end.
+    Cells of CSV files are kept as they are written. A CSV file in another `encoding` than UTF-8, any of Python's, is
+    copied as UTF-8. A query is run once, and its result kept until the end.
 
-    Security: runs at the owner. No error contains the content of a cell.
-    Raises: FileMissing, TableInvalid, RowRagged; ExtraMissing without duckdb and pyarrow.
+    Security: runs at the owner. No error contains the content of a cell. The copy lies where DuckDB spills.
+    Raises: FileMissing, TableInvalid, RowRagged, EncodingWrong, UnknownName for an encoding; ExtraMissing without
+    duckdb and pyarrow.
     """
 
-    def __init__(self, given: Any, *, memory_bytes: int = 1 << 29, folder: Path | None = None) -> None:
+    def __init__(
+        self, given: Any, *, encoding: str = UTF_8, memory_bytes: int = 1 << 29, folder: Path | None = None
+    ) -> None:
         """Open it; DuckDB spills into `folder`, or among temporary files, and what it spilled is deleted at the end."""
+        self._encoding = require_encoding(encoding)
         duckdb = need("duckdb", extra="data")
         self._errors = (duckdb.Error, need("pyarrow", extra="data").ArrowException, OSError)
         self._connection = duckdb.connect()
         self._connection.execute(f"SET memory_limit = '{max(memory_bytes // 2**20, 64)}MiB'")
         self._connection.execute("SET preserve_insertion_order = true")
-        spill = mkdtemp(prefix="spill-", dir=folder)
-        self._delete_spill = weakref.finalize(self, rmtree, spill, ignore_errors=True)
-        self._connection.execute(f"SET temp_directory = {_quoted(spill)}")
+        self._spill = mkdtemp(prefix="spill-", dir=folder)
+        self._delete_spill = weakref.finalize(self, rmtree, self._spill, ignore_errors=True)
+        self._connection.execute(f"SET temp_directory = {_quoted(self._spill)}")
         self.name = name_of(given)
-        self._relation = self._opened(given)
-        self.columns: tuple[str, ...] = tuple(self._run(f"SELECT * FROM {self._relation} LIMIT 0").columns)
+        try:
+            self._relation = self._opened(given)
+            self.columns: tuple[str, ...] = tuple(self._run(f"SELECT * FROM {self._relation} LIMIT 0").columns)
+        except BaseException:
+            self.close()  # a copy of a file does not outlive the error
+            raise
         if len(set(self.columns)) < len(self.columns):
             raise TableInvalid(f"{self.name!r}: expected a different name for each column")
 
     def _opened(self, given: Any) -> str:
         """What stands after FROM."""
+        path = Path(str(given))
+        csv = isinstance(given, str | Path) and not is_query(given) and bool(_CSV.search(path.name))
+        if self._encoding != UTF_8 and not csv:
+            raise TableInvalid(f"{self.name!r} has no encoding to choose: only .csv and .tsv files have one")
         if hasattr(given, "__arrow_c_stream__"):
             self._connection.register("jali_given", need("pyarrow", extra="data").table(given))
             return "jali_given"
@@ -79,7 +94,6 @@ class Source:
         if is_query(given):
             self._run(f"CREATE TEMP TABLE jali_given AS {text}", wanted=False)
             return "jali_given"
-        path = Path(text)
         if not path.is_file():
             raise FileMissing(f"cannot read {text!r}: no such file")
         suffixes = "".join(path.suffixes).lower()
@@ -89,35 +103,41 @@ class Source:
             dataset = need("pyarrow.dataset", extra="data")
             self._connection.register("jali_given", self._guarded(lambda: dataset.dataset(text, format="ipc")))
             return "jali_given"
+        if self._encoding != UTF_8:
+            text = str(Path(self._spill) / "as-utf-8.csv")
+            packed = _COMPRESSION.get(path.suffix.lower())
+            self._guarded(lambda: transcode(path, Path(text), encoding=self._encoding, compression=packed))
         return f"read_csv({_quoted(text)}, header = true, all_varchar = true, nullstr = '')"
 
     def keys(self, names: Sequence[str]) -> Iterator[dict[str, tuple[str, ByteStrings]]]:
-        """The key columns in batches: of each its kind and its strings.
+        """The key columns in batches: of each its kind and its strings, empty where a cell is null.
 
-        Raises: ColumnMissing; KeyTypeWrong for floats and the like; KeyInvalid for a missing key.
+        Raises: ColumnMissing; KeyTypeWrong for floats and the like.
         """
         for name in names:
             if name not in self.columns:
                 raise ColumnMissing(f"{self.name!r} has no column {name!r}{suggest(name, self.columns)}")
-        start = 0
         reader = self._run(f"SELECT {', '.join(map(_named, names))} FROM {self._relation}").to_arrow_reader(BATCH_ROWS)
         while (batch := self._guarded(lambda: next(reader, None))) is not None:
-            yield {name: _strings(batch.column(i), name, start) for i, name in enumerate(names)}
-            start += batch.num_rows
+            yield {name: _strings(batch.column(i), name) for i, name in enumerate(names)}
 
-    def write(self, rows: NDArray[np.int64], target: str | Path) -> Path:
-        """These rows, in this order, into a file whose ending names its format; -1 is a row of nothing.
+    def write(
+        self, rows: NDArray[np.int64], target: str | Path, *, marks: Mapping[str, NDArray[np.bool_]] | None = None
+    ) -> Path:
+        """These rows, in this order, into a file whose ending names its format, text in UTF-8; -1 is a row of nothing.
 
-        Shapes: rows (n,), counted from 0.
+        Shapes: rows (n,), counted from 0; `marks` (n,) are further columns.
         Raises: WriteFailed; what was at the target is untouched then.
         """
         path = check_target(target)
         pyarrow = need("pyarrow", extra="data")
-        places = pyarrow.table({_ROW: rows, "jali_place": np.arange(len(rows))})
+        more = dict(marks or {})
+        places = pyarrow.table({_ROW: rows, "jali_place": np.arange(len(rows)), **more})
         self._connection.register("jali_places", places)
         numbered = f"SELECT *, row_number() OVER () - 1 AS {_ROW} FROM {self._relation}"
         query = (
-            f"SELECT given.* EXCLUDE ({_ROW}) FROM jali_places LEFT JOIN ({numbered}) given "
+            f"SELECT given.* EXCLUDE ({_ROW}){''.join(f', jali_places.{_named(name)}' for name in more)} "
+            f"FROM jali_places LEFT JOIN ({numbered}) given "
             f"ON given.{_ROW} = jali_places.{_ROW} ORDER BY jali_place"
         )
         part = path.with_name(f".{path.name}.part")
@@ -168,6 +188,8 @@ class Source:
         except self._errors as error:
             kind, text = type(error).__name__, str(error)
             line = re.search(r"CSV.* [Oo]n Line: (\d+)", text)
+            if line is not None and "unicode" in text.lower():
+                raise EncodingWrong(f"{self.name!r}, line {line[1]}: not UTF-8, name the file's encoding") from None
             if line is not None:
                 raise RowRagged(f"{self.name!r}, line {line[1]}: not valid CSV") from None
             raise TableInvalid(f"cannot read {self.name!r} ({kind}): is it {', '.join(FORMATS)} or a query?") from None
@@ -204,22 +226,20 @@ def _form(path: Path) -> str:
     return f"FORMAT csv, HEADER true, DELIMITER {_quoted(delimiter)}" + (f", COMPRESSION {packed}" if packed else "")
 
 
-def _strings(column: Any, name: str, start: int) -> tuple[str, ByteStrings]:
-    """The kind of a key column and its strings, for `jali.psi.keys`."""
+def _strings(column: Any, name: str) -> tuple[str, ByteStrings]:
+    """The kind of a key column and its strings, for `jali.psi.keys`; an empty one where the cell is null."""
     pyarrow, types = need("pyarrow", extra="data"), need("pyarrow.types", extra="data")
-    if column.null_count:
-        first = int(np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))[0])
-        raise KeyInvalid(
-            f"expected an id in every row of key column {name!r}, found none in row {start + first} (counted from 0): "
-            "remove those rows"
-        )
     kind = column.type
     if types.is_integer(kind) and kind != pyarrow.uint64():
-        numbers = column.cast(pyarrow.int64()).to_numpy()
-        return "whole numbers", ByteStrings.rows(numbers.astype("<i8").view(np.uint8).reshape(-1, 8))
+        numbers = column.cast(pyarrow.int64()).fill_null(0).to_numpy()
+        strings = ByteStrings.rows(numbers.astype("<i8").view(np.uint8).reshape(-1, 8))
+        if column.null_count:
+            nulls = np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))
+            strings = strings.replaced(nulls, [b""] * len(nulls))
+        return "whole numbers", strings
     text = types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind)
     if text or types.is_binary(kind) or types.is_large_binary(kind):
-        large = column.cast(pyarrow.large_string() if text else pyarrow.large_binary())
+        large = column.cast(pyarrow.large_string() if text else pyarrow.large_binary()).fill_null("" if text else b"")
         _, places, data = large.buffers()
         offsets = np.frombuffer(places, np.int64)[large.offset : large.offset + len(large) + 1]
         cells = np.frombuffer(data or b"", np.uint8)[offsets[0] : offsets[-1]]
