@@ -187,7 +187,7 @@ def test_a_run_that_is_killed_in_the_second_round_goes_on(folder: Path, monkeypa
     lines["bob"] = run_line("bob", "b.csv", "ob.csv", *more, "--encoding", "utf-16")
     processes = {me: start(folder, *line, bucket=200) for me, line in lines.items()}
     kept = folder / "oa.csv.psi"
-    for _ in range(TRIES):
+    for _ in range(4 * TRIES):
         if len(list(kept.glob("bucket-01-*.npy"))) >= 2:
             break
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -280,13 +280,14 @@ def test_what_a_join_will_cost_and_tell(folder: Path, options: tuple[str, ...], 
 
 def test_few_keys_against_a_cache(folder: Path) -> None:
     write(folder / "a.csv", range(500))
-    write(folder / "b.csv", [499, 7, 500, 7, 900])
-    here = ("--federation", "federation.toml")
+    write(folder / "ascii.csv", [499, 7, 500, 7, 900])
+    (folder / "b.csv").write_text((folder / "ascii.csv").read_text(), encoding="utf-16")
+    here, utf_16 = ("--federation", "federation.toml"), ("--encoding", "utf-16")
     with both(start(folder, "cache", "a.csv", "--on", "id", "--as", "alice", "--out", "a.ppsi", *here)) as found:
         assert "500 keys in a.ppsi" in found[0][1]
     lines = [
         ("serve", "a.ppsi", "--as", "alice", "--with", "bob", *here),
-        ("ask", "b.csv", "a.ppsi", "--on", "id", "--as", "bob", "--with", "alice", "--out", "o.csv", *here),
+        ("ask", "b.csv", "a.ppsi", "--on", "id", "--as", "bob", "--with", "alice", "--out", "o.csv", *here, *utf_16),
     ]
     with both(*(start(folder, *line) for line in lines)) as found:
         assert [status for status, _, _ in found] == [0, 0], found

@@ -85,7 +85,7 @@ def test_columns_of_a_key_are_told_apart() -> None:
         Keys({})
 
 
-LETTERS = st.text("aAzZ0 \t\x1f\x0b\xa0\u00eb\u0308\u2003\u00df\ufb01\U0001f600", max_size=6)
+LETTERS = st.text("aAzZ0-+ \t\x1f\x0b\xa0\u0665\u00b2\u00eb\u0308\u2003\u00df\ufb01\U0001f600", max_size=6)
 
 
 def _trimmed(text: str) -> str:
@@ -112,6 +112,20 @@ def test_normal_forms_are_those_of_each_text(values: list[str], name: str) -> No
 @given(st.lists(LETTERS), st.lists(st.sampled_from(sorted(STEPS)), min_size=1, max_size=4))
 def test_steps_are_done_in_order(values: list[str], steps: list[str]) -> None:
     assert _normalised(values, ",".join(steps)) == [reduce(lambda x, step: STEPS[step](x), steps, y) for y in values]
+
+
+@pytest.mark.parametrize(
+    ("steps", "values"),
+    [
+        ("digits", ["+49 (30) 123-45", "493012345", "\u0664\u0669 30 123 45"]),
+        ("fold,alnum", ["DE89 3704-0044", "de8937040044", "De89 3704 0044 "]),
+        ("nfkd,fold,alnum", ["Zo\u00eb M\u00fcller", "ZOE MULLER", "zoe-m\uff35ller"]),
+    ],
+)
+def test_what_is_written_in_many_ways_is_one_key(steps: str, values: list[str]) -> None:
+    assert len(Keys(values, normalise=steps)) == 1
+    with pytest.raises(KeyInvalid, match="row 1 "):
+        Keys(["1", " - "], normalise=steps)
 
 
 def test_the_order_of_steps_matters() -> None:

@@ -282,6 +282,14 @@ def test_the_cost_of_several_keys_is_exact(how: str, learns: str, protocol: str)
         cost = AlignOperation().cost(attributes, sizes, party=party, left=party == "alice")
         assert cost.bytes_sent == {"me": stream.counters.bytes_sent, "peer": stream.counters.bytes_received}
         assert cost.rounds == stream.counters.rounds
+        bound = AlignOperation().cost(
+            attributes,
+            [Sizes(sizes[0].mine + (party == "alice"), sizes[0].theirs + (party == "bob"), 10)] * 2,
+            party=party,
+            left=party == "alice",
+        )
+        assert all(size <= bound.bytes_sent[role] for role, size in cost.bytes_sent.items()), "a plan is an upper bound"
+        assert cost.rounds <= bound.rounds
 
 
 # Errors, and what is told

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 _STREAM = bytes(16)
-_NORMALISE = "'trimmed', 'exact', 'folded' (ignores case), or steps: nfc, nfd, nfkc, nfkd, fold, trim."
+_ENCODING = "Of SOURCE, a CSV file: latin-1, utf-16, ... What is written is UTF-8."
+_NORMALISE = "'trimmed', 'exact', 'folded' (ignores case), or steps: nfc, nfd, nfkc, nfkd, fold, trim, alnum, digits."
 
 
 @click.group()
@@ -54,7 +55,7 @@ def command() -> None:
 )
 @click.option("--protocol", default="auto", help="'auto', 'ecdh' or 'vole'.")
 @click.option("--normalise", default="trimmed", help=_NORMALISE)
-@click.option("--encoding", default="utf-8", help="Of SOURCE, a CSV file: latin-1, utf-16, ... The result is in UTF-8.")
+@click.option("--encoding", default="utf-8", help=_ENCODING)
 @click.option("--network", default="lan", help="For the choice of the protocol: loopback, lan, wan, or 20ms/200Mbit.")
 @click.option("--memory", "memory_mib", default=1024, help="MiB to stay below, about.")
 @click.option("--report", default="", type=click.Path(), help="An HTML page about the run.")
@@ -135,7 +136,10 @@ def explain_command(*, keys: int, others: int, network: str, learns: str, how: s
 @click.option("--federation", required=True, type=click.Path(path_type=Path), help="The federation file.")
 @click.option("--out", "target", required=True, type=click.Path(path_type=Path), help="The cache, NAME.ppsi.")
 @click.option("--normalise", default="trimmed", help=_NORMALISE)
-def cache_command(*, source: str, on: tuple[str, ...], me: str, federation: Path, target: Path, normalise: str) -> None:
+@click.option("--encoding", default="utf-8", help=_ENCODING)
+def cache_command(
+    *, source: str, on: tuple[str, ...], me: str, federation: Path, target: Path, normalise: str, encoding: str
+) -> None:
     """Mask all keys of SOURCE once, for parties that will ask about few of theirs ('jali psi ask').
 
     Give them the file. The secret beside it, NAME.ppsi.key, stays here.
@@ -149,7 +153,7 @@ def cache_command(*, source: str, on: tuple[str, ...], me: str, federation: Path
     loaded = load(federation)
     credentials_of(loaded, me)
     entry = loaded.parties[me]
-    with Source(source) as table:
+    with Source(source, encoding=encoding) as table:
         keys = Keys.of_batches(table.keys(on), normalise=normalise)
     with _progress(repr(keys)) as progress:
         header = build(
@@ -193,8 +197,9 @@ def serve_command(*, cache: Path, me: str, peer: str, federation: Path, limit: i
 @click.option("--with", "peer", required=True, metavar="PARTY", help="The cache's owner.")
 @click.option("--federation", required=True, type=click.Path(path_type=Path), help="The federation file.")
 @click.option("--out", "target", required=True, type=click.Path(), help="The rows whose key the owner has.")
+@click.option("--encoding", default="utf-8", help=_ENCODING)
 def ask_command(
-    *, source: str, cache: Path, on: tuple[str, ...], me: str, peer: str, federation: Path, target: str
+    *, source: str, cache: Path, on: tuple[str, ...], me: str, peer: str, federation: Path, target: str, encoding: str
 ) -> None:
     """Write the rows of SOURCE whose key is in the CACHE, by asking its owner ('jali psi serve') obliviously."""
     import numpy as np
@@ -210,7 +215,7 @@ def ask_command(
     loaded = load(federation)
     check_target(target)
     opened = Cache(cache, authority=Path(loaded.authority), party=peer)
-    with Source(source) as table:
+    with Source(source, encoding=encoding) as table:
         keys = Keys.of_batches(table.keys(on), normalise=opened.header.normalise)
         session = connect_tls(loaded, me, parties=(me, peer), purpose="psi.oprf")
         try:

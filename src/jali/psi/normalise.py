@@ -36,6 +36,15 @@ __all__ = [
     "steps_of",
 ]
 
+
+def _digits(text: str) -> str:
+    return "".join(str(unicodedata.decimal(letter)) for letter in text if letter.isdecimal())
+
+
+def _alnum(text: str) -> str:
+    return "".join(letter for letter in text if letter.isalnum())
+
+
 STEPS: Final[dict[str, Callable[[str], str]]] = {
     "nfc": partial(unicodedata.normalize, "NFC"),  # one character for a letter and its accent
     "nfd": partial(unicodedata.normalize, "NFD"),
@@ -43,6 +52,8 @@ STEPS: Final[dict[str, Callable[[str], str]]] = {
     "nfkd": partial(unicodedata.normalize, "NFKD"),
     "fold": str.casefold,  # case does not matter
     "trim": str.strip,  # no white space at either end
+    "alnum": _alnum,  # letters and digits only: no spaces, hyphens, or accents that stand alone
+    "digits": _digits,  # decimal digits only, of any script
 }
 PRESETS: Final[dict[str, tuple[str, ...]]] = {
     "trimmed": ("nfc", "trim"),
@@ -52,6 +63,7 @@ PRESETS: Final[dict[str, tuple[str, ...]]] = {
 MARK_BYTES: Final = 8
 
 _SPACE = np.array([chr(code).isspace() for code in range(128)] + [False] * 128)
+_KEPT = {name: np.array([bool(STEPS[name](chr(code))) for code in range(128)] * 2) for name in ("alnum", "digits")}
 _LOWER = np.array([ord(chr(code).lower()) if code < 128 else code for code in range(256)], np.uint8)
 
 
@@ -107,7 +119,7 @@ def preset_of(mark: bytes) -> str:
 def normalised(texts: ByteStrings, normalise: str) -> ByteStrings:
     """UTF-8 strings in normal form.
 
-    Cost: plain ASCII is looked at as a whole; text beyond it, or with white space at an end, goes through Python.
+    Cost: plain ASCII is looked at as a whole; text beyond it, or with white space to trim, goes through Python.
     """
     steps = steps_of(normalise)
     if not steps or not len(texts.data):
@@ -116,6 +128,8 @@ def normalised(texts: ByteStrings, normalise: str) -> ByteStrings:
     changed = [_changed(texts[place], steps) for place in places.tolist()]
     if "fold" in steps:  # of plain ASCII: whatever else is done changes nothing
         texts = type(texts)(_LOWER[texts.data], texts.offsets)
+    for step in _KEPT.keys() & steps:
+        texts = _reduced(texts, _KEPT[step][texts.data])
     return texts.replaced(places, changed) if len(places) else texts
 
 
@@ -124,6 +138,15 @@ def _changed(text: bytes, steps: tuple[str, ...]) -> bytes:
     for step in steps:
         decoded = STEPS[step](decoded)
     return decoded.encode()
+
+
+def _reduced(texts: ByteStrings, kept: NDArray[np.bool_]) -> ByteStrings:
+    """Without the bytes that are not kept.
+
+    Shapes: kept (bytes,).
+    """
+    places = np.concatenate([np.zeros(1, np.uint64), np.cumsum(kept, dtype=np.uint64)])
+    return type(texts)(texts.data[kept], places[texts.offsets])
 
 
 def _unusual(texts: ByteStrings, *, trims: bool) -> NDArray[np.bool_]:
