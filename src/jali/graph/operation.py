@@ -91,5 +91,6 @@ OPERATIONS: Final[Registry] = Registry(
         "plain.reveal": "jali.devices.plain:PlainReveal",
         "psi.align": "jali.psi.join:AlignOperation",
         "psi.count": "jali.psi.count:CountOperation",
+        "psi.secret": "jali.psi.secret_join:SecretJoin",
     },
 )

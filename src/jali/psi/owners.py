@@ -77,9 +77,18 @@ class Side(NamedTuple):
     left: bool
 
 
-def side_of(context: NodeContext, inputs: tuple[Any, ...], attributes: Mapping[str, Any]) -> Side:
-    """This party's side. Raises: TableInvalid, ColumnMissing, KeyTypeWrong, KeyInvalid for its table."""
-    left, right = context.participants
+def side_of(
+    context: NodeContext,
+    inputs: tuple[Any, ...],
+    attributes: Mapping[str, Any],
+    *,
+    owners: tuple[str, ...] | None = None,
+) -> Side:
+    """This party's side, of the node's participants or of two `owners` among them.
+
+    Raises: TableInvalid, ColumnMissing, KeyTypeWrong, KeyInvalid for its table.
+    """
+    left, right = owners or context.participants
     me_left = context.party == left
     table = inputs[0 if me_left else 1]
     if not isinstance(table, Table):
