@@ -13,7 +13,7 @@ FOLDERS := $(shell find src/jali -type d -not -name __pycache__)
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick check format bench times docs wheel corpus sanitize clean
+.PHONY: help demo test quick check format bench times docs wheel exact corpus sanitize clean
 
 help: ## This list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -56,6 +56,9 @@ wheel: $(STAMPS)/venv ## A wheel in dist/, tried without any extra in an environ
 	$(BIN)/python -m venv --clear build/trial
 	build/trial/bin/python -m pip install --quiet --disable-pip-version-check dist/*.whl
 	build/trial/bin/python -P tests/wheel/trial.py
+
+exact: $(STAMPS)/dev ## Every protocol of jali.psi against Python's sets, up to a million ids (ARGS="--most 10000")
+	$(BIN)/python bench/exactness.py $(ARGS)
 
 corpus: $(STAMPS)/dev ## The corpus of jax programs in clear, with this Python's newest jax (PYTHON=, VENV=)
 	$(BIN)/python -m tests.mpc.corpus

@@ -77,3 +77,24 @@ def test_a_device_that_is_none_or_in_the_clear() -> None:
             jali.align_secret(*handle, on="id", device=fed.mpc("a"))
         with pytest.raises(JaliError):
             jali.align_secret(*handle, on="id", device=fed.mpc("a", "b"), normalise="trimed")
+
+
+@pytest.mark.parametrize("parties", DEVICES)
+def test_bytes_are_known_before(parties: tuple[str, ...]) -> None:
+    def job(fed: Any) -> None:
+        left = {"id": jali.Spec((30,), "int64"), "x": jali.Spec((30,)), "t": jali.Spec((30,), "int64")}
+        right = {"id": jali.Spec((20,), "int64"), "y": jali.Spec((20,))}
+        tables = (
+            fed.plain("a")(lambda: _table(id=np.arange(30), x=np.ones(30), t=np.ones(30) > 0), returns=left)(),
+            fed.plain("b")(lambda: _table(id=np.arange(10, 30), y=np.ones(20)), returns=right)(),
+        )
+        jali.align_secret(*tables, on="id", device=fed.mpc(*parties))
+
+    everybody = ["a", "b", "c", "d"]
+    planned = next(row for row in jali.explain(job, everybody).rows if row.text.startswith("join"))
+    with jali.simulate(*everybody) as fed:
+        job(fed)
+        done = next(row for row in fed.report().rows if row.text.startswith("join"))
+    assert planned.predicted is not None
+    assert done.bytes_sent == sum(planned.predicted.bytes_sent.values())
+    assert done.rounds == planned.predicted.rounds

@@ -5,24 +5,29 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 import numpy as np
 
 from jali.core.errors import KeyInvalid, ProgramError, PsiFrameInvalid, WouldDisclose
 from jali.core.extras import need
+from jali.core.threat import Cost
 from jali.core.tree import flatten, unflatten
 from jali.crypto.hashing import digest
 from jali.devices.handle import Handle
 from jali.devices.moves import announce, hear
+from jali.devices.predict import Planned
 from jali.devices.roles import RoleParts
-from jali.devices.secret_moves import share_parts
-from jali.devices.specs import input_type
+from jali.devices.secret_moves import groups_of, received, share_parts
+from jali.devices.specs import input_type, type_of_spec
 from jali.graph.node import Visibility
+from jali.mpc.cost.estimate import transcribe
 from jali.mpc.fixed import encode
 from jali.mpc.ir import ValueType
 from jali.mpc.registry import PROTOCOLS
-from jali.psi.circuit import THREAT, leaks, left_parts, place, right_parts
+from jali.psi.circuit import THREAT, cost, leaks, left_parts, place, right_parts
 from jali.psi.cuckoo import size_for
-from jali.psi.hello import Speed, read_hello, write_hello
+from jali.psi.forecast import rows_of
+from jali.psi.hello import HELLO_BYTES, Speed, read_hello, write_hello
 from jali.psi.normalise import require_normalisation
 from jali.psi.owners import owners_of, side_of
 
@@ -35,8 +40,10 @@ if TYPE_CHECKING:
     from jali.devices.mpc import MpcDevice
     from jali.devices.roles import Layout
     from jali.graph.context import Context
+    from jali.graph.node import Node
     from jali.psi.keys import Keys
     from jali.psi.owners import Side
+    from jali.transport.network import Network
 
     Columns = dict[str, NDArray[Any]]
     Types = dict[str, Any]  # of columns by name, and of the difference
@@ -147,6 +154,38 @@ class SecretJoin:
         shares = share_parts(context, layout, owners, parts, kinds)
         context.rounds = (context.rounds or 0) + rounds
         return RoleParts({role: unflatten(structure, secrets) for role, secrets in shares.items()})
+
+    def plan(self, node: Node, inputs: list[Any], network: str | Network | None) -> Planned:
+        """Exact bytes for tables whose columns are known, with different keys; no seconds."""
+        del network
+        layout: Layout = node.attributes["device"]
+        owners: tuple[str, str] = node.attributes["owners"]
+        rows = [rows_of(table) for table in inputs]
+        columns = [_column_types(table, node.attributes, layout, rows[0], side) for side, table in enumerate(inputs)]
+        between = cost(rows[0], rows[1], len(columns[1]))
+        kinds = [ValueType(shape=(size_for(rows[0]),), kind="int"), *columns[0], *columns[1]]
+        sent = {
+            party: HELLO_BYTES + between.bytes_sent[side] for party, side in zip(owners, ("me", "peer"), strict=True)
+        }
+        for group in groups_of(owners, layout):
+            roles = [layout.input_role(party) for party in group]
+
+            def operation(side: Any, roles: list[int] = roles) -> Any:
+                return received(side, dict.fromkeys(roles), kinds)
+
+            guest = operation if len(layout.roles) in roles else None
+            for role, size in transcribe(layout.protocol, operation, guest=guest).cost.bytes_sent.items():
+                sent[role] = sent.get(role, 0) + size
+        return Planned(cost=Cost(rounds=1 + between.rounds + 1, bytes_sent=sent))
+
+
+def _column_types(table: Any, attributes: Mapping[str, Any], layout: Layout, n_left: int, side: int) -> list[ValueType]:
+    """The types of a planned table's columns on the device, as `_columns` will have them."""
+    if attributes["of"] is not None:
+        names = 1 + (side == 1 and attributes["of"] != "")
+        return [ValueType(shape=(size_for(n_left),), kind="int")] * names
+    kinds = [type_of_spec(spec, layout.numbers) for name, spec in table.items() if name not in attributes["on"]]
+    return [msgspec.structs.replace(kind, shape=(size_for(n_left),)) for kind in kinds]
 
 
 def _greet(mine: Side) -> int:
