@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from jali.psi.aggregates import sum_common
     from jali.psi.count import count_common
     from jali.psi.join import align
+    from jali.psi.pir.book import publish
     from jali.psi.secret_join import align_secret
     from jali.tables.csv import read_csv, write_csv
     from jali.transport.network import Network
@@ -37,6 +38,7 @@ __all__ = [
     "explain",
     "is_saved",
     "load",
+    "publish",
     "read_csv",
     "reveal",
     "save",
@@ -60,6 +62,7 @@ _HOMES = {
     "explain": "jali.devices.explain",
     "is_saved": "jali.devices.saves",
     "load": "jali.devices.saves",
+    "publish": "jali.psi.pir.book",
     "read_csv": "jali.tables.csv",
     "reveal": "jali.devices.connect",
     "save": "jali.devices.saves",
