@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`jali bench mpc --compare`, `jali bench psi --compare`: our rows beside those of peers, timed in the same run on the same machine.
+"""`jali bench mpc --compare`, and psi: our rows beside those of peers, timed in the same run on the same machine.
 
 A peer lives in a virtual environment of its own and is timed by a script that prints one JSON object a line, with
 `op`, `n` and `seconds`, and where it knows them `bytes` and `rounds`.
