@@ -13,7 +13,7 @@ FOLDERS := $(shell find src/jali -type d -not -name __pycache__)
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick check format bench times docs wheel exact corpus sanitize clean
+.PHONY: help demo test quick check format bench times docs wheel exact corpus sanitize trace clean
 
 help: ## This list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -67,6 +67,11 @@ sanitize: $(STAMPS)/native ## The C++ kernels under the address and undefined-be
 	$(BIN)/cmake -S . -B build/sanitize -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN)/ninja) -DJALI_SANITIZE=ON
 	$(BIN)/cmake --build build/sanitize
 	$(BIN)/ctest --test-dir build/sanitize --output-on-failure --no-tests=error
+
+trace: $(STAMPS)/native ## Whether a branch or an address in the kernels depends on a secret (needs valgrind)
+	$(BIN)/cmake -S . -B build/trace -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN)/ninja) -DJALI_TRACE=ON
+	$(BIN)/cmake --build build/trace
+	valgrind --quiet --error-exitcode=1 build/trace/jali_kernels_trace $(ARGS)
 
 clean: ## Remove what was built (the virtual environment stays)
 	rm -rf build dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
