@@ -100,15 +100,15 @@ def right_parts(
     Raises: PsiFrameInvalid.
     """
     size, columns = size_for(n_left), cells.shape[1]
-    function = OprfServer(stream, size, progress)
-    drawn = random_words((size, _WORDS * _tables(columns)))
     if not len(digests):  # something that nobody asks for, so that nothing else differs
         digests, cells = np.frombuffer(random_bytes(16), np.uint8).reshape(1, 16), np.zeros((1, columns), np.uint64)
-    where = places(digests, size)
+    where = places(digests, size)  # while the other places its keys
     asked = np.concatenate([queries(digests, table) for table in range(TABLES)])
+    drawn = random_words((size, _WORDS * _tables(columns)))
     wanted = drawn[where.T.reshape(-1)]
     wanted[:, 1:] *= np.uint64(2**64 - 1)
     wanted[:, 1 : 1 + columns] += np.tile(cells, (TABLES, 1))
+    function = OprfServer(stream, size, progress)
     for table in range(_tables(columns)):
         progress(0.6, "values of its keys")
         values = np.ascontiguousarray(wanted[:, _WORDS * table : _WORDS * (table + 1)]).view(np.uint8)
