@@ -13,7 +13,7 @@ FOLDERS := $(shell find src/jali -type d -not -name __pycache__)
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick check format bench times docs wheel corpus sanitize clean
+.PHONY: help demo test quick check format bench times docs wheel exact corpus sanitize trace clean
 
 help: ## This list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -57,6 +57,9 @@ wheel: $(STAMPS)/venv ## A wheel in dist/, tried without any extra in an environ
 	build/trial/bin/python -m pip install --quiet --disable-pip-version-check dist/*.whl
 	build/trial/bin/python -P tests/wheel/trial.py
 
+exact: $(STAMPS)/dev ## Every protocol of jali.psi against Python's sets, up to a million ids (ARGS="--most 10000")
+	$(BIN)/python bench/exactness.py $(ARGS)
+
 corpus: $(STAMPS)/dev ## The corpus of jax programs in clear, with this Python's newest jax (PYTHON=, VENV=)
 	$(BIN)/python -m tests.mpc.corpus
 
@@ -64,6 +67,11 @@ sanitize: $(STAMPS)/native ## The C++ kernels under the address and undefined-be
 	$(BIN)/cmake -S . -B build/sanitize -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN)/ninja) -DJALI_SANITIZE=ON
 	$(BIN)/cmake --build build/sanitize
 	$(BIN)/ctest --test-dir build/sanitize --output-on-failure --no-tests=error
+
+trace: $(STAMPS)/native ## Whether a branch or an address in the kernels depends on a secret (needs valgrind)
+	$(BIN)/cmake -S . -B build/trace -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN)/ninja) -DJALI_TRACE=ON
+	$(BIN)/cmake --build build/trace
+	valgrind --quiet --error-exitcode=1 build/trace/jali_kernels_trace $(ARGS)
 
 clean: ## Remove what was built (the virtual environment stays)
 	rm -rf build dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -16,8 +16,11 @@ if TYPE_CHECKING:
     from jali.devices.explain import explain
     from jali.devices.federation import Federation
     from jali.devices.saves import is_saved, load, save
+    from jali.psi.aggregates import sum_common
     from jali.psi.count import count_common
     from jali.psi.join import align
+    from jali.psi.pir.book import publish
+    from jali.psi.secret_join import align_secret
     from jali.tables.csv import read_csv, write_csv
     from jali.transport.network import Network
 
@@ -29,15 +32,18 @@ __all__ = [
     "Table",
     "__version__",
     "align",
+    "align_secret",
     "connect",
     "count_common",
     "explain",
     "is_saved",
     "load",
+    "publish",
     "read_csv",
     "reveal",
     "save",
     "simulate",
+    "sum_common",
     "write_csv",
 ]
 
@@ -50,15 +56,18 @@ _HOMES = {
     "Spec": "jali.core.types",
     "Table": "jali.core.table",
     "align": "jali.psi.join",
+    "align_secret": "jali.psi.secret_join",
     "connect": "jali.devices.connect",
     "count_common": "jali.psi.count",
     "explain": "jali.devices.explain",
     "is_saved": "jali.devices.saves",
     "load": "jali.devices.saves",
+    "publish": "jali.psi.pir.book",
     "read_csv": "jali.tables.csv",
     "reveal": "jali.devices.connect",
     "save": "jali.devices.saves",
     "simulate": "jali.devices.connect",
+    "sum_common": "jali.psi.aggregates",
     "write_csv": "jali.tables.csv",
 }
 

@@ -74,6 +74,17 @@ def test_ratios_show_the_online_part_and_all_of_it() -> None:
     assert second[7:] == ("-", "-", "-")
 
 
+def test_intersections_are_compared_at_the_same_size() -> None:
+    ours = [
+        {"suite": "psi", "case": "vole", "protocol": "vole", "n": n, "seconds": 2.0, "bytes": 29, "rounds": 3}
+        for n in (1000, 2000)
+    ]
+    peers = {"SPU": {"RR22": {"n": 2000, "seconds": 4.0}}}
+    _, first, second = table([*ours, {"suite": "psi", "case": "limit: copy", "seconds": 1.0}], peers)
+    assert first[7:] == ("-", "-", "-")
+    assert second[7:] == ("4.0000", "-", "2.0 (2.0)")
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [(["--compare", "python"], "expected LABEL=COMMAND"), (["--case", "mull"], "'mull' is none of mul, matmul")],

@@ -73,7 +73,7 @@ def moved(
         for party, role, (after, before) in zip(source.holders, made.holders, between, strict=True)
     }
     columns: dict[int, list[Any]] = {role: [] for role in range(len(target.roles))}
-    for index, group in enumerate(groups_of(source, target)):
+    for index, group in enumerate(groups_of(source.holders, target)):
         sides, _ = make_sides(target.protocol, seed=10_000 + 10 * seed + index, guest=True)
         for role, shares in handed(target, sides, {p: parts[p] for p in group}, views).items():
             columns[role] += shares

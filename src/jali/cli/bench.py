@@ -34,7 +34,7 @@ CASES = {"mpc": "jali.mpc.bench_cases:CASES", "psi": "jali.psi.bench:CASES"}
     "peers",
     multiple=True,
     metavar="LABEL=COMMAND",
-    help="Time a peer's script after the mpc suite, and put both into one table (again for several).",
+    help="Time a peer's script after the suites mpc and psi, and put both into one table (again for several).",
 )
 @click.option(
     "--case", "cases", multiple=True, metavar="NAME", help="A case of the suite mpc or psi (again for several)."
@@ -55,7 +55,7 @@ def command(
     for suite in suites or tuple(SUITES):
         show_all(_kept(_rows(suite, cases, sizes), ours), as_json=as_json)
     if commands:
-        _compare([row for row in ours if row["suite"] == "mpc"], commands)
+        _compare(ours, commands)
 
 
 def _command(peer: str) -> tuple[str, list[str]]:

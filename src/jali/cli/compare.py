@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`jali bench mpc --compare`: our rows beside those of peers, timed in the same run on the same machine.
+"""`jali bench mpc --compare`, and psi: our rows beside those of peers, timed in the same run on the same machine.
 
 A peer lives in a virtual environment of its own and is timed by a script that prints one JSON object a line, with
 `op`, `n` and `seconds`, and where it knows them `bytes` and `rounds`.
@@ -39,7 +39,10 @@ _PEER_NAMES = {
     "logistic": "lr_10000x100_b1024_1ep",
     "mlp": "mlp_784-128-128-10_b128",
     "cnn": "cnn_lenet_b16",
+    "vole": "RR22",
+    "ecdh": "ECDH_25519",
 }
+_SUITES = ("mpc", "psi")
 
 
 def peer_rows(command: Sequence[str]) -> dict[str, Row]:
@@ -72,17 +75,18 @@ def peer_rows(command: Sequence[str]) -> dict[str, Row]:
 def table(ours: Sequence[Row], peers: Mapping[str, Mapping[str, Row]]) -> list[tuple[str, ...]]:
     """A header, then our rows with each peer's seconds, rounds, and seconds over ours.
 
-    Ratios are online time, and in parentheses with the dealer's time added to ours.
+    Ratios are online time, and in parentheses with the dealer's time added to ours. Of intersections, where the number
+    of keys is the user's, only times for the same number are compared.
     """
     header = ["case", "protocol", "n", "online s", "offline s", "rounds", "bytes"]
     for label in peers:
         header += [f"{label} s", "rounds", "ratio"]
     found = [tuple(header)]
     for row in ours:
-        if "seconds" not in row or row["case"] not in _PEER_NAMES:
+        if row["suite"] not in _SUITES or "seconds" not in row or row["case"] not in _PEER_NAMES:
             continue
         cells = [str(row["case"]), str(row["protocol"]), f"{row['n']:,}", f"{row['seconds']:.4f}"]
-        cells += [f"{row['offline_seconds']:.4f}", str(row["rounds"]), f"{row['bytes']:,}"]
+        cells += [f"{row.get('offline_seconds', 0.0):.4f}", str(row["rounds"]), f"{row['bytes']:,}"]
         for rows in peers.values():
             cells += _beside(row, rows.get(_PEER_NAMES[row["case"]], {}))
         found.append(tuple(cells))
@@ -91,7 +95,7 @@ def table(ours: Sequence[Row], peers: Mapping[str, Mapping[str, Row]]) -> list[t
 
 def _beside(ours: Row, peer: Row) -> list[str]:
     seconds = peer.get("seconds")
-    if not seconds:
+    if not seconds or (ours["suite"] == "psi" and peer.get("n") != ours["n"]):
         return ["-", "-", "-"]
-    online, whole = ours["seconds"], ours["seconds"] + ours["offline_seconds"]
+    online, whole = ours["seconds"], ours["seconds"] + ours.get("offline_seconds", 0.0)
     return [f"{seconds:.4f}", str(peer.get("rounds", "-")), f"{seconds / online:.1f} ({seconds / whole:.1f})"]

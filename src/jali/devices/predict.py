@@ -260,7 +260,7 @@ def _move(node: Node, inputs: list[Any], pricing: _Pricing) -> tuple[RoleParts, 
     types = [secret.type for secret in secrets]
     columns: dict[int, list[Any]] = {role: [] for role in range(len(target.roles))}
     plans = []
-    for group in groups_of(source, target):
+    for group in groups_of(source.holders, target):
         owners = dict.fromkeys(map(target.input_role, group))
 
         def operation(side: MpcProtocol, owners: dict[int, None] = owners) -> Generator[Round, Any, Any]:

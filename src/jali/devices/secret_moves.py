@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     Words = NDArray[np.uint64]
     Columns = list[list[Any]]
 
-__all__ = ["SecretMove", "fresh_parts", "groups_of", "move_node", "received"]
+__all__ = ["SecretMove", "fresh_parts", "groups_of", "move_node", "received", "share_parts"]
 
 
 def move_node(program: Program, node: Node, device: MpcDevice) -> Node:
@@ -109,33 +109,49 @@ class SecretMove:
         secrets, structure, types = _known(context, source, inputs[0])
         context.outline = (structure, types)
         own = fresh_parts(context, source, secrets) if context.party in source.holders else None
-        *others, last = groups_of(source, target)
-        earlier: list[RoleParts] = []
-
-        def take(group: tuple[str, ...]) -> Callable[[MpcProtocol], Generator[Round, Any, Columns]]:
-            roles = [target.input_role(party) for party in group]
-            return lambda protocol: received(
-                protocol, {role: own if role == protocol.role else None for role in roles}, types
-            )
-
-        def take_and_add(protocol: MpcProtocol) -> Generator[Round, Any, list[SecretArray] | None]:
-            columns = yield from take(last)(protocol)
-            if protocol.role == len(target.roles):
-                return None
-            return added(protocol, [*(c for parts in earlier for c in parts[protocol.role]), *columns], types)
-
-        for index, group in enumerate(others):
-            earlier.append(_hand_over(context, target, group, take(group), label=f"part {index}"))
-        parts = _hand_over(context, target, last, take_and_add, label="parts")
-        # Those who only send wait for nobody, so all of it takes one round.
-        context.rounds = min(context.rounds or 0, 1)
+        parts = share_parts(context, target, source.holders, own, types)
         return RoleParts({role: unflatten(structure, secrets) for role, secrets in parts.items()})
 
 
-def groups_of(source: Layout, target: Layout) -> list[tuple[str, ...]]:
-    """The holders of the source, by the instance of the target's protocol in which they share: it has one guest."""
-    guests = [party for party in source.holders if target.input_role(party) == len(target.roles)]
-    inside = [party for party in source.holders if party not in guests]
+def share_parts(
+    context: Context,
+    target: Layout,
+    holders: Sequence[str],
+    own: Sequence[Words] | None,
+    types: Sequence[ValueType],
+) -> RoleParts:
+    """The secrets on the target of which each of the holders has an additive part; `own` is this party's.
+
+    Security: each holder's part is an input of its own, so nobody learns anything of it.
+    Cost: 1 round; that of an input of the target (bits: 1/8) for each holder.
+    """
+    *others, last = groups_of(holders, target)
+    earlier: list[RoleParts] = []
+
+    def take(group: tuple[str, ...]) -> Callable[[MpcProtocol], Generator[Round, Any, Columns]]:
+        roles = [target.input_role(party) for party in group]
+        return lambda protocol: received(
+            protocol, {role: own if role == protocol.role else None for role in roles}, types
+        )
+
+    def take_and_add(protocol: MpcProtocol) -> Generator[Round, Any, list[SecretArray] | None]:
+        columns = yield from take(last)(protocol)
+        if protocol.role == len(target.roles):
+            return None
+        return added(protocol, [*(c for parts in earlier for c in parts[protocol.role]), *columns], types)
+
+    for index, group in enumerate(others):
+        earlier.append(_hand_over(context, target, group, take(group), label=f"part {index}"))
+    parts = _hand_over(context, target, last, take_and_add, label="parts")
+    # Those who only send wait for nobody, so all of it takes one round.
+    context.rounds = min(context.rounds or 0, 1)
+    return parts
+
+
+def groups_of(holders: Sequence[str], target: Layout) -> list[tuple[str, ...]]:
+    """The holders of parts, by the instance of the target's protocol in which they share: it has one guest."""
+    guests = [party for party in holders if target.input_role(party) == len(target.roles)]
+    inside = [party for party in holders if party not in guests]
     return [*((party,) for party in guests[1:]), (*inside, *guests[:1])]
 
 

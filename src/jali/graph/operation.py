@@ -88,8 +88,11 @@ OPERATIONS: Final[Registry] = Registry(
         "mpc.reveal": "jali.devices.moves:RevealMove",
         "mpc.deal": "jali.devices.dealing:DealAhead",
         "mpc.round": "jali.devices.moves:RoundMove",
+        "pir.look_up": "jali.psi.pir.book:LookUp",
+        "pir.publish": "jali.psi.pir.book:Publish",
         "plain.reveal": "jali.devices.plain:PlainReveal",
         "psi.align": "jali.psi.join:AlignOperation",
         "psi.count": "jali.psi.count:CountOperation",
+        "psi.secret": "jali.psi.secret_join:SecretJoin",
     },
 )

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rows of `jali bench psi` for queries: one side has much and prepares it once, the other asks about little.
 
-Two processes with certificates of their own, talking TLS on loopback.
+And for what two sides do with as many keys each and no files: secret joins and counts. Two processes with certificates
+of their own, talking TLS on loopback.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ import numpy as np
 from jali.core.config import load
 from jali.core.files import write_atomically
 from jali.psi.cache import Cache, build, scalar_of
+from jali.psi.circuit import left_parts, place, right_parts
+from jali.psi.count import count
 from jali.psi.keys import Keys
 from jali.psi.oprf import answer as answer_oprf
 from jali.psi.oprf import ask as ask_oprf
@@ -85,7 +88,7 @@ def _prepared(name: str, n: int, path: Path) -> tuple[float, int]:
     start = time.perf_counter()
     QUERIES[name].prepare(n, load(path), path.parent)
     given = path.parent / "given"
-    return time.perf_counter() - start, given.stat().st_size
+    return time.perf_counter() - start, given.stat().st_size if given.exists() else 0
 
 
 def _serve(name: str, n: int, path: Path, repeats: int) -> None:
@@ -170,7 +173,37 @@ def _ask_keyword(n: int, federation: Federation, folder: Path) -> Side:
     return side
 
 
+def _prepare_circuit(n: int, federation: Federation, folder: Path) -> Side:
+    """The right party, with a column of whole numbers; half of the keys are in common."""
+    del federation, folder
+    keys = Keys(np.arange(n // 2, n // 2 + n))
+    cells = np.arange(n, dtype=np.uint64)[:, None]
+    return lambda stream: right_parts(stream, keys.digests, cells, n, _quiet)
+
+
+def _ask_circuit(n: int, federation: Federation, folder: Path) -> Side:
+    del federation, folder
+    keys = Keys(np.arange(n))
+    return lambda stream: left_parts(stream, place(keys.digests), n, 1, _quiet)
+
+
+def _prepare_count(n: int, federation: Federation, folder: Path) -> Side:
+    del federation, folder
+    return _counting(Keys(np.arange(n)), n)
+
+
+def _ask_count(n: int, federation: Federation, folder: Path) -> Side:
+    del federation, folder
+    return _counting(Keys(np.arange(n // 2, n // 2 + n)), n)
+
+
+def _counting(keys: Keys, n: int) -> Side:
+    return lambda stream: _check(right=count(stream, keys, progress=_quiet) == n - n // 2)
+
+
 QUERIES: Final = {
+    "circuit": _Case(1, _prepare_circuit, _ask_circuit),
+    "count": _Case(1, _prepare_count, _ask_count),
     "oprf": _Case(_ASKED, _prepare_oprf, _ask_oprf),
     "pir_index": _Case(1, _prepare_index, _ask_index),
     "pir_index_batch": _Case(32, _prepare_index, lambda n, f, folder: _ask_index(n, f, folder, 32)),

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from jali.core.errors import PsiFrameInvalid
+from jali.core.errors import ProgramError, PsiFrameInvalid
 from jali.core.threat import Threat
 from jali.crypto.bytestrings import ByteStrings
 from jali.crypto.curve import POINT_BYTES, TAG_BYTES, Scalar, tags
@@ -54,16 +54,36 @@ _TO_TAG = "jali.psi.count.tag.v1"
 
 
 def count_common(
-    left: Any, right: Any, *, on: str | Sequence[str], learns: Any = "both", normalise: str = "trimmed"
-) -> tuple[Any, Any]:
+    left: Any,
+    right: Any,
+    *,
+    on: str | Sequence[str],
+    learns: Any = "both",
+    normalise: str = "trimmed",
+    device: Any = None,
+    at_least: int = 0,
+    epsilon: float | None = None,
+) -> Any:
     """How many different keys two parties' tables have in common: a handle to the number for each party that learns.
 
     `on`, `learns` and `normalise` are as of `jali.align`. Nobody learns which keys they are.
 
+    With an mpc `device`, it is one handle to a secret on that device, of which nobody learns before it is revealed:
+    0 if fewer than `at_least` keys are in common, and with noise that makes it `epsilon`-differentially private, drawn
+    by both parties, so that each is protected from the other (the sum has a standard deviation of 2 / epsilon).
+
     Security: whoever learns the number can learn of one key whether the other has it, by asking with this key alone, or
-    twice with and without it: agree on who may ask how often, and look at the numbers of keys.
+    twice with and without it: agree on who may ask how often, and look at the numbers of keys; or ask for noise.
     Raises: ProgramError, UnknownName.
     """
+    if device is not None:
+        if learns != "both":
+            raise ProgramError("the number is a secret on the device: leave out learns, and jali.reveal it to a party")
+        from jali.psi.aggregates import count_on
+
+        return count_on(left, right, on=on, device=device, normalise=normalise, at_least=at_least, epsilon=epsilon)
+    if at_least or epsilon is not None:
+        raise ProgramError("a number with a bound or noise is computed on an mpc device: name it, device=fed.mpc(...)")
     owners = owners_of(left, right)
     learners = learners_of(learns, owners)
     normalise = canonical(normalise)

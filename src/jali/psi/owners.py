@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from jali.graph.operation import NodeContext
     from jali.transport.channel import Stream
 
-__all__ = ["Side", "joint", "learners_of", "owners_of", "side_of"]
+__all__ = ["Side", "joint", "learners_of", "owner_of", "owners_of", "side_of"]
 
 
 def owners_of(left: Any, right: Any) -> tuple[str, str]:
     """The owners of two tables. Raises: ProgramError unless they are two parties."""
-    owners = (_owner(left), _owner(right))
+    owners = (owner_of(left), owner_of(right))
     if owners[0] == owners[1]:
         raise ProgramError(f"expected tables of two parties, but both are at {owners[0]!r}: join them there")
     return owners
@@ -77,9 +77,18 @@ class Side(NamedTuple):
     left: bool
 
 
-def side_of(context: NodeContext, inputs: tuple[Any, ...], attributes: Mapping[str, Any]) -> Side:
-    """This party's side. Raises: TableInvalid, ColumnMissing, KeyTypeWrong, KeyInvalid for its table."""
-    left, right = context.participants
+def side_of(
+    context: NodeContext,
+    inputs: tuple[Any, ...],
+    attributes: Mapping[str, Any],
+    *,
+    owners: tuple[str, ...] | None = None,
+) -> Side:
+    """This party's side, of the node's participants or of two `owners` among them.
+
+    Raises: TableInvalid, ColumnMissing, KeyTypeWrong, KeyInvalid for its table.
+    """
+    left, right = owners or context.participants
     me_left = context.party == left
     table = inputs[0 if me_left else 1]
     if not isinstance(table, Table):
@@ -92,7 +101,8 @@ def side_of(context: NodeContext, inputs: tuple[Any, ...], attributes: Mapping[s
     return Side(table, keys, context.streams[right if me_left else left], me_left)
 
 
-def _owner(handle: Any) -> str:
+def owner_of(handle: Any) -> str:
+    """The party that has a value. Raises: ProgramError for what is no handle, or to no value at one party."""
     if not isinstance(handle, Handle):
         raise ProgramError(f"expected a handle to a table at a party, found {type(handle).__name__}")
     seen = handle.node.visibility
