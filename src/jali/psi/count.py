@@ -123,7 +123,7 @@ class CountOperation:
         """The number, or ABSENT if only the other learns. Raises: as `AlignOperation.run`."""
         mine = side_of(context, inputs, attributes)
         learns = learns_of(attributes["learns"], context.party)
-        found = count(mine.stream, mine.keys[0], learns=learns, progress=context.progress)
+        found = count(mine.stream, mine.keys, learns=learns, progress=context.progress)
         return ABSENT if found is None else found
 
     def leaks(self, owners: tuple[str, str], learners: tuple[str, ...]) -> tuple[Leak, ...]:

@@ -129,7 +129,7 @@ class AlignOperation:
             raise TableInvalid(
                 f"the table at {context.party!r} has a column {mark!r}, which a {terms.how} join adds: rename it"
             )
-        joined = join(side.stream, side.keys, terms=terms, progress=context.progress)
+        joined = join(side.stream, (side.keys, *side.otherwise), terms=terms, progress=context.progress)
         return ABSENT if joined is None else _placed(side.table, joined, mark)
 
     def plan(self, node: Node, inputs: list[Any], network: str | Network | None) -> Planned:

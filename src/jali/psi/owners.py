@@ -69,12 +69,16 @@ def joint(
 
 
 class Side(NamedTuple):
-    """One owner's side of a running node: its table, its keys in order, the stream to the other, whether it is left."""
+    """One owner's side of a running node: its table and keys, the stream to the other, and whether it is the left.
+
+    `otherwise` are the keys for rows that those do not match, in order.
+    """
 
     table: Table
-    keys: tuple[Keys, ...]
+    keys: Keys
     stream: Stream
     left: bool
+    otherwise: tuple[Keys, ...] = ()
 
 
 def side_of(
@@ -94,11 +98,11 @@ def side_of(
     if not isinstance(table, Table):
         raise TableInvalid(f"expected a jali.Table to align at {context.party!r}, found {type(table).__name__}")
     otherwise = attributes.get("otherwise", ())
-    keys = tuple(
+    keys, *more = (
         Keys({name: table[name] for name in columns}, normalise=attributes["normalise"], optional=bool(otherwise))
         for columns in (attributes["on"], *otherwise)
     )
-    return Side(table, keys, context.streams[right if me_left else left], me_left)
+    return Side(table, keys, context.streams[right if me_left else left], me_left, tuple(more))
 
 
 def owner_of(handle: Any) -> str:

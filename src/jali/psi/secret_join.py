@@ -28,7 +28,7 @@ from jali.psi.circuit import THREAT, cost, leaks, left_parts, place, right_parts
 from jali.psi.cuckoo import size_for
 from jali.psi.forecast import rows_of
 from jali.psi.hello import HELLO_BYTES, Speed, read_hello, write_hello
-from jali.psi.normalise import require_normalisation
+from jali.psi.normalise import canonical
 from jali.psi.owners import owners_of, side_of
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def join_on(
     with an empty one only `ROWS`.
     """
     owners = owners_of(left, right)
-    require_normalisation(normalise)
+    normalise = canonical(normalise)
     layout = getattr(device, "layout", None)
     if layout is None or device.kind != "mpc":
         raise ProgramError(f"expected an mpc device to join on, found {device!r}: for instance fed.mpc(...)")

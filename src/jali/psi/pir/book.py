@@ -20,7 +20,7 @@ from jali.devices.handle import Handle
 from jali.graph.node import Visibility
 from jali.graph.operation import ABSENT
 from jali.psi.keys import Keys
-from jali.psi.normalise import require_normalisation
+from jali.psi.normalise import canonical
 from jali.psi.owners import owner_of
 from jali.psi.pir import index, keyword, two_server
 from jali.psi.pir.packing import columns_from, columns_of, packed, unpacked
@@ -63,7 +63,7 @@ def publish(
 
     Example: ``book = jali.publish(registry, on="phone", to="shop")`` and then ``known = book.look_up(orders)``.
     """
-    require_normalisation(normalise)
+    normalise = canonical(normalise)
     tables = table if isinstance(table, tuple) else (table,)
     owners, clients = tuple(owner_of(each) for each in tables), (to,) if isinstance(to, str) else tuple(to)
     columns = () if on is None else (on,) if isinstance(on, str) else tuple(on)
