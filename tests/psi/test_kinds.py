@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from jali.core.errors import InputError, PsiKeysDiffer, TableInvalid
 from jali.core.table import Table
 from jali.graph.operation import ABSENT
+from jali.psi import intersection
 from jali.psi.files import prepare, run
-from jali.psi.folder import Job
+from jali.psi.folder import Job, RunFolder
 from jali.psi.join import AlignOperation
 from jali.psi.kinds import JOINS, join_leaks, require_join
 from jali.psi.rounds import Sizes
@@ -182,12 +183,17 @@ def _with_keys(rows: list[Row], keys: tuple[Columns, ...]) -> list[Row]:
 # Files
 
 
+def job_of(folder: Path, me: str, keys: tuple[Columns, ...], **changes: Any) -> Job:
+    usual = {"federation": "", "me": me, "peer": PARTIES[me == "alice"], "source": "given", "protocol": "ecdh"}
+    where = {"target": str(folder / f"{me}.parquet"), "on": keys[0], "otherwise": keys[1:]}
+    return Job(**{**usual, **where, **changes})
+
+
 def join_files(folder: Path, a: Any, b: Any, keys: tuple[Columns, ...], **changes: Any) -> None:
-    ready = []
-    for me, table in zip(PARTIES, (a, b), strict=True):
-        usual = {"federation": "", "me": me, "peer": PARTIES[me == "alice"], "source": "given", "protocol": "ecdh"}
-        where = {"target": str(folder / f"{me}.parquet"), "on": keys[0], "otherwise": keys[1:]}
-        ready.append(prepare(Job(**{**usual, **where, **changes}), left=me == "alice", given=table))
+    ready = [
+        prepare(job_of(folder, me, keys, **changes), left=me == "alice", given=table)
+        for me, table in zip(PARTIES, (a, b), strict=True)
+    ]
     run_both(stream_pair(), *[lambda stream, side=side: run(ready[side], stream, progress=quiet) for side in (0, 1)])
 
 
@@ -257,6 +263,43 @@ def test_who_does_not_learn_sees_no_number_of_matches(protocol: str) -> None:
     assert sizes[0] == sizes[1]
 
 
+@pytest.mark.parametrize("learns", ["both", "alice"])
+def test_a_run_goes_on_in_its_second_round(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, learns: str) -> None:
+    """Also where random keys fill a set up: what was found is kept by its real keys."""
+    monkeypatch.setattr(intersection, "BUCKET_KEYS", 50)
+    a = [(f"{i}" if i % 3 else "", f"{i}", "") for i in range(300)]
+    b = [(f"{i}" if i < 150 else f"x{i}", f"{i}" if i < 250 else f"x{i}", "") for i in range(300)]
+    keys, folders, sent = (("id",), ("phone",)), [tmp_path / f"{me}.psi" for me in PARTIES], []
+
+    def stop(done: float, what: str) -> None:
+        if "key 2 of 2, ecdh: bucket 3 of" in what:
+            raise KeyboardInterrupt
+
+    for progress in (stop, quiet):
+        ready = [
+            prepare(job_of(tmp_path, me, keys, learns=learns), left=me == "alice", given=arrow_of(rows))
+            for me, rows in zip(PARTIES, (a, b), strict=True)
+        ]
+        for side in ready if progress is stop else ():
+            RunFolder.create(folders[not side.left], side.job)
+        parts = [
+            lambda stream, side=side, folder=folder, progress=progress if side.left else quiet: run(
+                side, stream, folder=RunFolder(folder), progress=progress
+            )
+            for side, folder in zip(ready, folders, strict=True)
+        ]
+        streams = stream_pair()
+        raised = run_both(streams, *parts, errors=True)
+        assert isinstance(raised[0], KeyboardInterrupt) == (progress is stop)
+        sent.append(streams[0].counters.bytes_sent)
+    assert raised == (None, None)
+    assert sent[1] < 0.7 * sent[0], "less than all of it is done again"
+    found = [part for rows in matches(a, b, keys, learns=learns) for part in rows]
+    assert sorted(written(tmp_path, "alice")) == sorted(i for i, _ in found)
+    if learns == "both":
+        assert sorted(zip(*(written(tmp_path, me) for me in PARTIES), strict=True)) == sorted(found)
+
+
 def test_a_missing_number_does_not_exist_and_a_missing_null_does(tmp_path: Path) -> None:
     """0 is a number as any other, a null is none."""
     a = pa.table({"id": pa.array([0, None, 2]), "phone": ["p", "q", "r"], "name": ["", "", ""], "row": [0, 1, 2]})
@@ -314,14 +357,14 @@ def test_a_file_that_has_the_column_already(tmp_path: Path) -> None:
 
 
 def test_joins_that_differ_are_named(tmp_path: Path) -> None:
-    table, ready = pa.table({"id": ["a"], "phone": ["b"]}), []
-    for me, changes in zip(PARTIES, ({"how": "left"}, {"otherwise": (("phone",),)}), strict=True):
-        where = {"federation": "", "me": me, "peer": PARTIES[me == "alice"], "source": "given"}
-        job = Job(**where, on=("id",), target=str(tmp_path / f"{me}.csv"), **changes)  # type: ignore[arg-type]
-        ready.append(prepare(job, left=me == "alice", given=table))
+    ways: list[dict[str, Any]] = [{"how": "left"}, {"otherwise": (("phone",),)}]
+    ready = []
+    for me, changes in zip(PARTIES, ways, strict=True):
+        job = job_of(tmp_path, me, KEYS[0], **changes)
+        ready.append(prepare(job, left=me == "alice", given=pa.table({"id": ["a"], "phone": ["b"]})))
     parts = [lambda stream, side=side: run(ready[side], stream, progress=quiet) for side in (0, 1)]
     raised = run_both(stream_pair(), *parts, errors=True)
-    assert all(isinstance(error, PsiKeysDiffer) and "how" in str(error) for error in raised)
+    assert all(isinstance(error, PsiKeysDiffer) and "asks for how = " in str(error) for error in raised)
 
 
 def test_rows_of_who_does_not_learn_cannot_be_kept() -> None:
