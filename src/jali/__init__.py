@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from jali.psi.aggregates import sum_common
     from jali.psi.count import count_common
     from jali.psi.join import align
+    from jali.psi.many_join import align_all
     from jali.psi.pir.book import publish
     from jali.psi.secret_join import align_secret
     from jali.tables.csv import read_csv, write_csv
@@ -32,6 +33,7 @@ __all__ = [
     "Table",
     "__version__",
     "align",
+    "align_all",
     "align_secret",
     "connect",
     "count_common",
@@ -56,6 +58,7 @@ _HOMES = {
     "Spec": "jali.core.types",
     "Table": "jali.core.table",
     "align": "jali.psi.join",
+    "align_all": "jali.psi.many_join",
     "align_secret": "jali.psi.secret_join",
     "connect": "jali.devices.connect",
     "count_common": "jali.psi.count",

@@ -92,6 +92,7 @@ OPERATIONS: Final[Registry] = Registry(
         "pir.publish": "jali.psi.pir.book:Publish",
         "plain.reveal": "jali.devices.plain:PlainReveal",
         "psi.align": "jali.psi.join:AlignOperation",
+        "psi.align_all": "jali.psi.many_join:AlignAllOperation",
         "psi.count": "jali.psi.count:CountOperation",
         "psi.secret": "jali.psi.secret_join:SecretJoin",
     },

@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from jali.psi.hello import Hello
     from jali.transport.network import Network
 
-__all__ = ["AUTO", "CHOSEN_FROM", "Choice", "choose", "settled", "speed_here"]
+__all__ = ["AUTO", "CHOSEN_FROM", "TRANSFER_POINTS", "Choice", "choose", "settled", "speed_here"]
 
 AUTO: Final = "auto"
 CHOSEN_FROM: Final = ("ecdh", "vole")
 _TRIAL = 2048
 _TRIES = 3
-_TRANSFER_POINTS = 23_000
+TRANSFER_POINTS = 23_000
 """Multiplications and maps of the slower side for the oblivious transfers of `vole`."""
 
 
@@ -85,7 +85,7 @@ def choose(
 def _work(name: str, n: tuple[int, int], speed: Speed) -> float:
     if name == "ecdh":
         return sum(n) * speed.point_s * 1.2  # and maps, hashes and comparisons
-    return _TRANSFER_POINTS * speed.point_s + 3 * max(n) * speed.key_s  # tables of a large set leave the cache
+    return TRANSFER_POINTS * speed.point_s + 3 * max(n) * speed.key_s  # tables of a large set leave the cache
 
 
 def settled(mine: str, theirs: Hello, choice: Choice | None, *, peer: str) -> str:

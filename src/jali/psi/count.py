@@ -91,8 +91,7 @@ def count_common(
     who = "both" if len(learners) == 2 else learners[0]
     assumed = "; ".join(THREAT.assumptions)
     return joint(
-        left,
-        right,
+        (left, right),
         learners,
         operation=CountOperation.name,
         attributes={

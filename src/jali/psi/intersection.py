@@ -31,7 +31,16 @@ if TYPE_CHECKING:
     from jali.transport.channel import Stream
     from jali.transport.network import Network
 
-__all__ = ["BUCKET_KEYS", "Checkpoints", "buckets", "intersect", "intersection_cost", "intersection_script"]
+__all__ = [
+    "BUCKET_KEYS",
+    "Checkpoints",
+    "buckets",
+    "intersect",
+    "intersection_cost",
+    "intersection_script",
+    "padded",
+    "parts_of",
+]
 
 BUCKET_KEYS = 1 << 20
 """Up to how many keys a set is not cut."""
@@ -61,7 +70,7 @@ def buckets(n_mine: int, n_theirs: int) -> int:
     return max(1, -(-max(n_mine, n_theirs) // BUCKET_KEYS))
 
 
-def _padded(n: int, count: int) -> int:
+def padded(n: int, count: int) -> int:
     """The size of each part of n keys."""
     if count == 1:
         return n
@@ -99,7 +108,7 @@ def intersect(
         done = checkpoints.begin(n, n_theirs, name, count)
         done &= _exchange_done(stream, done) if resumable else False
     found = []
-    for bucket, (start, part) in enumerate(_parts(keys, n, count)):
+    for bucket, (start, part) in enumerate(parts_of(keys, n, count)):
 
         def report(part_done: float, what: str, bucket: int = bucket) -> None:
             place = "" if count == 1 else f"bucket {bucket + 1} of {count}, "
@@ -108,7 +117,7 @@ def intersect(
         if checkpoints is not None and done[bucket]:
             positions = checkpoints.load(bucket)
         else:
-            size = _padded(n_theirs, count)
+            size = padded(n_theirs, count)
             positions = made.intersect(stream, part, size, learns=learns, first=first, progress=report)
             if checkpoints is not None:
                 checkpoints.save(bucket, positions)
@@ -149,7 +158,7 @@ def _exchange_done(stream: Stream, done: NDArray[np.bool_]) -> NDArray[np.bool_]
     return np.unpackbits(np.frombuffer(message, np.uint8))[: len(done)].astype(np.bool_)
 
 
-def _parts(keys: Keys, n: int, count: int) -> Iterator[tuple[int, Keys]]:
+def parts_of(keys: Keys, n: int, count: int) -> Iterator[tuple[int, Keys]]:
     """Each part, filled up to its share of n, and the position of its first key."""
     if count == 1:
         yield 0, keys if n == len(keys) else keys.part(0, len(keys), _fresh(n - len(keys)))
@@ -157,7 +166,7 @@ def _parts(keys: Keys, n: int, count: int) -> Iterator[tuple[int, Keys]]:
     high = np.ascontiguousarray(keys.digests[:, :8]).view(">u8")[:, 0].astype(np.uint64)
     limits = np.array([-(-(i << 64) // count) for i in range(1, count)], np.uint64)
     ends = [0, *np.searchsorted(high, limits).tolist(), len(keys)]
-    size = _padded(n, count)
+    size = padded(n, count)
     for start, end in pairwise(ends):
         if end - start > size:
             raise PsiFrameInvalid(
@@ -184,7 +193,7 @@ def intersection_script(
     if n_mine and n_theirs:
         count = buckets(n_mine, n_theirs)
         for _ in range(count):
-            yield from protocol.script(_padded(n_mine, count), _padded(n_theirs, count), learns=learns, first=first)
+            yield from protocol.script(padded(n_mine, count), padded(n_theirs, count), learns=learns, first=first)
 
 
 def intersection_cost(protocol: PsiProtocol, n_mine: int, n_theirs: int, *, learns: Learns, first: bool = True) -> Cost:

@@ -46,7 +46,7 @@ def align(
     protocol: str = "auto",
     normalise: str = "trimmed",
     network: str = "lan",
-) -> tuple[Any, Any]:
+) -> tuple[Any, ...]:
     """Join of two parties' tables that stay where they are: handles to both, row-aligned on the common keys.
 
     A key that stands in m rows on the left and n on the right gives m n rows, as in SQL. The rows come in the order
@@ -92,8 +92,7 @@ def align(
     }
     named = (encode_parts(*columns) for columns in keys)
     return joint(
-        left,
-        right,
+        (left, right),
         learners,
         operation=AlignOperation.name,
         attributes=attributes,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The two parties of an intersection in a program, and the parts of its result that they get."""
+"""The parties of an intersection in a program, and the parts of its result that they get."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from jali.graph.operation import NodeContext
     from jali.transport.channel import Stream
 
-__all__ = ["Side", "joint", "learners_of", "owner_of", "owners_of", "side_of"]
+__all__ = ["Side", "all_owners", "joint", "learners_of", "owner_of", "owners_of", "side_of"]
 
 
 def owners_of(left: Any, right: Any) -> tuple[str, str]:
@@ -27,6 +27,14 @@ def owners_of(left: Any, right: Any) -> tuple[str, str]:
     owners = (owner_of(left), owner_of(right))
     if owners[0] == owners[1]:
         raise ProgramError(f"expected tables of two parties, but both are at {owners[0]!r}: join them there")
+    return owners
+
+
+def all_owners(tables: tuple[Any, ...]) -> tuple[str, ...]:
+    """The owners of several tables. Raises: ProgramError unless they are different parties, two at least."""
+    owners = tuple(map(owner_of, tables))
+    if len(owners) < 2 or len(set(owners)) < len(owners):
+        raise ProgramError(f"expected tables of different parties, two at least, found {', '.join(owners) or 'none'}")
     return owners
 
 
@@ -39,8 +47,7 @@ def learners_of(learns: Any, owners: tuple[str, str]) -> tuple[str, ...]:
 
 
 def joint(
-    left: Any,
-    right: Any,
+    tables: tuple[Any, ...],
     learners: tuple[str, ...],
     *,
     operation: str,
@@ -49,14 +56,14 @@ def joint(
     text: str,
     leaks: tuple[Leak, ...],
     named: Callable[[Any], Any],
-) -> tuple[Any, Any]:
-    """Add a node of both owners to the program; handles to each learner's part, which `named` names in reports."""
-    program, owners = left.program, owners_of(left, right)
+) -> tuple[Any, ...]:
+    """Add a node of all owners to the program; handles to each learner's part, which `named` names in reports."""
+    program, owners = tables[0].program, tuple(map(owner_of, tables))
     node = program.append(
         operation,
         device=", ".join(owners),
         participants=owners,
-        inputs=(left.node, right.node),
+        inputs=tuple(table.node for table in tables),
         attributes=dict(attributes),
         fingerprint=fingerprint,
         visibility=Visibility("private", learners),
@@ -64,8 +71,7 @@ def joint(
         leaks=leaks,
     )
     whole = Handle(program, node)
-    handles = [PlainDevice(program, owner, owner)(named)(whole) if owner in learners else None for owner in owners]
-    return handles[0], handles[1]
+    return tuple(PlainDevice(program, owner, owner)(named)(whole) if owner in learners else None for owner in owners)
 
 
 class Side(NamedTuple):
