@@ -27,8 +27,10 @@ from jali.psi.contract import PSI_PROTOCOLS
 from jali.psi.count import count
 from jali.psi.intersection import intersect
 from jali.psi.keys import Keys
+from jali.psi.many import Round, common, leader_of
 from jali.psi.oprf import answer, ask
 from jali.psi.rows import exchange_counts, joined_rows
+from jali.psi.spine import spine
 from jali.transport.authority import create_federation
 from jali.transport.pipe import stream_pair
 
@@ -169,11 +171,59 @@ def joined_secretly(case: Case) -> Wrong:
     return Wrong(result.missed, result.invented + empty, int(np.sum(~same)))
 
 
+def placed(case: Case) -> Wrong:
+    """The id spine: complete, and equal keys in equal places."""
+    a, b = Keys(case.left), Keys(case.right)
+    mine, theirs = both(
+        lambda stream: spine(stream, a, first=True, progress=quiet),
+        lambda stream: spine(stream, b, first=False, progress=quiet),
+    )
+    left, right = set(case.left.tolist()), set(case.right.tolist())
+    whole = np.full((2, mine.size), -1, np.int64)
+    whole[0, mine.places], whole[1, theirs.places] = a.rows[a.starts[:-1]], b.rows[b.starts[:-1]]
+    both_there = np.all(whole >= 0, axis=0)
+    same = case.left[whole[0, both_there]].astype(np.str_) == case.right[whole[1, both_there]].astype(np.str_)
+    found = set(case.left[whole[0, both_there]].tolist())
+    errors = wrong(found, left & right)
+    amiss = abs(mine.size - len(left | right)) + abs(theirs.size - mine.size) + int(np.sum(~same))
+    return Wrong(errors.missed, errors.invented, amiss + int(np.sum(np.all(whole < 0, axis=0))))
+
+
+def of_three(protocol: str) -> Callable[[Case], Wrong]:
+    """The first party's ids, the second's, and those of a third that has every other one of the first's."""
+
+    def run(case: Case) -> Wrong:
+        third = np.unique(case.left)[::2]
+        keys = {"a": Keys(case.left), "b": Keys(case.right), "c": Keys(third)}
+        sizes = {party: len(own) for party, own in keys.items()}
+        if not all(sizes.values()):
+            return Wrong(0, 0)  # nothing runs
+        streams: dict[str, dict[str, Any]] = {party: {} for party in keys}
+        for x, y in itertools.combinations(keys, 2):
+            streams[x][y], streams[y][x] = stream_pair(x, y)
+        leader, learners = leader_of(sizes, tuple(keys)), tuple(keys)
+
+        def part(party: str) -> np.ndarray[Any, Any] | None:
+            return common(streams[party], keys[party], Round(party, sizes, leader, learners, protocol), quiet)
+
+        with ThreadPoolExecutor(3) as pool:
+            found = dict(zip(keys, pool.map(part, keys), strict=True))
+        expected = set(case.left.tolist()) & set(case.right.tolist()) & set(third.tolist())
+        columns = {"a": case.left, "b": case.right, "c": third}
+        errors = [wrong(ids_of(columns[p], keys[p], np.asarray(found[p])), expected) for p in keys]
+        return Wrong(max(e.missed for e in errors), max(e.invented for e in errors))
+
+    return run
+
+
 PROTOCOLS: dict[str, Callable[[Case], Wrong]] = {
     **{name: aligned(name) for name in PSI_PROTOCOLS.names()},
     "count": counted,
     "oprf": asked,
     "circuit": joined_secretly,
+    "spine": placed,
+    "three ecdh": of_three("ecdh"),
+    "three vole": of_three("vole"),
 }
 
 

@@ -73,6 +73,21 @@ def test_joins_are_those_of_sql(tmp_path: Path, a: list[int], b: list[int], how:
     assert pairs == wanted
 
 
+def test_a_union_has_a_row_for_each_key_of_either(tmp_path: Path) -> None:
+    a, b = (pa.table({"id": ids, "row": list(range(len(ids)))}) for ids in (["x", "y", "z"], ["z", "v", "x", "w"]))
+    outcomes = intersect(tmp_path, a, b, how="union", protocol="auto")
+    assert [(o.protocol, o.common_keys, o.written) for o in outcomes] == [("spine", 2, 5)] * 2
+    together = list(zip(*([row["id"] for row in rows(tmp_path, me)] for me in PARTIES), strict=True))
+    assert sorted(together, key=str) == sorted([("x", "x"), ("y", None), ("z", "z"), (None, "v"), (None, "w")], key=str)
+
+
+@pytest.mark.parametrize("changes", [{"learns": "alice"}, {"otherwise": (("row",),)}, {"protocol": "ecdh"}])
+def test_what_a_union_cannot_be(tmp_path: Path, changes: dict[str, Any]) -> None:
+    table = pa.table({"id": ["x"], "row": [1]})
+    with pytest.raises(InputError):
+        prepare(job(tmp_path, "alice", **{"how": "union", "protocol": "auto", **changes}), left=True, given=table)
+
+
 @pytest.mark.parametrize("learns", ["both", "alice"])
 def test_rows_that_are_and_are_not_in_common(tmp_path: Path, learns: str) -> None:
     """In the file's order, each once."""

@@ -92,7 +92,7 @@ def resume_command(*, folder: Path, as_json: bool) -> None:
 @click.argument("others", type=int)
 @click.option("--network", default="lan", help="loopback, lan, wan, or for example 20ms/200Mbit.")
 @click.option("--learns", type=click.Choice(["both", "me", "peer"]), default="both")
-@click.option("--how", default="inner", help="inner, left, right, full, semi or anti; I am the left.")
+@click.option("--how", default="inner", help="inner, left, right, full, semi, anti or union; I am the left.")
 def explain_command(*, keys: int, others: int, network: str, learns: str, how: str) -> None:
     """What a join of KEYS of mine with OTHERS costs at most by each protocol, and what each party learns.
 
@@ -103,10 +103,12 @@ def explain_command(*, keys: int, others: int, network: str, learns: str, how: s
     from jali.cli.output import columns
     from jali.core.errors import InputError
     from jali.psi.choice import CHOSEN_FROM, choose, speed_here
-    from jali.psi.contract import PSI_PROTOCOLS, counted
+    from jali.psi.contract import counted
+    from jali.psi.disclosures import disclosures, threats
     from jali.psi.intersection import buckets
-    from jali.psi.kinds import join_leaks, require_join
+    from jali.psi.kinds import UNION, require_join
     from jali.psi.rounds import Sizes, Terms, join_script
+    from jali.psi.spine import cost as spine_cost
 
     owners = ("me", "the peer")
     learners = {"both": owners, "me": owners[:1], "peer": owners[1:]}[learns]
@@ -114,18 +116,21 @@ def explain_command(*, keys: int, others: int, network: str, learns: str, how: s
     who = cast("Learns", learns)
     choice = choose((keys, others), (speed_here(), speed_here()), learns=who, network=network)
     rows: list[tuple[object, ...]] = [("protocol", "seconds", "I send", "I receive", "rounds", "buckets", "secure if")]
-    for name in CHOSEN_FROM:
-        made = PSI_PROTOCOLS.get(name)()
-        terms = Terms(how=how, learns=who, left=True, protocol=name)
-        cost = counted(join_script([Sizes(keys, others, min(keys, others))], terms=terms))
+    for name, threat in threats(how, protocols=CHOSEN_FROM):
+        if how == UNION:
+            cost = spine_cost(keys, others, keys + others)
+        else:
+            terms = Terms(how=how, learns=who, left=True, protocol=name)
+            cost = counted(join_script([Sizes(keys, others, min(keys, others))], terms=terms))
         sizes = (f"{cost.bytes_sent[side]:,} B" for side in ("me", "peer"))
-        assumed = "; ".join(made.threat.assumptions)
-        seconds = f"{choice.seconds[name]:.2g}"
-        rows.append((name, seconds, *sizes, f"{cost.rounds:,}", buckets(keys, others), assumed))
+        seconds = f"{choice.seconds[name]:.2g}" if name in choice.seconds else ""
+        parts = 1 if how == UNION else buckets(keys, others)
+        rows.append((name, seconds, *sizes, f"{cost.rounds:,}", parts, "; ".join(threat.assumptions)))
     click.echo(columns(rows))
-    click.echo(f"\n'auto' takes {choice.protocol}, if both parties are as fast as this machine.\n\nWho learns what")
-    leaks = PSI_PROTOCOLS.get(choice.protocol)().leaks(owners, learners=learners)
-    for leak in (*leaks, *join_leaks(how, learners=learners, owners=owners)):
+    if how != UNION:
+        click.echo(f"\n'auto' takes {choice.protocol}, if both parties are as fast as this machine.")
+    click.echo("\nWho learns what")
+    for leak in disclosures(how, protocols=(choice.protocol,), learners=learners, owners=owners):
         click.echo(f"  {leak.to}: {leak.what} ({leak.why})")
 
 
@@ -277,20 +282,18 @@ def _page(job: Job, outcome: Outcome, owners: tuple[str, str]) -> str:
 
     from jali.cli.page import html_page, html_table
     from jali.psi.contract import PSI_PROTOCOLS
-    from jali.psi.kinds import join_leaks
+    from jali.psi.disclosures import disclosures, threats
     from jali.tables.sources import name_of
 
     run = [name for name in outcome.protocol.split(" and ") if name in PSI_PROTOCOLS] or ["ecdh"]  # or nothing ran
-    protocols = [PSI_PROTOCOLS.get(name)() for name in run]
     learners = (job.me, job.peer) if job.learns == "both" else (job.learns,)
     common = "" if outcome.common_by_key is None else ", then ".join(f"{n:,}" for n in outcome.common_by_key)
     numbers = [["", "rows or keys"], ["rows", f"{outcome.rows:,}"], ["different keys", f"{outcome.keys:,}"]]
     numbers += [["keys in common", common], ["rows written", f"{outcome.written:,}"]]
-    leaks = [leak for protocol in protocols for leak in protocol.leaks((job.me, job.peer), learners=learners)]
-    leaks += join_leaks(job.how, learners=learners, owners=owners, otherwise=len(job.otherwise))
-    learned = [["party", "learned", "because"]]
-    learned += [[leak.to, leak.what, leak.why] for leak in dict.fromkeys(leaks)]
-    assumed = dict.fromkeys(line for protocol in protocols for line in protocol.threat.assumptions)
+    leaks = disclosures(job.how, protocols=run, learners=learners, owners=owners, otherwise=len(job.otherwise))
+    learned = [["party", "learned", "because"], *([leak.to, leak.what, leak.why] for leak in leaks)]
+    trusted = threats(job.how, protocols=run)
+    assumed = dict.fromkeys(line for _, threat in trusted for line in threat.assumptions)
     keys = ", otherwise ".join(" and ".join(columns) for columns in (job.on, *job.otherwise))
     cost = [["", "seconds or bytes"], *([f"{name}, seconds", f"{took:.2f}"] for name, took in outcome.seconds.items())]
     cost += [["bytes sent", f"{outcome.bytes_sent:,}"], ["bytes received", f"{outcome.bytes_received:,}"]]

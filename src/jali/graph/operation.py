@@ -94,6 +94,7 @@ OPERATIONS: Final[Registry] = Registry(
         "psi.align": "jali.psi.join:AlignOperation",
         "psi.align_all": "jali.psi.many_join:AlignAllOperation",
         "psi.count": "jali.psi.count:CountOperation",
+        "psi.union": "jali.psi.union:UnionOperation",
         "psi.secret": "jali.psi.secret_join:SecretJoin",
     },
 )

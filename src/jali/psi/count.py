@@ -31,13 +31,24 @@ from jali.psi.owners import joint, learners_of, owners_of, side_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from numpy.typing import NDArray
+
     from jali.core.threat import Cost, Leak
     from jali.graph.operation import NodeContext
     from jali.psi.contract import Learns, Step
     from jali.psi.keys import Keys
     from jali.transport.channel import Stream
 
-__all__ = ["CHUNK_KEYS", "THREAT", "CountOperation", "count", "count_common", "count_cost"]
+__all__ = [
+    "CHUNK_KEYS",
+    "THREAT",
+    "CountOperation",
+    "count",
+    "count_common",
+    "count_cost",
+    "memberships",
+    "memberships_script",
+]
 
 CHUNK_KEYS: Final = 8192
 THREAT: Final = Threat(
@@ -140,16 +151,32 @@ def count(stream: Stream, keys: Keys, *, learns: Learns = "both", progress: Call
     peer = read_hello(stream.receive(), keys, peer=stream.peer)
     if peer.protocol != _NAME:
         raise PsiFrameInvalid(f"expected {stream.peer!r} to count, it wants {peer.protocol!r}", party=stream.peer)
+    _, found = memberships(stream, keys, peer.n, learns=learns, progress=progress)
+    return None if found is None else int(np.sum(found))
+
+
+def memberships(
+    stream: Stream, keys: Keys, n_theirs: int, *, learns: Learns, progress: Callable[[float, str], None]
+) -> tuple[NDArray[np.int64], NDArray[np.bool_] | None]:
+    """The random order in which I sent my keys, and which of the peer's, in its random order, I have too.
+
+    That is a multi-query reverse private membership test: who learns sees whether the peer's i-th key is among its
+    own, and neither which key that is nor which of its own it is.
+
+    Shapes: to (keys,), and (n_theirs,) or None if only the peer learns.
+    Raises: PsiFrameInvalid, LowOrderPointError.
+    References: Chen, Zhang, Zhang, Liu, Zhu 2022 (ePrint 2022/652), section 5, from a commutative weak function.
+    """
     scalar, order = Scalar(), random_order(len(keys))
-    products = np.zeros((peer.n, TAG_BYTES), np.uint8)
-    chunks = max(_chunks(len(keys)), _chunks(peer.n))
+    products = np.zeros((n_theirs, TAG_BYTES), np.uint8)
+    chunks = max(_chunks(len(keys)), _chunks(n_theirs))
     for i in range(chunks):
         progress(i / (chunks + 1), "keys masked")
         part = slice(i * CHUNK_KEYS, (i + 1) * CHUNK_KEYS)
         if i < _chunks(len(keys)):
             digests = ByteStrings.rows(keys.digests[order[part]])
             stream.send(scalar.multiply(hash_to_curve(digests, domain=_TO_CURVE)).tobytes())
-        if i < _chunks(peer.n):
+        if i < _chunks(n_theirs):
             points = receive_rows(stream, POINT_BYTES, len(products[part]))
             products[part] = tags(scalar.multiply(points), domain=_TO_TAG)
     progress(chunks / (chunks + 1), "keys counted")
@@ -162,9 +189,11 @@ def count(stream: Stream, keys: Keys, *, learns: Learns = "both", progress: Call
         if start < len(mine):
             mine[part] = receive_rows(stream, TAG_BYTES, len(mine[part]))
     if learns == "peer":
-        return None
-    found = places_of(mine, products, peer=stream.peer)
-    return int(np.sum(found >= 0))
+        return order, None
+    places = places_of(mine, products, peer=stream.peer)
+    found = np.zeros(n_theirs, np.bool_)
+    found[places[places >= 0]] = True
+    return order, found
 
 
 def count_cost(n_mine: int, n_theirs: int, *, learns: Learns = "both") -> Cost:
@@ -173,16 +202,21 @@ def count_cost(n_mine: int, n_theirs: int, *, learns: Learns = "both") -> Cost:
     def script() -> Iterator[tuple[Step, int]]:
         yield "send", HELLO_BYTES
         yield "receive", HELLO_BYTES
-        mine, theirs = _lengths(n_mine), _lengths(n_theirs)
-        for i in range(max(len(mine), len(theirs))):
-            yield from [("send", POINT_BYTES * n) for n in mine[i : i + 1]]
-            yield from [("receive", POINT_BYTES * n) for n in theirs[i : i + 1]]
-        mine, theirs = mine if learns != "peer" else [], theirs if learns != "me" else []
-        for i in range(max(len(mine), len(theirs))):
-            yield from [("send", TAG_BYTES * n) for n in theirs[i : i + 1]]
-            yield from [("receive", TAG_BYTES * n) for n in mine[i : i + 1]]
+        yield from memberships_script(n_mine, n_theirs, learns=learns)
 
     return counted(script())
+
+
+def memberships_script(n_mine: int, n_theirs: int, *, learns: Learns) -> Iterator[tuple[Step, int]]:
+    """The messages of `memberships`, as one side sees them."""
+    mine, theirs = _lengths(n_mine), _lengths(n_theirs)
+    for i in range(max(len(mine), len(theirs))):
+        yield from [("send", POINT_BYTES * n) for n in mine[i : i + 1]]
+        yield from [("receive", POINT_BYTES * n) for n in theirs[i : i + 1]]
+    mine, theirs = mine if learns != "peer" else [], theirs if learns != "me" else []
+    for i in range(max(len(mine), len(theirs))):
+        yield from [("send", TAG_BYTES * n) for n in theirs[i : i + 1]]
+        yield from [("receive", TAG_BYTES * n) for n in mine[i : i + 1]]
 
 
 def _chunks(n: int) -> int:

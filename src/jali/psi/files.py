@@ -11,9 +11,10 @@ import msgspec
 from jali.core.errors import InputError, PsiFrameInvalid, PsiKeysDiffer, TableInvalid
 from jali.psi.contract import learns_of
 from jali.psi.keys import Keys
-from jali.psi.kinds import mark_of_rows, require_join
+from jali.psi.kinds import UNION, mark_of_rows, require_join, require_union
 from jali.psi.normalise import steps_of
 from jali.psi.rounds import Terms, join
+from jali.psi.union import union_rows
 from jali.tables.sources import Source, check_target
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from jali.psi.folder import Job, RunFolder
+    from jali.psi.rounds import Joined
     from jali.transport.channel import Stream
 
 __all__ = ["Outcome", "Prepared", "prepare", "run"]
@@ -80,6 +82,8 @@ def prepare(job: Job, *, left: bool, folder: Path | None = None, given: Any = No
         raise InputError(f"expected learns = 'both', {job.me!r} or {job.peer!r}, found {job.learns!r}")
     learners = parties if job.learns == "both" else (job.learns,)
     require_join(job.how, learners=learners, owners=parties, error=InputError)
+    if job.how == UNION:
+        require_union(otherwise=bool(job.otherwise), protocol=job.protocol, error=InputError)
     steps_of(job.normalise)
     if job.me in learners:
         check_target(job.target)
@@ -113,7 +117,10 @@ def run(
     terms = Terms(job.how, learns_of(job.learns, job.me), ready.left, job.protocol, job.network)
     start = time.perf_counter()
     _agree(stream, job)
-    joined = join(stream, keys, terms=terms, folder=folder, progress=progress)
+    if job.how == UNION:
+        joined: Joined | None = union_rows(stream, keys[0], left=ready.left, progress=progress)
+    else:
+        joined = join(stream, keys, terms=terms, folder=folder, progress=progress)
     keys.clear()  # writing needs the memory
     middle = time.perf_counter()
     progress(1.0, "writing")
@@ -124,7 +131,9 @@ def run(
     end = time.perf_counter()
     common = None if joined is None else joined.common
     return Outcome(
-        protocol=" and ".join(() if folder is None else folder.protocols) or job.protocol,
+        protocol="spine"
+        if job.how == UNION
+        else " and ".join(() if folder is None else folder.protocols) or job.protocol,
         **sizes,
         common_keys=None if common is None else sum(common),
         common_by_key=common,

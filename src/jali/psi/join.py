@@ -6,24 +6,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-import numpy as np
 
-from jali.core.errors import ProgramError, TableInvalid
-from jali.core.table import Table
+from jali.core.errors import ProgramError
 from jali.crypto.hashing import digest, encode_parts
 from jali.graph.operation import ABSENT
 from jali.psi.choice import AUTO, CHOSEN_FROM, choose, speed_here
 from jali.psi.contract import PSI_PROTOCOLS, counted, learns_of
 from jali.psi.forecast import plan, rows_of
-from jali.psi.kinds import PRESENT, join_leaks, mark_of_rows, require_join
+from jali.psi.kinds import UNION, join_leaks, mark_of_rows, require_join, require_no_column, with_absent
 from jali.psi.normalise import canonical
 from jali.psi.owners import joint, learners_of, owners_of, side_of
 from jali.psi.rounds import Sizes, Terms, join, join_script
+from jali.psi.union import align_union
 from jali.transport.network import network_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from jali.core.table import Table
     from jali.core.threat import Cost, Leak
     from jali.devices.predict import Planned
     from jali.graph.node import Node
@@ -58,7 +58,8 @@ def align(
 
     `how` is "inner"; "left", "right" or "full", which keep rows of one or both without a match: beside them stand rows
     of 0, "" and False at the other party, and a column `present` at both says which rows are a party's own; or "semi"
-    or "anti", which give each party its own rows, in their order, whose key the other has, or has not.
+    or "anti", which give each party its own rows, in their order, whose key the other has, or has not; or "union", a
+    row for each key of either party, with `present`, where neither learns which keys are in common (`jali.psi.union`).
 
     `learns` is "both", a party or its plain device. Rows can only be aligned by who knows which they are, so if one
     party learns, only it gets a table, of its own rows; the other handle is None. An inner join gives it each row once,
@@ -74,6 +75,12 @@ def align(
     """
     owners = owners_of(left, right)
     learners = learners_of(learns, owners)
+    if how == UNION:
+        if len(learners) < 2 or otherwise or protocol != AUTO:
+            raise ProgramError(
+                "a union goes by one key, has one protocol, and both learn: leave out what says otherwise"
+            )
+        return align_union(left, right, on=_columns(on), normalise=normalise)
     require_join(how, learners=learners, owners=owners, error=ProgramError)
     if protocol != AUTO and protocol not in PSI_PROTOCOLS:
         raise PSI_PROTOCOLS.unknown(protocol)
@@ -124,12 +131,10 @@ class AlignOperation:
         side = side_of(context, inputs, attributes)
         terms = _terms(attributes, context.party, left=side.left)
         mark = mark_of_rows(terms.how, both_learn=terms.learns == "both")
-        if mark and mark in side.table:
-            raise TableInvalid(
-                f"the table at {context.party!r} has a column {mark!r}, which a {terms.how} join adds: rename it"
-            )
+        if mark:
+            require_no_column(side.table.columns, mark, party=context.party)
         joined = join(side.stream, (side.keys, *side.otherwise), terms=terms, progress=context.progress)
-        return ABSENT if joined is None else _placed(side.table, joined, mark)
+        return ABSENT if joined is None else _placed(side.table, joined, mark, party=context.party)
 
     def plan(self, node: Node, inputs: list[Any], network: str | Network | None) -> Planned:
         """The cost for tables of known numbers of rows, if all keys are distinct and as many as can be are common.
@@ -176,18 +181,11 @@ def _terms(attributes: Mapping[str, Any], party: str, *, left: bool) -> Terms:
     return Terms(attributes["how"], learns, left, attributes["protocol"], attributes["network"])
 
 
-def _placed(table: Table, joined: Joined, mark: str) -> Table:
+def _placed(table: Table, joined: Joined, mark: str, *, party: str) -> Table:
     """The rows of a join: zeros and empty texts where this party has none."""
     if joined.matched is not None:
         return table.take(joined.rows).with_columns({mark: joined.matched})
-    if mark != PRESENT:
-        return table.take(joined.rows)
-    present = joined.rows >= 0
-    columns = {}
-    for name in table:
-        columns[name] = np.zeros(len(present), table[name].dtype)
-        columns[name][present] = table[name][joined.rows[present]]
-    return Table({**columns, PRESENT: present})
+    return with_absent(table, joined.rows, party=party) if mark else table.take(joined.rows)
 
 
 def _possible(protocol: str) -> tuple[str, ...]:

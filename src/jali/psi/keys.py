@@ -120,6 +120,15 @@ class Keys:
         """
         return np.diff(self.starts).astype(np.int64)
 
+    def require_distinct(self) -> None:
+        """Raises: KeyInvalid if a key stands in several rows."""
+        repeated = int(np.sum(self.counts > 1))
+        if repeated:
+            raise KeyInvalid(
+                f"expected each key in one row, found {repeated} of {len(self)} in several: sum up by the key at its "
+                "party first, or see the rows with jali.align"
+            )
+
     def __len__(self) -> int:
         """The number of distinct keys."""
         return len(self.digests)

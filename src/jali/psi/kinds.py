@@ -5,14 +5,31 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from jali.core.errors import UnknownName
+import numpy as np
+
+from jali.core.errors import TableInvalid, UnknownName
 from jali.core.nearmiss import suggest
+from jali.core.table import Table
 from jali.core.threat import Leak
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from jali.core.errors import JaliError
 
-__all__ = ["JOINS", "MATCHED", "PRESENT", "JoinKind", "join_leaks", "mark_of_rows", "require_join"]
+__all__ = [
+    "JOINS",
+    "MATCHED",
+    "PRESENT",
+    "UNION",
+    "JoinKind",
+    "join_leaks",
+    "mark_of_rows",
+    "require_join",
+    "require_no_column",
+    "require_union",
+    "with_absent",
+]
 
 PRESENT: Final = "present"
 """The column that says which rows this party has, where others stand in for the peer's without a match."""
@@ -44,6 +61,10 @@ JOINS: Final = {
 }
 
 
+UNION: Final = "union"
+"""A row for each key of either party, of which neither learns which are in common: `jali.psi.union`."""
+
+
 def require_join(
     how: str, *, learners: tuple[str, ...], owners: tuple[str, str], error: type[JaliError] = UnknownName
 ) -> None:
@@ -51,8 +72,12 @@ def require_join(
 
     Raises: UnknownName, with the near misses; `error` for rows of a party that does not learn.
     """
+    if how == UNION and len(learners) == 2:
+        return
+    if how == UNION:
+        raise error("expected both parties to learn from a union, whose rows are those of both")
     if how not in JOINS:
-        raise UnknownName(f"there is no join {how!r}{suggest(how, JOINS)}")
+        raise UnknownName(f"there is no join {how!r}{suggest(how, [*JOINS, UNION])}")
     own = "left" if learners[0] == owners[0] else "right"
     if len(learners) == 1 and any(JOINS[how].keeps) and how != own:
         learner, other = learners[0], owners[own == "left"]
@@ -61,6 +86,32 @@ def require_join(
             f"{other!r}: write 'inner' or 'semi' for those that {other!r} has too, 'anti' for those that it has not, "
             f"{own!r} for all, or let both learn"
         )
+
+
+def require_union(*, otherwise: bool, protocol: str, error: type[JaliError]) -> None:
+    """Raises: `error` for a union on more than one key, or by a protocol that is not its own."""
+    if otherwise or protocol != "auto":
+        raise error("a union goes by one key and has one protocol: leave out 'otherwise' and 'protocol'")
+
+
+def with_absent(table: Table, rows: NDArray[np.int64], *, party: str) -> Table:
+    """The rows of a table at these numbers, zeros and empty texts where a number is -1, and which those are not.
+
+    Raises: TableInvalid if the table has a column of the name `PRESENT`.
+    """
+    require_no_column(table.columns, PRESENT, party=party)
+    present = rows >= 0
+    columns = {}
+    for name in table:
+        columns[name] = np.zeros(len(present), table[name].dtype)
+        columns[name][present] = table[name][rows[present]]
+    return Table({**columns, PRESENT: present})
+
+
+def require_no_column(columns: tuple[str, ...], mark: str, *, party: str) -> None:
+    """Raises: TableInvalid if a table has the column that a join adds."""
+    if mark in columns:
+        raise TableInvalid(f"the table at {party!r} has a column {mark!r}, which this join adds: rename it")
 
 
 def mark_of_rows(how: str, *, both_learn: bool) -> str:

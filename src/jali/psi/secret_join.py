@@ -203,7 +203,7 @@ def _columns(mine: Side, attributes: Mapping[str, Any]) -> Columns:
     """What this party shares: for each key a number in each column."""
     table, keys, of = mine.table, mine.keys, attributes["of"]
     if of is None:
-        _require_distinct(keys)
+        keys.require_distinct()
         order = keys.rows[keys.starts[:-1]]
         names = [name for name in table if name not in attributes["on"] and table[name].dtype.kind != "U"]
         return {name: _number(table[name][order]) for name in sorted(names)}  # as trees order them
@@ -221,15 +221,6 @@ def _sums(table: Table, keys: Keys, of: str) -> NDArray[Any]:
     if cells.dtype.kind == "U":
         raise KeyInvalid(f"expected numbers to sum in column {of!r}, found text")
     return np.add.reduceat(cells[keys.rows], keys.starts[:-1]) if len(keys) else cells[:0]
-
-
-def _require_distinct(keys: Keys) -> None:
-    repeated = int(np.sum(keys.counts > 1))
-    if repeated:
-        raise KeyInvalid(
-            f"expected each key in one row, found {repeated} of {len(keys)} in several: sum up by the key at its party "
-            "first, or see the rows with jali.align"
-        )
 
 
 def _announced(context: Context, columns: Columns, size: int, layout: Layout, *, left: bool) -> Types:
