@@ -6,6 +6,9 @@ learns, level by level, for three of four numbers of children the sum over all n
 whose subtree it lacks, but for the one on the path to the hole. Which three are the ones is its choice: two oblivious
 transfers a level, one for each bit of the number that it must not learn.
 
+Every node that has children has four. Those beyond the leaves that are wanted count in the sums, and their own sum is
+the *rest*: so also who chooses a hole beyond the leaves lacks something, namely a part of the rest.
+
 References: Boneh, Waters 2013 (ePrint 2013/352) for the function; Schoppmann, Gascon, Reichert, Raykova 2019 (ePrint
 2019/1084), section 3, for the sums.
 """
@@ -46,18 +49,19 @@ def levels(leaves: int) -> list[int]:
     return sizes
 
 
-def tree_leaves(seeds: Bytes, leaves: int) -> tuple[Words, list[Words]]:
-    """All leaves of trees, and for each level the sums of the children of each number.
+def tree_leaves(seeds: Bytes, leaves: int) -> tuple[Words, list[Words], Words]:
+    """All leaves of trees, for each level the sums of the children of each number, and the rest.
 
-    Shapes: seeds (trees, 16) to (trees, leaves, 2), and for each level (trees, 4, 2).
+    Shapes: seeds (trees, 16) to (trees, leaves, 2), for each level (trees, 4, 2), and (trees, 2).
     Cost: local, a hash for four leaves.
     """
     nodes, sums = seeds.view(np.uint64).reshape(len(seeds), 1, 2), []
+    rest = np.zeros((len(seeds), 2), np.uint64)
     for size in levels(leaves):
         children = _children(nodes)
-        sums.append(_sums(children, size))
-        nodes = children.reshape(len(seeds), -1, 2)[:, :size]
-    return nodes, sums
+        sums.append(_sums(children))
+        nodes = _kept(children, size, rest)
+    return nodes, sums, rest
 
 
 def choices_for(holes: NDArray[np.int64], leaves: int) -> NDArray[np.bool_]:
@@ -82,29 +86,29 @@ def encrypted_sums(sums: list[Words], keys: Bytes) -> Words:
     return np.stack([stacked ^ high[:, :, numbers // 2, numbers], stacked ^ low[:, :, numbers % 2, numbers]], axis=2)
 
 
-def punctured_leaves(holes: NDArray[np.int64], leaves: int, encrypted: Words, keys: Bytes) -> Words:
-    """All leaves of the trees but one of each, which is 0.
+def punctured_leaves(holes: NDArray[np.int64], leaves: int, encrypted: Words, keys: Bytes) -> tuple[Words, Words]:
+    """All leaves of the trees but one of each, which is 0, and the rest.
 
-    Shapes: holes (trees,), encrypted as of `encrypted_sums`, keys (trees, levels, 2, 16); to (trees, leaves, 2).
+    Shapes: holes (trees,), encrypted as of `encrypted_sums`, keys (trees, levels, 2, 16); to (trees, leaves, 2) and
+    (trees, 2).
     """
     trees, path = np.arange(len(holes)), _path(holes, leaves)
     pads = _pads(keys)
     nodes = np.zeros((len(holes), 1, 2), np.uint64)
+    rest = np.zeros((len(holes), 2), np.uint64)
     for level, size in enumerate(levels(leaves)):
-        hole, parents = path[:, level], nodes.shape[1]
+        hole = path[:, level]
         parent = holes // CHILDREN ** (len(levels(leaves)) - level)
         children = _children(nodes)
         children[trees, parent] = 0
-        known = _sums(children, size)
+        known = _sums(children)
         for number in range(CHILDREN):
             pick = np.where(hole // 2 == number // 2, 1, 0)  # a bit of the number that differs from the hole's
-            sums = encrypted[:, level, :, number] ^ pads[:, level, :, number]
-            wanted = sums[trees, pick]
-            place = CHILDREN * parent + number
-            there = (number != hole) & (place < size)
+            wanted = (encrypted[:, level, :, number] ^ pads[:, level, :, number])[trees, pick]
+            there = number != hole
             children[trees[there], parent[there], number] = wanted[there] ^ known[there, number]
-        nodes = children.reshape(len(holes), CHILDREN * parents, 2)[:, :size]
-    return nodes
+        nodes = _kept(children, size, rest)
+    return nodes, rest
 
 
 def total(leaves: Words) -> Words:
@@ -122,15 +126,22 @@ def _children(nodes: Words) -> Words:
     return hashed.view(np.uint64).reshape(*nodes.shape[:2], CHILDREN, 2)
 
 
-def _sums(children: Words, size: int) -> Words:
-    """Of the children of each number, but those beyond `size`.
+def _sums(children: Words) -> Words:
+    """Of the children of each number.
 
     Shapes: (trees, nodes, 4, 2) to (trees, 4, 2).
     """
-    beyond = children.shape[1] * CHILDREN - size
-    if beyond:
-        children[:, -1, CHILDREN - beyond :] = 0
     return np.asarray(np.bitwise_xor.reduce(children, axis=1))
+
+
+def _kept(children: Words, size: int, rest: Words) -> Words:
+    """The first children; what is beyond them is added to the rest.
+
+    Shapes: (trees, nodes, 4, 2) to (trees, size, 2).
+    """
+    flat = children.reshape(len(children), -1, 2)
+    rest ^= np.bitwise_xor.reduce(flat[:, size:], axis=1)
+    return flat[:, :size]
 
 
 def _path(holes: NDArray[np.int64], leaves: int) -> NDArray[np.int64]:

@@ -7,8 +7,13 @@ each of as many blocks, where trees of which the owner knows all leaves, and the
 the rest. Last, both multiply by the matrix of a public code, after which, so says the assumption, the sparse vector
 looks random.
 
+With `checked`, both parties are held to that: a random combination of the values and products, hidden by one more
+value, shows a peer that takes another value for some bit of the factor; and a random combination of all leaves, chosen
+by the peer when it has them, an owner whose trees are not what they should be.
+
 References: Boyle, Couteau, Gilboa, Ishai, Kohl, Scholl 2019 (ePrint 2019/1159), section 4, for the construction; Gilboa
-1999 for products by bits; Raghuraman, Rindal, Tanguy 2023 (ePrint 2023/882) for the code.
+1999 for products by bits; Raghuraman, Rindal, Tanguy 2023 (ePrint 2023/882) for the code; Weng, Yang, Katz, Wang 2021
+(ePrint 2020/925), sections 5.1 and 5.2, for the checks.
 """
 
 from __future__ import annotations
@@ -19,6 +24,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from jali import kernels
+from jali.core.errors import CheckFailed
+from jali.crypto.field import polynomial, times
 from jali.crypto.hashing import digest
 from jali.crypto.oblivious_transfer import MESSAGE_BYTES, OtReceiver, OtSender
 from jali.crypto.punctured import choices_for, encrypted_sums, levels, punctured_leaves, total, tree_leaves
@@ -38,7 +45,8 @@ BLOCKS: Final = 400
 2^-128."""
 
 PUBLIC_BYTES: Final = 32
-_BITS, _BYTES = 128, 16
+_BITS, _BYTES, _COMMITMENT = 128, 16, 32
+_TO_POINT, _TO_COMMITMENT = "jali.vole.products.v1", "jali.vole.trees.v1"
 
 
 def block_size(m: int) -> int:
@@ -46,29 +54,60 @@ def block_size(m: int) -> int:
     return max(2, -(-2 * m // BLOCKS))
 
 
-def message_bytes(m: int) -> dict[str, int]:
-    """The bytes of each message: "owner transfers", "peer transfers", "owner sums", "peer products", "owner totals"."""
+def message_bytes(m: int, *, checked: bool = False) -> dict[str, int]:
+    """The bytes of each message: "owner transfers", "peer transfers", "owner sums", "peer products", "owner totals".
+
+    Of the checks: "peer proof", "peer challenge", "owner commitment", "peer combination" and "owner opening".
+    """
     depth = len(levels(block_size(m)))
+    extra = {
+        "peer proof": 2 * _BYTES,
+        "peer challenge": 2 * _BYTES,
+        "owner commitment": _COMMITMENT,
+        "peer combination": _BYTES,
+        "owner opening": 2 * _BYTES,
+    }
     return {
         "owner transfers": MESSAGE_BYTES * _BITS,
         "peer transfers": MESSAGE_BYTES * BLOCKS * depth * 2,
         "owner sums": _BYTES * BLOCKS * depth * 8,
-        "peer products": _BYTES * BLOCKS * _BITS,
+        "peer products": _BYTES * _values_of(checked=checked) * _BITS,
         "owner totals": _BYTES * BLOCKS,
+        **(extra if checked else dict.fromkeys(extra, 0)),
     }
+
+
+def _values_of(*, checked: bool) -> int:
+    """How many values are multiplied: one for each block, and for the checks one that hides each of two sums."""
+    return BLOCKS + (2 if checked else 0)
 
 
 class VoleOwner(Secret):
     """The party with the factor.
 
-    Security: semi-honest. The peer learns nothing of the factor; the owner nothing of a, under the assumption that
-    regular syndromes of the code look random, and the security of `OtReceiver`.
+    Security: the peer learns nothing of the factor; the owner nothing of a, under the assumption that regular syndromes
+    of the code look random, and the security of `OtReceiver`. Semi-honest; `checked` malicious, and then a peer may
+    guess bits of the factor, and an owner places of the sparse vector, but a wrong guess ends the run.
     """
 
-    __slots__ = ("_choices", "_leaves", "_sender", "_transfers", "factor", "public", "transfers")
+    __slots__ = (
+        "_checked",
+        "_choices",
+        "_leaves",
+        "_nonce",
+        "_rest",
+        "_sender",
+        "_sum",
+        "_sums",
+        "_transfers",
+        "factor",
+        "public",
+        "transfers",
+    )
 
-    def __init__(self) -> None:
+    def __init__(self, *, checked: bool = False) -> None:
         """Draw the factor, and what to send first: `public`, the point for transfers to the peer."""
+        self._checked = checked
         self.factor = random_bytes(_BYTES)
         self._choices = np.unpackbits(np.frombuffer(self.factor, np.uint8), bitorder="little").astype(np.bool_)
         self._transfers = OtReceiver(self._choices)
@@ -81,15 +120,42 @@ class VoleOwner(Secret):
         size = block_size(m)
         keys = self._sender.keys(transfers).reshape(BLOCKS, len(levels(size)), 2, 2, _BYTES)
         seeds = np.frombuffer(random_bytes(BLOCKS * _BYTES), np.uint8).reshape(BLOCKS, _BYTES)
-        self._leaves, sums = tree_leaves(seeds, size)
+        self._leaves, sums, self._rest = tree_leaves(seeds, size)
         return encrypted_sums(sums, keys)
 
-    def totals(self, peer_public: bytes, products: Words) -> Words:
-        """From the peer's products (128, blocks, 2), to send: what it lacks of each tree (blocks, 2)."""
-        keys = self._transfers.keys(peer_public)
-        streams = np.stack([kernels.prg_words(key.tobytes(), 0, 2 * BLOCKS) for key in keys]).reshape(products.shape)
+    def totals(self, peer_public: bytes, products: Words, proof: bytes = b"") -> Words:
+        """From the peer's products (128, values, 2), to send: what it lacks of each tree (blocks, 2).
+
+        Raises: CheckFailed if the products are not those of one value each; at most with probability 400 / 2^128 it is
+        not seen.
+        """
+        keys, n = self._transfers.keys(peer_public), 2 * _values_of(checked=self._checked)
+        streams = np.stack([kernels.prg_words(key.tobytes(), 0, n) for key in keys]).reshape(products.shape)
         streams ^= products & (np.uint64(0) - self._choices.astype(np.uint64))[:, None, None]
-        return total(self._leaves) ^ _by_bits(streams)
+        self._sums = _by_bits(streams)
+        if self._checked:
+            value, product = np.frombuffer(proof, np.uint64).reshape(2, 2)
+            point = _point(self.public, peer_public, products)
+            found = polynomial(self._sums, point) ^ product ^ times(value[None], self.factor)[0]
+            if np.any(found):
+                raise CheckFailed("the products that the peer sent are not those of one value each")
+        return total(self._leaves) ^ self._rest ^ self._sums[:BLOCKS]
+
+    def commitment(self, challenge: bytes) -> bytes:
+        """From the peer's challenge, to send: a commitment to the combination of all leaves."""
+        point, value = challenge[:_BYTES], np.frombuffer(challenge[_BYTES:], np.uint64)
+        self._sum = polynomial(self._leaves.reshape(-1, 2), point) ^ self._sums[-1] ^ times(value[None], self.factor)[0]
+        self._nonce = random_bytes(_BYTES)
+        return digest(_TO_COMMITMENT, self._nonce, self._sum.tobytes())
+
+    def opening(self, combination: bytes) -> bytes:
+        """From the peer's combination, to send: what opens the commitment.
+
+        Raises: CheckFailed if the peer's is another one.
+        """
+        if combination != self._sum.tobytes():
+            raise CheckFailed("the peer's vectors are not what its messages say")
+        return bytes(self._nonce + self._sum.tobytes())
 
     def expand(self, m: int, seed: bytes) -> Words:
         """b, (m, 2)."""
@@ -99,10 +165,25 @@ class VoleOwner(Secret):
 class VolePeer(Secret):
     """The party without the factor. Security: see `VoleOwner`."""
 
-    __slots__ = ("_holes", "_keys", "_sender", "_size", "_transfers", "_values", "public")
+    __slots__ = (
+        "_checked",
+        "_commitment",
+        "_holes",
+        "_keys",
+        "_leaves",
+        "_sender",
+        "_size",
+        "_sum",
+        "_transfers",
+        "_values",
+        "proof",
+        "public",
+    )
 
-    def __init__(self) -> None:
+    def __init__(self, *, checked: bool = False) -> None:
         """`public`, the point for transfers to the owner, is sent first."""
+        self._checked = checked
+        self.proof = b""
         self._sender = OtSender()
         self.public = self._sender.public
 
@@ -110,37 +191,68 @@ class VolePeer(Secret):
         """For vectors of m, draw the places and values of the sparse one; to send: transfers."""
         self._size = block_size(m)
         self._holes = _below(self._size, BLOCKS)
-        self._values = random_words((BLOCKS, 2))
+        self._values = random_words((_values_of(checked=self._checked), 2))
         self._transfers = OtReceiver(choices_for(self._holes, self._size).reshape(-1))
         return self._transfers.message
 
-    def multiply(self, transfers: Bytes) -> Words:
-        """The owner's choices of transfers; to send: what makes products of the values and its factor."""
-        pairs = self._sender.keys(transfers)
+    def multiply(self, owner_public: bytes, transfers: Bytes) -> Words:
+        """The owner's choices of transfers; to send: what makes products of the values and its factor, and `proof`."""
+        pairs, n = self._sender.keys(transfers), len(self._values)
         zero, one = (
-            np.stack([kernels.prg_words(key.tobytes(), 0, 2 * BLOCKS) for key in pairs[:, i]]).reshape(_BITS, BLOCKS, 2)
+            np.stack([kernels.prg_words(key.tobytes(), 0, 2 * n) for key in pairs[:, i]]).reshape(_BITS, n, 2)
             for i in (0, 1)
         )
         self._keys = _by_bits(zero)
-        return zero ^ one ^ self._values
+        products: Words = zero ^ one ^ self._values
+        if self._checked:
+            point = _point(owner_public, self.public, products)
+            parts = (polynomial(part, point) for part in (self._values, self._keys))
+            self.proof = b"".join(part.tobytes() for part in parts)
+        return products
 
     def sparse(self) -> Words:
         """The sparse vector that becomes a; (blocks x size, 2)."""
         vector = np.zeros((BLOCKS, self._size, 2), np.uint64)
-        vector[np.arange(BLOCKS), self._holes] = self._values
+        vector[np.arange(BLOCKS), self._holes] = self._values[:BLOCKS]
         return vector.reshape(-1, 2)
 
     def expand(self, m: int, seed: bytes) -> Words:
         """a, (m, 2), which needs nothing of the owner."""
         return kernels.expand_convolute(self.sparse(), m, seed=seed)
 
-    def finish(self, m: int, seed: bytes, owner_public: bytes, encrypted: Words, totals: Words) -> Words:
-        """c, (m, 2), from the owner's sums and totals."""
+    def complete(self, owner_public: bytes, encrypted: Words, totals: Words) -> None:
+        """Take the owner's sums and totals."""
         depth = len(levels(self._size))
         keys = self._transfers.keys(owner_public).reshape(BLOCKS, depth, 2, _BYTES)
-        leaves = punctured_leaves(self._holes, self._size, encrypted.reshape(BLOCKS, depth, 2, 4, 2), keys)
-        leaves[np.arange(BLOCKS), self._holes] = totals ^ total(leaves) ^ self._keys
-        return kernels.expand_convolute(leaves.reshape(-1, 2), m, seed=seed)
+        leaves, rest = punctured_leaves(self._holes, self._size, encrypted.reshape(BLOCKS, depth, 2, 4, 2), keys)
+        leaves[np.arange(BLOCKS), self._holes] = totals ^ total(leaves) ^ rest ^ self._keys[:BLOCKS]
+        self._leaves = leaves.reshape(-1, 2)
+
+    def challenge(self) -> bytes:
+        """To send when everything has come: a random point, and the values' combination, hidden by one more value."""
+        point = random_bytes(_BYTES)
+        self._sum = polynomial(self._leaves, point) ^ self._keys[-1]
+        return bytes(point + (polynomial(self.sparse(), point) ^ self._values[-1]).tobytes())
+
+    def combination(self, commitment: bytes) -> bytes:
+        """From the owner's commitment, to send: the combination of all leaves."""
+        self._commitment = commitment
+        return bytes(self._sum.tobytes())
+
+    def verify(self, opening: bytes) -> None:
+        """Raises: CheckFailed if the owner's combination was another one, but with probability m / 2^126."""
+        whole = digest(_TO_COMMITMENT, opening[:_BYTES], opening[_BYTES:])
+        if opening[_BYTES:] != self._sum.tobytes() or whole != self._commitment:
+            raise CheckFailed("the owner's trees are not what its messages say")
+
+    def finish(self, m: int, seed: bytes) -> Words:
+        """c, (m, 2)."""
+        return kernels.expand_convolute(self._leaves, m, seed=seed)
+
+
+def _point(owner_public: bytes, peer_public: bytes, products: Words) -> bytes:
+    """A random point that the peer cannot choose: it depends on all that it sends."""
+    return digest(_TO_POINT, owner_public, peer_public, products.tobytes())[:_BYTES]
 
 
 def code_seed(owner_public: bytes, peer_public: bytes) -> bytes:

@@ -106,5 +106,10 @@ def least_leaks(
 
 
 PSI_PROTOCOLS: Final[Registry] = Registry(
-    "jali.psi_protocols", builtin={"ecdh": "jali.psi.ecdh:EcdhPsi", "vole": "jali.psi.vole:VolePsi"}
+    "jali.psi_protocols",
+    builtin={
+        "ecdh": "jali.psi.ecdh:EcdhPsi",
+        "vole": "jali.psi.vole:VolePsi",
+        "vole-malicious": "jali.psi.vole_malicious:VoleMaliciousPsi",
+    },
 )

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, ClassVar, Final
 import numpy as np
 
 from jali import kernels
-from jali.core.errors import PsiFrameInvalid
+from jali.core.errors import CheckFailed, PsiFrameInvalid
 from jali.core.threat import Threat
+from jali.crypto.hashing import digest
 from jali.crypto.randomness import random_bytes, random_order
 from jali.crypto.vole import VoleOwner, VolePeer, code_seed
 from jali.psi.contract import counted, least_leaks
@@ -28,6 +29,7 @@ from jali.psi.vole_oprf import (
     OprfServer,
     hashed_output,
     hashed_to_field,
+    naming,
     oprf_script,
     table_places,
 )
@@ -44,12 +46,13 @@ if TYPE_CHECKING:
 
     Bytes = NDArray[np.uint8]
 
-__all__ = ["VolePsi", "tag_bytes"]
+__all__ = ["VolePsi", "run", "script", "tag_bytes"]
 
 _VALUE: Final = 16
 _PACE_KEYS: Final = 1 << 16
 _CERTAINTY_BITS = 40
-_TO_TAG = "jali.psi.vole.tag.v1"
+_CLAIM: Final = 32
+_TO_TAG, _TO_CLAIM = "jali.psi.vole.tag.v1", "jali.psi.vole.claim.v1"
 
 
 class VolePsi:
@@ -85,8 +88,7 @@ class VolePsi:
         progress: Callable[[float, str], None],
     ) -> NDArray[np.int64] | None:
         """See `PsiProtocol.intersect`."""
-        part = _encode if _encodes(len(keys), n_theirs, learns=learns, first=first) else _tag
-        return part(stream, keys, n_theirs, both=learns == "both", progress=progress)
+        return run(stream, keys, n_theirs, learns=learns, first=first, progress=progress)
 
     def cost(self, n_mine: int, n_theirs: int, *, learns: Learns = "both", first: bool = True) -> Cost:
         """See `PsiProtocol.cost`."""
@@ -96,14 +98,7 @@ class VolePsi:
         self, n_mine: int, n_theirs: int, *, learns: Learns = "both", first: bool = True
     ) -> Iterator[tuple[Step, int]]:
         """See `PsiProtocol.script`."""
-        encodes = _encodes(n_mine, n_theirs, learns=learns, first=first)
-        n, n_tags = (n_mine, n_theirs) if encodes else (n_theirs, n_mine)
-        tags = tag_bytes(n, n_tags) * n_tags
-        yield from oprf_script(n, client=encodes)
-        yield ("find", n) if encodes else ("tag", n_tags)
-        yield ("receive" if encodes else "send"), tags
-        if learns == "both":
-            yield ("send" if encodes else "receive"), -(-n_tags // 8)
+        return script(n_mine, n_theirs, learns=learns, first=first)
 
     def pace(self) -> dict[Step, float]:
         """See `PsiProtocol.pace`."""
@@ -113,7 +108,7 @@ class VolePsi:
         times = [time.perf_counter()]
         owner, peer = VoleOwner(), VolePeer()
         transfers = peer.choose(m)
-        products = peer.multiply(owner.transfers)
+        products = peer.multiply(owner.public, owner.transfers)
         seed = code_seed(owner.public, peer.public)
         times.append(time.perf_counter())
         kernels.okvs_encode(rows, hashed_to_field(rows), fill, seed=1)
@@ -123,7 +118,8 @@ class VolePsi:
         totals = owner.totals(peer.public, products)
         owner.expand(m, seed)
         times.append(time.perf_counter())
-        peer.finish(m, seed, owner.public, sums, totals)
+        peer.complete(owner.public, sums, totals)
+        peer.finish(m, seed)
         hashed_output(kernels.okvs_decode(rows, fill, seed=1), rows, _TO_TAG, _VALUE)
         times.append(time.perf_counter())
         hashed_output(kernels.okvs_decode(rows, fill, seed=1), hashed_to_field(rows), _TO_TAG, _VALUE)
@@ -143,6 +139,34 @@ class VolePsi:
         return least_leaks(parties, learners)
 
 
+def run(
+    stream: Stream,
+    keys: Keys,
+    n_theirs: int,
+    *,
+    learns: Learns,
+    first: bool,
+    progress: Callable[[float, str], None],
+    checked: bool = False,
+) -> NDArray[np.int64] | None:
+    """See `PsiProtocol.intersect`; `checked` against malicious parties."""
+    part = _encode if _encodes(len(keys), n_theirs, learns=learns, first=first) else _tag
+    return part(stream, keys, n_theirs, both=learns == "both", progress=progress, checked=checked)
+
+
+def script(
+    n_mine: int, n_theirs: int, *, learns: Learns, first: bool, checked: bool = False
+) -> Iterator[tuple[Step, int]]:
+    """See `PsiProtocol.script`."""
+    encodes = _encodes(n_mine, n_theirs, learns=learns, first=first)
+    n, n_tags = (n_mine, n_theirs) if encodes else (n_theirs, n_mine)
+    yield from oprf_script(n, client=encodes, checked=checked)
+    yield ("find", n) if encodes else ("tag", n_tags)
+    yield ("receive" if encodes else "send"), _width(n, n_tags, checked=checked) * n_tags
+    if learns == "both":
+        yield ("send" if encodes else "receive"), -(-n_tags // 8) + (_CLAIM if checked else 0)
+
+
 def _encode(
     stream: Stream,
     keys: Keys,
@@ -150,10 +174,12 @@ def _encode(
     *,
     both: bool,
     progress: Callable[[float, str], None],
+    checked: bool,
 ) -> NDArray[np.int64]:
     """The encoder's part."""
-    width = tag_bytes(len(keys), n_theirs)
-    mine = _wide(OprfClient(stream, keys.digests, progress).outputs(domain=_TO_TAG, width=width))
+    width = _width(len(keys), n_theirs, checked=checked)
+    client = OprfClient(stream, keys.digests, progress, checked=checked)
+    mine = _wide(client.outputs(domain=_TO_TAG, width=width))
     [tags] = receive_parts(stream, width * n_theirs)
     progress(0.9, "comparison")
     found, repeated = kernels.match_rows(
@@ -165,7 +191,8 @@ def _encode(
             f"expected different values from {stream.peer!r}, found a repeated one", party=stream.peer
         )
     if both:
-        stream.send(np.packbits(found >= 0).tobytes())
+        claim = _claim(client.outputs(domain=_TO_CLAIM)[hits]) if checked else b""
+        stream.send(np.packbits(found >= 0).tobytes(), claim)
     return np.sort(hits)
 
 
@@ -176,15 +203,30 @@ def _tag(
     *,
     both: bool,
     progress: Callable[[float, str], None],
+    checked: bool,
 ) -> NDArray[np.int64] | None:
     """The tagger's part."""
-    server, order = OprfServer(stream, n_theirs, progress), random_order(len(keys))
-    tags = server.outputs(keys.digests, domain=_TO_TAG, width=tag_bytes(n_theirs, len(keys)))
+    server, order = OprfServer(stream, n_theirs, progress, checked=checked), random_order(len(keys))
+    tags = server.outputs(keys.digests, domain=_TO_TAG, width=_width(n_theirs, len(keys), checked=checked))
     stream.send(tags[order].tobytes())
     if not both:
         return None
-    [bits] = receive_parts(stream, -(-len(keys) // 8))
-    return np.sort(order[np.unpackbits(bits)[: len(keys)] == 1])
+    bits, claim = receive_parts(stream, -(-len(keys) // 8), _CLAIM if checked else 0)
+    found = order[np.unpackbits(bits)[: len(keys)] == 1]
+    if checked and claim.tobytes() != _claim(server.outputs(keys.digests[found], domain=_TO_CLAIM)):
+        with naming(stream):
+            raise CheckFailed("keys are said to be in common, without a proof that the other party has them")
+    return np.sort(found)
+
+
+def _claim(outputs: Bytes) -> bytes:
+    """What shows that a party has the function at all of some keys."""
+    return digest(_TO_CLAIM, outputs.tobytes())
+
+
+def _width(n: int, m: int, *, checked: bool) -> int:
+    """Bytes of a tag: all of them where a malicious tagger's keys must follow from its tags."""
+    return _VALUE if checked else tag_bytes(n, m)
 
 
 def tag_bytes(n: int, m: int) -> int:

@@ -9,20 +9,25 @@ is a hash to GF(2^128).
 3. With k = b + factor (a + p) = c + factor p, F(y) is a hash of the sum of y's places in k plus factor H(y). For y = x
    that is the sum of x's places in c, which the client has.
 
-References: Raghuraman, Rindal 2022 (ePrint 2022/320), section 4, with the table of Bienstock, Patel, Seo, Yeo 2023
-(ePrint 2023/903) and the evaluation of `jali.crypto.vole`.
+With `checked`, it withstands malicious parties: the vectors are checked (`jali.crypto.vole`), and each party adds a
+random value to what is hashed, the server's committed to before the client's is known.
+
+References: Raghuraman, Rindal 2022 (ePrint 2022/320), section 4, and Rindal, Schoppmann 2021 (ePrint 2021/266), section
+3, with the table of Bienstock, Patel, Seo, Yeo 2023 (ePrint 2023/903) and the evaluation of `jali.crypto.vole`.
 """
 
 from __future__ import annotations
 
 import math
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from jali import kernels
+from jali.core.errors import CheckFailed
 from jali.crypto.bytestrings import ByteStrings
-from jali.crypto.hashing import encode_parts
+from jali.crypto.hashing import digest, encode_parts
 from jali.crypto.randomness import random_bytes
 from jali.crypto.vole import PUBLIC_BYTES, VoleOwner, VolePeer, code_seed, message_bytes
 from jali.psi.messages import receive_parts
@@ -42,6 +47,7 @@ __all__ = [
     "OprfServer",
     "hashed_output",
     "hashed_to_field",
+    "naming",
     "oprf_script",
     "table_of",
     "table_places",
@@ -49,46 +55,70 @@ __all__ = [
 
 _BAND, _VALUE, _SEED = 256, 16, 8
 _EXPANSION: Final = 1.1
-_TO_VALUE = "jali.psi.vole.value.v1"
+_TO_VALUE, _TO_ADDED = "jali.psi.vole.value.v1", "jali.psi.vole.added.v1"
 
 
 class OprfClient:
     """Has F at its own keys.
 
-    Security: the server sees a + p, which looks random since a does. Semi-honest.
+    Security: the server sees a + p, which looks random since a does.
     """
 
-    def __init__(self, stream: Stream, digests: Bytes, progress: Callable[[float, str], None]) -> None:
+    def __init__(
+        self, stream: Stream, digests: Bytes, progress: Callable[[float, str], None], *, checked: bool = False
+    ) -> None:
         """Run the client's part; see `oprf_script` for the messages.
 
         Shapes: digests (n, 16), different ones, n at least 1.
-        Raises: PsiFrameInvalid.
+        Raises: PsiFrameInvalid; CheckFailed if `checked` and the server does not follow the protocol.
         """
-        m, peer = table_places(len(digests)), VolePeer()
-        size = message_bytes(m)
+        m, peer = table_places(len(digests)), VolePeer(checked=checked)
+        size = message_bytes(m, checked=checked)
+        added = _VALUE if checked else 0
         progress(0.02, "oblivious transfers")
         stream.send(peer.public, peer.choose(m).tobytes())
-        owner_public, transfers = receive_parts(stream, PUBLIC_BYTES, size["owner transfers"])
-        public = owner_public.tobytes()
-        stream.send(peer.multiply(transfers.reshape(-1, 64)).tobytes())
+        owner_public, transfers, commitment = receive_parts(
+            stream, PUBLIC_BYTES, size["owner transfers"], size["owner commitment"]
+        )
+        public, own = owner_public.tobytes(), random_bytes(added)
+        products = peer.multiply(public, transfers.reshape(-1, 64))
+        stream.send(products.tobytes(), peer.proof)
         seed = code_seed(public, peer.public)
         progress(0.1, "the table of keys")
         table, place = table_of(digests, hashed_to_field(digests))
         masked = peer.expand(m, seed) ^ table.view(np.uint64)
-        stream.send(place.to_bytes(_SEED, "little"), masked.tobytes())
-        del masked, table
+        stream.send(place.to_bytes(_SEED, "little"), masked.tobytes(), own)
+        del masked, table, products
         sums, totals = receive_parts(stream, size["owner sums"], size["owner totals"])
         progress(0.4, "comparison")
-        c = peer.finish(m, seed, public, sums.view(np.uint64), totals.view(np.uint64).reshape(-1, 2))
+        peer.complete(public, sums.view(np.uint64), totals.view(np.uint64).reshape(-1, 2))
+        self._added = None
+        if checked:
+            theirs = self._check(stream, peer, size, commitment.tobytes())
+            self._added = np.frombuffer(theirs, np.uint8) ^ np.frombuffer(own, np.uint8)
+        c = peer.finish(m, seed)
         self._digests = digests
         self._numbers = kernels.okvs_decode(digests, c.view(np.uint8).reshape(m, _VALUE), seed=place)
+
+    @staticmethod
+    def _check(stream: Stream, peer: VolePeer, size: dict[str, int], commitment: bytes) -> bytes:
+        """The checks of what has come; the server's value that is added."""
+        stream.send(peer.challenge())
+        [answer] = receive_parts(stream, size["owner commitment"])
+        stream.send(peer.combination(answer.tobytes()))
+        opening, added, nonce = receive_parts(stream, size["owner opening"], _VALUE, _VALUE)
+        with naming(stream):
+            peer.verify(opening.tobytes())
+            if digest(_TO_ADDED, nonce.tobytes(), added.tobytes()) != commitment:
+                raise CheckFailed("the server's value is not the one that it committed to")
+        return added.tobytes()
 
     def outputs(self, *, domain: str, width: int = _VALUE) -> Bytes:
         """F at each of the keys, cut to a width.
 
         Shapes: (n, width).
         """
-        return hashed_output(self._numbers, self._digests, domain, width)
+        return hashed_output(_plus(self._numbers, self._added), self._digests, domain, width)
 
 
 class OprfServer:
@@ -99,25 +129,46 @@ class OprfServer:
     differ but with probability 2^-128.
     """
 
-    def __init__(self, stream: Stream, n_theirs: int, progress: Callable[[float, str], None]) -> None:
-        """Run the server's part, for a client with n_theirs keys. Raises: PsiFrameInvalid."""
-        m, owner = table_places(n_theirs), VoleOwner()
-        size = message_bytes(m)
+    def __init__(
+        self, stream: Stream, n_theirs: int, progress: Callable[[float, str], None], *, checked: bool = False
+    ) -> None:
+        """Run the server's part, for a client with n_theirs keys.
+
+        Raises: PsiFrameInvalid; CheckFailed if `checked` and the client does not follow the protocol.
+        """
+        m, owner = table_places(n_theirs), VoleOwner(checked=checked)
+        size = message_bytes(m, checked=checked)
+        own, nonce = (random_bytes(_VALUE if checked else 0) for _ in range(2))
         progress(0.02, "oblivious transfers")
-        stream.send(owner.public, owner.transfers.tobytes())
+        commitment = digest(_TO_ADDED, nonce, own) if checked else b""
+        stream.send(owner.public, owner.transfers.tobytes(), commitment)
         peer_public, transfers = receive_parts(stream, PUBLIC_BYTES, size["peer transfers"])
         public = peer_public.tobytes()
         progress(0.1, "trees")
         sums = owner.grow(m, transfers.reshape(-1, 64))
-        [products] = receive_parts(stream, size["peer products"])
-        totals = owner.totals(public, products.view(np.uint64).reshape(128, -1, 2))
+        products, proof = receive_parts(stream, size["peer products"], size["peer proof"])
+        with naming(stream):
+            totals = owner.totals(public, products.view(np.uint64).reshape(128, -1, 2), proof.tobytes())
         stream.send(sums.tobytes(), totals.tobytes())
         b = owner.expand(m, code_seed(owner.public, public))
-        place, masked = receive_parts(stream, _SEED, _VALUE * m)
+        place, masked, theirs = receive_parts(stream, _SEED, _VALUE * m, len(own))
         progress(0.4, "comparison")
+        self._added = None
+        if checked:
+            self._added = theirs ^ np.frombuffer(own, np.uint8)
+            self._answer(stream, owner, size, own + nonce)
         self._k = kernels.field_multiply(masked.reshape(m, _VALUE), owner.factor)
         self._k ^= b.view(np.uint8).reshape(m, _VALUE)
         self._seed, self._factor = int.from_bytes(place.tobytes(), "little"), owner.factor
+
+    @staticmethod
+    def _answer(stream: Stream, owner: VoleOwner, size: dict[str, int], opened: bytes) -> None:
+        """The checks of the client, and of this party by the client."""
+        [challenge] = receive_parts(stream, size["peer challenge"])
+        stream.send(owner.commitment(challenge.tobytes()))
+        [combination] = receive_parts(stream, size["peer combination"])
+        with naming(stream):
+            stream.send(owner.opening(combination.tobytes()), opened)
 
     def outputs(self, digests: Bytes, *, domain: str, width: int = _VALUE) -> Bytes:
         """F at each of some keys, cut to a width.
@@ -126,30 +177,48 @@ class OprfServer:
         """
         numbers = kernels.okvs_decode(digests, self._k, seed=self._seed)
         numbers ^= kernels.field_multiply(hashed_to_field(digests), self._factor)
-        return hashed_output(numbers, digests, domain, width)
+        return hashed_output(_plus(numbers, self._added), digests, domain, width)
 
 
-def oprf_script(n: int, *, client: bool) -> Iterator[tuple[Step, int]]:
+@contextmanager
+def naming(stream: Stream) -> Iterator[None]:
+    """Name the peer in a check that fails."""
+    try:
+        yield
+    except CheckFailed as error:
+        raise CheckFailed(f"{error}: {stream.peer!r} does not follow the protocol", party=stream.peer) from None
+
+
+def _plus(numbers: Bytes, added: Bytes | None) -> Bytes:
+    return numbers if added is None else numbers ^ added
+
+
+def oprf_script(n: int, *, client: bool, checked: bool = False) -> Iterator[tuple[Step, int]]:
     """What one side does for n keys of the client: see `PsiProtocol.script`."""
     m = table_places(n)
-    size = message_bytes(m)
-    products, table = size["peer products"], _SEED + _VALUE * m
-    sums = size["owner sums"] + size["owner totals"]
+    size = message_bytes(m, checked=checked)
+    added = _VALUE if checked else 0
+    ours, theirs = ("send", "receive") if client else ("receive", "send")
+    first = PUBLIC_BYTES + size["peer transfers"], PUBLIC_BYTES + size["owner transfers"] + size["owner commitment"]
     yield "transfer", 1
-    if client:
-        yield "send", PUBLIC_BYTES + size["peer transfers"]
-        yield "receive", PUBLIC_BYTES + size["owner transfers"]
-        yield "send", products
-        yield "encode", n
-        yield "send", table
-        yield "receive", sums
-    else:
-        yield "send", PUBLIC_BYTES + size["owner transfers"]
-        yield "receive", PUBLIC_BYTES + size["peer transfers"]
+    yield "send", first[0] if client else first[1]
+    if not client:
+        yield "receive", first[0]
         yield "grow", n
-        yield "receive", products
-        yield "send", sums
-        yield "receive", table
+        yield "receive", size["peer products"] + size["peer proof"]
+        yield "send", size["owner sums"] + size["owner totals"]
+        yield "receive", _SEED + _VALUE * m + added
+    else:
+        yield "receive", first[1]
+        yield "send", size["peer products"] + size["peer proof"]
+        yield "encode", n
+        yield "send", _SEED + _VALUE * m + added
+        yield "receive", size["owner sums"] + size["owner totals"]
+    if checked:
+        yield ours, size["peer challenge"]
+        yield theirs, size["owner commitment"]
+        yield ours, size["peer combination"]
+        yield theirs, size["owner opening"] + 2 * _VALUE
 
 
 def table_places(n: int) -> int:

@@ -105,6 +105,7 @@ from jali.core.errors.programs import (
     WouldDisclose,
 )
 from jali.core.errors.protocols import (
+    CheckFailed,
     DealingSpent,
     JoinTooLarge,
     KeySpent,
@@ -142,6 +143,7 @@ __all__ = [
     "CertificateExpired",
     "CertificateMissing",
     "CertificateWrong",
+    "CheckFailed",
     "CodecVersionUnknown",
     "ColumnMissing",
     "ColumnTypeError",

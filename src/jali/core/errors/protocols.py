@@ -6,6 +6,7 @@ from __future__ import annotations
 from jali.core.errors.tree import ProtocolAbort
 
 __all__ = [
+    "CheckFailed",
     "DealingSpent",
     "JoinTooLarge",
     "KeySpent",
@@ -59,6 +60,12 @@ class SharesInvalid(ProtocolAbort):
     """Shares do not determine a secret: too few, repeated, of unequal shape or inconsistent."""
 
     code = "J4105"
+
+
+class CheckFailed(ProtocolAbort):
+    """A consistency check of a protocol against malicious parties failed: a peer did not follow the protocol."""
+
+    code = "J4107"
 
 
 class PsiFrameInvalid(ProtocolAbort):

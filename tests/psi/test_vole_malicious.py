@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The checked intersection: exact, and each lie of either party is named."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from jali.core.errors import CheckFailed, PsiFrameInvalid
+from jali.crypto.randomness import random_bytes
+from jali.psi.contract import PSI_PROTOCOLS
+from jali.psi.keys import Keys
+from jali.psi.vole_malicious import VoleMaliciousPsi
+from tests.psi.pairs import quiet, run_both, stream_pair
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.psi.pairs import PairStream
+
+ENCODER, TAGGER = Keys(np.arange(40)), Keys(np.arange(20, 61))
+
+
+def _run(*, streams: tuple[PairStream, PairStream] | None = None, errors: bool = False) -> Any:
+    """The first party encodes: it has fewer keys."""
+    parts = [
+        lambda stream, keys=keys, n=n, first=first: VoleMaliciousPsi().intersect(
+            stream, keys, n, learns="both", first=first, progress=quiet
+        )
+        for keys, n, first in ((ENCODER, len(TAGGER), True), (TAGGER, len(ENCODER), False))
+    ]
+    return run_both(streams or stream_pair(), *parts, errors=errors)
+
+
+def test_it_is_named_but_never_chosen() -> None:
+    from jali.psi.choice import CHOSEN_FROM
+
+    assert "vole-malicious" in PSI_PROTOCOLS
+    assert "vole-malicious" not in CHOSEN_FROM
+    threat = VoleMaliciousPsi.threat
+    assert (threat.adversary, threat.parties, threat.corrupt) == ("malicious", 2, 1)
+
+
+def test_it_costs_tags_in_full_and_a_few_kilobytes_more() -> None:
+    usual, checked = (PSI_PROTOCOLS.get(name)().cost(10**6, 10**6) for name in ("vole", "vole-malicious"))
+    more = {side: checked.bytes_sent[side] - usual.bytes_sent[side] for side in ("me", "peer")}
+    assert more == {"me": 4_224, "peer": 6 * 10**6 + 128}
+    assert checked.rounds == usual.rounds + 2
+
+
+def test_it_never_fails_where_both_follow_the_protocol() -> None:
+    for _ in range(25):
+        mine, theirs = _run()
+        assert len(mine) == len(theirs) == 20
+
+
+def _flip(place: int, bit: int = 1) -> Callable[[bytes], bytes]:
+    def change(message: bytes) -> bytes:
+        bent = bytearray(message)
+        bent[place] ^= bit
+        return bytes(bent)
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("side", "index", "change", "words"),
+    [
+        (0, 1, _flip(0), "products"),  # a product
+        (0, 1, _flip(-1), "products"),  # the proof
+        (0, 3, _flip(0), "vectors|trees"),  # the point of the challenge
+        (0, 3, _flip(-1), "vectors"),  # its value
+        (0, 4, _flip(3), "vectors"),  # the combination
+        (1, 1, _flip(-1), "vectors"),  # a total
+        (1, 2, _flip(0), "trees"),  # the commitment
+        (1, 3, _flip(0), "trees"),  # what opens it
+        (1, 3, _flip(33), "committed"),  # the value that is added
+        (1, 0, _flip(-1), "committed"),  # the commitment to it
+        (0, 5, _flip(-1), "proof"),  # the claim of what is in common
+        (0, 5, _flip(0, 255), "proof"),  # other keys than those
+        (0, 5, lambda m: bytes([255] * (len(m) - 32)) + m[-32:], "proof"),  # all of them
+    ],
+)
+def test_each_lie_is_named(side: int, index: int, change: Callable[[bytes], bytes], words: str) -> None:
+    streams = stream_pair()
+    streams[side].tamper = lambda i, m: change(m) if i == index else m
+    raised = _run(streams=streams, errors=True)
+    lies = [error for error in raised if isinstance(error, CheckFailed)]
+    assert len(lies) == 1
+    assert any(word in str(lies[0]) for word in words.split("|"))
+    assert lies[0].party == ("alice", "bob")[side] or index in {3, 1}  # who notices names the other
+    assert "does not follow the protocol" in str(lies[0])
+
+
+def test_a_table_that_is_bent_gives_no_key_that_is_not_there() -> None:
+    """The table is the encoder's input: another one is another set, of which nothing is in common."""
+    streams = stream_pair()
+    streams[0].tamper = lambda i, m: m[:8] + random_bytes(len(m) - 24) + m[-16:] if i == 2 else m
+    mine, theirs = _run(streams=streams)
+    assert len(mine) == len(theirs) == 0
+
+
+def test_messages_of_another_size_are_named() -> None:
+    for side in (0, 1):
+        for index in range(5):
+            streams = stream_pair()
+            streams[side].tamper = lambda i, m, at=index: m[:-1] if i == at else m  # type: ignore[misc]
+            raised = _run(streams=streams, errors=True)
+            assert isinstance(raised[1 - side], PsiFrameInvalid)
