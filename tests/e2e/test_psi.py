@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from jali.graph.ledger import verify
 from jali.psi import intersection
 from jali.psi.ecdh import EcdhPsi
 from jali.transport.authority import create_federation
@@ -100,6 +101,26 @@ def test_an_inner_join_of_two_files(folder: Path) -> None:
     assert sorted((int(left[1]), int(right[1])) for left, right in pairs) == wanted
     assert all(left[0] == right[0] for left, right in pairs)
     assert not list(folder.glob("*.psi"))
+
+
+def test_a_run_stands_in_both_ledgers_and_no_key_does(folder: Path) -> None:
+    write(folder / "a.csv", range(60))
+    write(folder / "b.csv", range(30, 70))
+    lines = [run_line(me, f"{me[0]}.csv", f"o{me[0]}.csv", "--how", "left") for me in PARTIES]
+    with both(*(start(folder, *line) for line in lines)) as found:
+        alice, _ = outcomes(found)
+    for me in PARTIES:
+        [path] = folder.rglob(f"{me}.jsonl")
+        assert verify(path)[0] == 2
+        disclosure, node = (json.loads(line) for line in path.read_text().splitlines())
+        learned = [leak["what"] for leak in disclosure["body"]["disclosures"] if leak["to"] == "bob"]
+        assert "how many rows of alice have no match" in learned
+        assert node["body"]["participants"] == list(PARTIES)
+        assert node["body"]["protocol"] == alice["protocol"]
+        assert "semi-honest" in node["body"]["trust"]
+        assert "k3" not in path.read_text()
+    entry = json.loads(next(folder.rglob("alice.jsonl")).read_text().splitlines()[1])
+    assert entry["body"]["bytes_sent"] == alice["bytes_sent"]
 
 
 @pytest.mark.parametrize("how", ["left", "right", "full"])

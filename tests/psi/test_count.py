@@ -129,3 +129,23 @@ def test_in_a_program() -> None:
         assert "De Cristofaro" in str(fed.report())
     finally:
         fed.close()
+
+
+@pytest.mark.parametrize("learns", ["both", "bank"])
+def test_a_count_is_planned_exactly(learns: str) -> None:
+    def job(fed: Any) -> None:
+        tables = [
+            fed.plain(p)(lambda n=n: jali.Table({"id": np.arange(n)}), returns={"id": jali.Spec((n,), "int64")})()
+            for p, n in (("bank", 300), ("bureau", 200))
+        ]
+        jali.count_common(*tables, on="id", learns=learns)
+
+    [planned] = [row for row in jali.explain(job, ["bank", "bureau"], network="wan").rows if "count" in row.text]
+    with jali.simulate("bank", "bureau") as fed:
+        job(fed)
+        [done] = [row for row in fed.report().rows if row.text.startswith("count")]
+    assert planned.predicted is not None
+    assert done.bytes_sent == sum(planned.predicted.bytes_sent.values())
+    assert done.rounds == planned.predicted.rounds
+    assert planned.predicted_seconds is not None
+    assert planned.predicted_seconds > 0.01

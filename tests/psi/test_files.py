@@ -20,6 +20,7 @@ from jali.core.errors import (
     RunFolderInvalid,
     UnknownName,
 )
+from jali.psi import intersection
 from jali.psi.files import prepare, run
 from jali.psi.folder import Job, RunFolder
 from jali.psi.keys import Keys
@@ -157,6 +158,19 @@ def test_another_greeting_is_named(tmp_path: Path, message: bytes) -> None:
     streams[1].tamper = lambda i, m: message if i == 0 else m
     raised = intersect(tmp_path, ["a"], ["a"], streams=streams, errors=True)
     assert isinstance(raised[0], PsiFrameInvalid)
+
+
+def test_an_error_names_party_phase_and_bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intersection, "BUCKET_KEYS", 100)
+    streams = stream_pair()
+    sent = 2 + 2 * 2  # terms and greeting, points and tags of two buckets
+    streams[1].tamper = lambda i, m: m[:-1] if i == sent else m
+    ids = [f"k{i}" for i in range(350)]
+    raised = intersect(tmp_path, ids, ids, streams=streams, errors=True)
+    assert isinstance(raised[0], PsiFrameInvalid)
+    assert raised[0].party == "bob"
+    assert raised[0].phase == "ecdh: bucket 3 of 4, start"
+    assert "[party 'bob', during ecdh: bucket 3 of 4, start]" in str(raised[0])
 
 
 def test_networks_that_differ_are_named(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from scipy.stats import chisquare
 from jali.core.config import load
 from jali.core.errors import (
     CacheInvalid,
+    CertificateExpired,
     CertificateWrong,
     FileMissing,
     LowOrderPointError,
@@ -28,7 +30,7 @@ from jali.psi import oprf
 from jali.psi.cache import Cache, build, scalar_of
 from jali.psi.keys import Keys
 from jali.psi.oprf import answer, ask, cost
-from jali.transport.authority import create_federation
+from jali.transport.authority import Authority, create_federation
 from tests.psi.pairs import quiet, run_both, stream_pair
 
 if TYPE_CHECKING:
@@ -223,3 +225,26 @@ def test_lies_are_named(folder: Path, side: int, change: Callable[[bytes], bytes
     streams[side].tamper = lambda i, m: change(m)
     raised, _ = query(path, Keys(np.arange(5)), streams=streams, errors=True)
     assert isinstance(raised[1 - side], error)
+
+
+@pytest.mark.parametrize(("days", "error"), [(-1, CertificateExpired), (2, CertificateWrong)])
+def test_a_cache_signed_with_a_certificate_that_is_not_valid_now(
+    tmp_path: Path, days: int, error: type[Exception]
+) -> None:
+    """It ended yesterday, or begins the day after tomorrow."""
+    authority = Authority.new("dates")
+    start = dt.datetime.now(dt.UTC) + dt.timedelta(days=days if days > 0 else days - 1)
+    certificate, key = authority.issue("alice", start=start, days=1)
+    names = ("authority", "certificate", "key")
+    for name, content in zip(names, (authority.files()[0], certificate, key), strict=True):
+        (tmp_path / name).write_bytes(content)
+    build(
+        Keys(["a"]),
+        tmp_path / "c.ppsi",
+        party="alice",
+        certificate=tmp_path / "certificate",
+        key=tmp_path / "key",
+        progress=quiet,
+    )
+    with pytest.raises(error, match=r"expired on|valid from"):
+        Cache(tmp_path / "c.ppsi", authority=tmp_path / "authority", party="alice")

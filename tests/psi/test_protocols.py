@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from jali.core.errors import PsiKeysDiffer
+from jali.core.errors import ProtocolUseError, PsiKeysDiffer
 from jali.psi import intersection
 from jali.psi.contract import PSI_PROTOCOLS, Learns
+from jali.psi.hello import Speed, write_hello
 from jali.psi.intersection import intersection_cost
 from jali.psi.keys import Keys
 from jali.transport.memory import connect_memory
@@ -211,3 +212,8 @@ def test_over_real_sessions(protocol: PsiProtocol, window_bytes: int) -> None:
         streams[0].counters.bytes_sent
         == intersection_cost(protocol, 600, 300, learns="both", first=True).bytes_sent["me"]
     )
+
+
+def test_a_name_that_does_not_fit_into_the_greeting_is_refused() -> None:
+    with pytest.raises(ProtocolUseError, match="up to 16 bytes"):
+        write_hello(Keys(["a"]), "seventeen-letters", Speed(0.0, 0.0), resumable=False)

@@ -6,13 +6,15 @@ from __future__ import annotations
 import sys
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
+    from jali.core.config import Federation
     from jali.psi.contract import Learns
     from jali.psi.files import Outcome
     from jali.psi.folder import Job, RunFolder
@@ -179,19 +181,21 @@ def serve_command(*, cache: Path, me: str, peer: str, federation: Path, limit: i
     from jali.core.config import load
     from jali.psi.cache import Cache, scalar_of
     from jali.psi.oprf import answer
+    from jali.psi.record import recorded
     from jali.transport.connect import connect_tls
 
     loaded = load(federation)
     header = Cache(cache, authority=Path(loaded.authority), party=me).header
     scalar = scalar_of(cache, header)
     for _ in range(times):
-        session = connect_tls(loaded, me, parties=(me, peer), purpose="psi.oprf")
-        try:
-            click.echo(
-                f"{answer(session.channel(peer).stream(_STREAM), header, scalar, most=limit):,} queries answered"
-            )
-        finally:
-            session.close()
+        with recorded(loaded, me, text="answer queries of keys", **_queries(peer, me)) as record:
+            session = connect_tls(loaded, me, parties=(me, peer), purpose="psi.oprf")
+            try:
+                count = answer(session.channel(peer).stream(_STREAM), header, scalar, most=limit)
+            finally:
+                session.close()
+            record |= {"queries": count, "cache": header.key_id}
+        click.echo(f"{count:,} queries answered")
 
 
 @command.command("ask")
@@ -213,6 +217,7 @@ def ask_command(
     from jali.psi.cache import Cache
     from jali.psi.keys import Keys
     from jali.psi.oprf import ask
+    from jali.psi.record import recorded
     from jali.psi.rows import joined_rows
     from jali.tables.sources import Source, check_target
     from jali.transport.connect import connect_tls
@@ -222,14 +227,24 @@ def ask_command(
     opened = Cache(cache, authority=Path(loaded.authority), party=peer)
     with Source(source, encoding=encoding) as table:
         keys = Keys.of_batches(table.keys(on), normalise=opened.header.normalise)
-        session = connect_tls(loaded, me, parties=(me, peer), purpose="psi.oprf")
-        try:
-            found = ask(session.channel(peer).stream(_STREAM), opened, keys)
-        finally:
-            session.close()
+        with recorded(loaded, me, text="ask about keys", **_queries(me, peer)) as record:
+            session = connect_tls(loaded, me, parties=(me, peer), purpose="psi.oprf")
+            try:
+                found = ask(session.channel(peer).stream(_STREAM), opened, keys)
+            finally:
+                session.close()
+            record |= {"queries": len(keys), "cache": opened.header.key_id}
         rows = np.sort(joined_rows(keys, found, np.ones(len(found), np.int64), left=True))
         table.write(rows, target)
     click.echo(f"{len(keys):,} keys asked about, {len(found):,} of them there; wrote {len(rows):,} rows to {target}")
+
+
+def _queries(client: str, owner: str) -> dict[str, Any]:
+    """What a ledger says of queries of a cache."""
+    from jali.psi import oprf
+
+    leaks, threats = oprf.leaks(client, owner), [("oprf", oprf.THREAT)]
+    return {"participants": (client, owner), "leaks": leaks, "threats": threats}
 
 
 def _run(job: Job, folder: RunFolder, *, as_json: bool) -> None:
@@ -244,13 +259,15 @@ def _run(job: Job, folder: RunFolder, *, as_json: bool) -> None:
         federation = load(Path(job.federation))
         owners = _owners(list(federation.parties), job)
         ready = prepare(job, left=owners[0] == job.me, folder=folder.path)
-        with _progress(repr(ready.keys[0])) as progress:
+        with _recorded(federation, job, owners) as record, _progress(repr(ready.keys[0])) as progress:
             session = connect_tls(federation, job.me, parties=(job.me, job.peer), purpose="psi")
             try:
                 stream = session.channel(job.peer).stream(_STREAM)
                 outcome = run(ready, stream, folder=folder, progress=progress)
             finally:
                 session.close()
+            record |= {"protocol": outcome.protocol, "bytes_sent": outcome.bytes_sent}
+            record |= {"bytes_received": outcome.bytes_received, "rounds": stream.counters.rounds}
     except BaseException:
         if not folder.started:  # there is nothing to go on from
             folder.delete()
@@ -259,6 +276,28 @@ def _run(job: Job, folder: RunFolder, *, as_json: bool) -> None:
     if job.report:
         write_atomically(job.report, _page(job, outcome, owners))
     click.echo(msgspec.json.encode(outcome) if as_json else _told(outcome))
+
+
+def _recorded(federation: Federation, job: Job, owners: tuple[str, str]) -> AbstractContextManager[dict[str, Any]]:
+    """The run in this party's ledger: what it would show, before it does."""
+    from jali.psi.choice import AUTO, CHOSEN_FROM
+    from jali.psi.disclosures import disclosures, threats
+    from jali.psi.record import recorded
+
+    protocols = CHOSEN_FROM if job.protocol == AUTO else (job.protocol,)
+    learners = owners if job.learns == "both" else (job.learns,)
+    return recorded(
+        federation,
+        job.me,
+        text=f"join ({job.how}) of files on {_keys_of(job)}",
+        participants=owners,
+        leaks=disclosures(job.how, protocols=protocols, learners=learners, owners=owners, otherwise=len(job.otherwise)),
+        threats=threats(job.how, protocols=protocols),
+    )
+
+
+def _keys_of(job: Job) -> str:
+    return ", otherwise ".join(" and ".join(columns) for columns in (job.on, *job.otherwise))
 
 
 def _owners(parties: list[str], job: Job) -> tuple[str, str]:
@@ -294,15 +333,14 @@ def _page(job: Job, outcome: Outcome, owners: tuple[str, str]) -> str:
     learned = [["party", "learned", "because"], *([leak.to, leak.what, leak.why] for leak in leaks)]
     trusted = threats(job.how, protocols=run)
     assumed = dict.fromkeys(line for _, threat in trusted for line in threat.assumptions)
-    keys = ", otherwise ".join(" and ".join(columns) for columns in (job.on, *job.otherwise))
     cost = [["", "seconds or bytes"], *([f"{name}, seconds", f"{took:.2f}"] for name, took in outcome.seconds.items())]
     cost += [["bytes sent", f"{outcome.bytes_sent:,}"], ["bytes received", f"{outcome.bytes_received:,}"]]
     title = f"Rows that {job.me} and {job.peer} have in common"
     return html_page(
         title,
         f"<h1>{escape(title)}</h1><p>{escape(job.me)} joined {escape(name_of(job.source))} on "
-        f"{escape(keys)} ({escape(job.how)} join) by the protocol {escape(outcome.protocol)}, as {escape(job.me)} saw "
-        "it.</p>"
+        f"{escape(_keys_of(job))} ({escape(job.how)} join) by the protocol {escape(outcome.protocol)}, as "
+        f"{escape(job.me)} saw it.</p>"
         f"{html_table(numbers, 'Result')}<h2>Who learned what</h2>"
         f"{html_table(learned, 'Beyond a party&#39;s own data')}<h2>What is trusted</h2><ul>"
         f"{''.join(f'<li>{escape(line)}</li>' for line in assumed)}</ul>"

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from jali.devices.report import Report
     from jali.transport.session import Session
 
-__all__ = ["abandon_all", "close_all", "connect", "plan", "plans", "reveal", "simulate", "with_helper"]
+__all__ = ["abandon_all", "close_all", "connect", "ledger_of", "plan", "plans", "reveal", "simulate", "with_helper"]
 
 HELPER = "dealer"
 EXPLAIN = "explain"
@@ -140,16 +140,17 @@ def _simulation(settings: config.Federation) -> Federation:
 def _federation(settings: config.Federation, sessions: dict[str, Session], *, kept: bool) -> Federation:
     federation = Federation(settings)
     for party, session in sessions.items():
-        ledger = Ledger(party, _ledger_path(settings, party) if kept else None)
+        ledger = ledger_of(settings, party) if kept else Ledger(party)
         runtime = Runtime(session, ledger, node_s=settings.network.node_s, progress=listeners.tell)
         federation.program.host(runtime)
     _open.add(federation)
     return federation
 
 
-def _ledger_path(settings: config.Federation, party: str) -> Path | None:
+def ledger_of(settings: config.Federation, party: str) -> Ledger:
+    """The party's ledger, in a file where the federation file names a folder. Raises: LedgerBroken."""
     directory = settings.ledger.directory
-    return Path(directory) / f"{party}.jsonl" if directory else None
+    return Ledger(party, Path(directory) / f"{party}.jsonl" if directory else None)
 
 
 def _script_digest() -> bytes:

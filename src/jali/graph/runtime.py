@@ -70,6 +70,7 @@ class Runtime:
         self.records: dict[int, NodeRecord] = {}
         self._progress = progress
         self._values: dict[int, Any] = {}
+        self._phases: dict[int, str] = {}  # by node, what progress said last
         self._finished: set[int] = set()
         self._machine = Machine(self.party, deadline_s=node_s, window=JOINT_NODES)
         self._changed = threading.Condition(threading.RLock())
@@ -263,9 +264,11 @@ class Runtime:
         error.party = error.party or self.party
         error.node = error.node or node.name
         error.source = error.source or node.source
+        error.phase = error.phase or self._phases.get(node.index)
         return error
 
     def _report(self, node: Node, done: float, what: str) -> None:
+        self._phases[node.index] = what
         self._progress(self.party, node, done, what)
 
     def _raise_failure(self, *, late: bool = False) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 import numpy as np
 
 from jali.core.errors import ProgramError, PsiFrameInvalid
@@ -21,8 +22,10 @@ from jali.crypto.curve import POINT_BYTES, TAG_BYTES, Scalar, tags
 from jali.crypto.elligator import hash_to_curve
 from jali.crypto.hashing import digest
 from jali.crypto.randomness import random_order
+from jali.devices.predict import Planned
 from jali.graph.operation import ABSENT
 from jali.psi.contract import counted, learns_of, least_leaks
+from jali.psi.forecast import rows_of, seconds_of
 from jali.psi.hello import HELLO_BYTES, Speed, read_hello, write_hello
 from jali.psi.messages import places_of, receive_rows
 from jali.psi.normalise import canonical
@@ -34,10 +37,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from jali.core.threat import Cost, Leak
+    from jali.graph.node import Node
     from jali.graph.operation import NodeContext
     from jali.psi.contract import Learns, Step
     from jali.psi.keys import Keys
     from jali.transport.channel import Stream
+    from jali.transport.network import Network
 
 __all__ = [
     "CHUNK_KEYS",
@@ -46,6 +51,7 @@ __all__ = [
     "count",
     "count_common",
     "count_cost",
+    "count_script",
     "memberships",
     "memberships_script",
 ]
@@ -136,6 +142,22 @@ class CountOperation:
         found = count(mine.stream, mine.keys, learns=learns, progress=context.progress)
         return ABSENT if found is None else found
 
+    def plan(self, node: Node, inputs: list[Any], network: str | Network | None) -> Planned:
+        """Exact cost for tables of known numbers of rows with different keys, with seconds if there is a network."""
+        a, b = (rows_of(table) for table in inputs)
+        left, right = node.participants
+        cost = count_cost(a, b, learns=learns_of(node.attributes["learns"], left))
+        planned = Planned(
+            cost=msgspec.structs.replace(cost, bytes_sent={left: cost.bytes_sent["me"], right: cost.bytes_sent["peer"]})
+        )
+        if network is None:
+            return planned
+        scripts = {
+            party: count_script(mine, theirs, learns=learns_of(node.attributes["learns"], party))
+            for party, mine, theirs in ((left, a, b), (right, b, a))
+        }
+        return msgspec.structs.replace(planned, time=seconds_of(scripts, pace="ecdh", network=network))
+
     def leaks(self, owners: tuple[str, str], learners: tuple[str, ...]) -> tuple[Leak, ...]:
         """What each owner learns."""
         return least_leaks(owners, learners, learned="how many of its own keys {} has too")
@@ -198,21 +220,26 @@ def memberships(
 
 def count_cost(n_mine: int, n_theirs: int, *, learns: Learns = "both") -> Cost:
     """Exact bytes of the roles "me" and "peer" and the rounds that I wait for."""
+    return counted(count_script(n_mine, n_theirs, learns=learns))
 
-    def script() -> Iterator[tuple[Step, int]]:
-        yield "send", HELLO_BYTES
-        yield "receive", HELLO_BYTES
-        yield from memberships_script(n_mine, n_theirs, learns=learns)
 
-    return counted(script())
+def count_script(n_mine: int, n_theirs: int, *, learns: Learns) -> Iterator[tuple[Step, int]]:
+    """What one side does, as of `PsiProtocol.script`; its work is of the kinds of `jali.psi.ecdh`."""
+    yield "send", HELLO_BYTES
+    yield "receive", HELLO_BYTES
+    yield from memberships_script(n_mine, n_theirs, learns=learns)
 
 
 def memberships_script(n_mine: int, n_theirs: int, *, learns: Learns) -> Iterator[tuple[Step, int]]:
-    """The messages of `memberships`, as one side sees them."""
+    """What one side does in `memberships`."""
     mine, theirs = _lengths(n_mine), _lengths(n_theirs)
     for i in range(max(len(mine), len(theirs))):
-        yield from [("send", POINT_BYTES * n) for n in mine[i : i + 1]]
-        yield from [("receive", POINT_BYTES * n) for n in theirs[i : i + 1]]
+        for n in mine[i : i + 1]:
+            yield "mask", n
+            yield "send", POINT_BYTES * n
+        for n in theirs[i : i + 1]:
+            yield "receive", POINT_BYTES * n
+            yield "match", n
     mine, theirs = mine if learns != "peer" else [], theirs if learns != "me" else []
     for i in range(max(len(mine), len(theirs))):
         yield from [("send", TAG_BYTES * n) for n in theirs[i : i + 1]]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from jali.core.errors import InputError, PsiFrameInvalid, PsiKeysDiffer, TableInvalid
+from jali.core.errors import InputError, JaliError, PsiFrameInvalid, PsiKeysDiffer, TableInvalid
 from jali.psi.contract import learns_of
 from jali.psi.keys import Keys
 from jali.psi.kinds import UNION, mark_of_rows, require_join, require_union
@@ -20,6 +20,7 @@ from jali.tables.sources import Source, check_target
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+    from typing import Self
 
     from jali.psi.folder import Job, RunFolder
     from jali.psi.rounds import Joined
@@ -112,6 +113,13 @@ def run(
     Security: see `jali.psi.rounds.join`.
     Raises: PsiKeysDiffer for a peer that asks for something else, ProtocolAbort family, WriteFailed.
     """
+    with _Phases(progress) as noted:
+        return _run(ready, stream, folder=folder, progress=noted)
+
+
+def _run(
+    ready: Prepared, stream: Stream, *, folder: RunFolder | None, progress: Callable[[float, str], None]
+) -> Outcome:
     job, keys = ready.job, ready.keys
     sizes = {"rows": keys[0].n_rows, "keys": len(keys[0])}
     terms = Terms(job.how, learns_of(job.learns, job.me), ready.left, job.protocol, job.network)
@@ -173,3 +181,25 @@ def _agree(stream: Stream, job: Job) -> None:
                 f"{stream.peer!r} asks for {field} = {other!r}, this party for {mine!r}: give both the same",
                 party=stream.peer,
             )
+
+
+class _Phases:
+    """Progress that is passed on, and, of an error that comes, the last that was said: where it happened."""
+
+    def __init__(self, progress: Callable[[float, str], None]) -> None:
+        """Nothing was said yet."""
+        self._progress, self._last = progress, ""
+
+    def __call__(self, done: float, what: str) -> None:
+        """Pass it on."""
+        self._last = what
+        self._progress(done, what)
+
+    def __enter__(self) -> Self:
+        """Itself, as progress."""
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        """Name the phase in an error that names none."""
+        if isinstance(error, JaliError):
+            error.phase = error.phase or self._last or None

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from jali.psi.rounds import Terms
     from jali.transport.network import Network
 
-__all__ = ["plan", "play", "rows_of"]
+__all__ = ["plan", "play", "rows_of", "seconds_of"]
 
 _TRIES = 3
 _OPPOSITE: dict[Learns, Learns] = {"both": "both", "me": "peer", "peer": "me"}
@@ -41,14 +41,19 @@ def plan(node: Node, rounds: Sequence[Sizes], *, terms: Terms, network: str | Ne
     by_party = Cost(rounds=cost.rounds, bytes_sent={left: cost.bytes_sent["me"], right: cost.bytes_sent["peer"]})
     if network is None:
         return Planned(cost=by_party)
-    timeline = Timeline(network_of(network), pace_of().machine)
     others = [Sizes(sizes.theirs, sizes.mine, sizes.common) for sizes in rounds]
     scripts = {
         left: join_script(rounds, terms=terms),
         right: join_script(others, terms=terms._replace(learns=_OPPOSITE[terms.learns], left=False)),
     }
-    play(timeline, scripts, _best_pace(terms.protocol))
-    return Planned(cost=by_party, time=Duration(seconds=timeline.elapsed(), online_seconds=timeline.elapsed()))
+    return Planned(cost=by_party, time=seconds_of(scripts, pace=terms.protocol, network=network))
+
+
+def seconds_of(scripts: Mapping[str, Iterator[tuple[Step, int]]], *, pace: str, network: str | Network) -> Duration:
+    """How long two parties take for their scripts, whose work is of the kinds of a protocol, over a network."""
+    timeline = Timeline(network_of(network), pace_of().machine)
+    play(timeline, scripts, _best_pace(pace))
+    return Duration(seconds=timeline.elapsed(), online_seconds=timeline.elapsed())
 
 
 @cache

@@ -6,7 +6,7 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING, NamedTuple
 
-from jali.core.errors import PsiFrameInvalid, PsiKeysDiffer
+from jali.core.errors import ProtocolUseError, PsiFrameInvalid, PsiKeysDiffer
 from jali.psi.keys import KINDS
 from jali.psi.normalise import MARK_BYTES, mark_of, preset_of, spelled
 
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["HELLO_BYTES", "MAX_KEYS", "Hello", "Speed", "read_hello", "write_hello"]
 
-_FORMAT = struct.Struct(f"<4sBBHQ16s2f{MARK_BYTES}s")
+_NAME_BYTES = 16
+_FORMAT = struct.Struct(f"<4sBBHQ{_NAME_BYTES}s2f{MARK_BYTES}s")
 _MAGIC, _VERSION = b"jpsi", 4
 _KIND_BITS = 2  # of each column; 0 where there is none
 HELLO_BYTES = _FORMAT.size
@@ -42,7 +43,10 @@ def write_hello(keys: Keys, protocol: str, speed: Speed, *, resumable: bool, n: 
     """Magic, version, kinds of the key's columns, their normalisation, number of distinct keys and the rest: 48 bytes.
 
     `n` is said instead of the number of keys by a party that fills them up with random ones.
+    Raises: ProtocolUseError for a name that is too long.
     """
+    if len(protocol.encode()) > _NAME_BYTES:
+        raise ProtocolUseError(f"expected a name of up to {_NAME_BYTES} bytes for a protocol, found {protocol!r}")
     kinds = sum((KINDS.index(kind) + 1) << _KIND_BITS * i for i, kind in enumerate(keys.kinds))
     count, mark = len(keys) if n is None else n, mark_of(keys.normalise)
     return _FORMAT.pack(_MAGIC, _VERSION, resumable, kinds, count, protocol.encode(), *speed, mark)

@@ -114,6 +114,7 @@ def intersect(
             place = "" if count == 1 else f"bucket {bucket + 1} of {count}, "
             progress((bucket + part_done) / count, f"{name}: {place}{what}")
 
+        report(0.0, "start")  # so that an error in its first message names it
         if checkpoints is not None and done[bucket]:
             positions = checkpoints.load(bucket)
         else:

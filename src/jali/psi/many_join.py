@@ -182,6 +182,7 @@ def _intersected(context: NodeContext, keys: Keys, attributes: Mapping[str, Any]
             place = "" if count == 1 else f"bucket {bucket + 1} of {count}, "
             context.progress((bucket + done) / count, f"{protocol}: {place}{what}")
 
+        report(0.0, "start")
         positions = common(streams, part, terms, report)
         if positions is not None:
             found.append(positions + start)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import TYPE_CHECKING
 
 from cryptography import x509
@@ -11,7 +12,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from jali.core.errors import CertificateMissing, CertificateWrong
+from jali.core.errors import CertificateExpired, CertificateMissing, CertificateWrong
 from jali.crypto.hashing import encode_parts
 from jali.transport.identity import load_certificate, party_of
 
@@ -39,15 +40,16 @@ def sign(data: bytes, *, purpose: str, key: Path) -> bytes:
 
 
 def verify(data: bytes, signature: bytes, *, purpose: str, party: str, certificate: bytes, authority: Path) -> None:
-    """Check that `party` signed data, with a certificate (PEM) that the federation's authority issued.
+    """Check that `party` signed data, with a valid certificate (PEM) that the federation's authority issued.
 
-    Raises: CertificateWrong.
+    Raises: CertificateWrong; CertificateExpired.
     """
     try:
         theirs = x509.load_pem_x509_certificate(certificate)
         theirs.verify_directly_issued_by(load_certificate(authority))
         if party_of(theirs) != party:
             raise CertificateWrong(f"expected a signature by {party!r}, found one by {party_of(theirs)!r}", party=party)
+        _require_valid(theirs, party)
         public, message = theirs.public_key(), encode_parts(purpose, data)
         if isinstance(public, ec.EllipticCurvePublicKey):
             public.verify(signature, message, ec.ECDSA(hashes.SHA256()))
@@ -61,3 +63,19 @@ def verify(data: bytes, signature: bytes, *, purpose: str, party: str, certifica
             "changed, or comes from somebody else",
             party=party,
         ) from None
+
+
+def _require_valid(certificate: x509.Certificate, party: str) -> None:
+    now = dt.datetime.now(dt.UTC)
+    if now > certificate.not_valid_after_utc:
+        raise CertificateExpired(
+            f"the certificate with which {party!r} signed expired on {certificate.not_valid_after_utc:%Y-%m-%d %H:%M} "
+            "UTC: ask for what is signed with a new one",
+            party=party,
+        )
+    if now < certificate.not_valid_before_utc:
+        raise CertificateWrong(
+            f"the certificate with which {party!r} signed is valid from "
+            f"{certificate.not_valid_before_utc:%Y-%m-%d %H:%M} UTC only; is the clock here right?",
+            party=party,
+        )

@@ -27,18 +27,23 @@ class JaliError(Exception):
     def __init__(
         self, message: str, *, party: str | None = None, node: str | None = None, source: str | None = None
     ) -> None:
-        """Say what happened; `party`, `node` and `source` (file:line) say where."""
+        """Say what happened; `party`, `node` and `source` (file:line) say where.
+
+        `phase`, if whoever ran a protocol sets it, says during what.
+        """
         super().__init__(message)
         self.message = message
         self.party = party
         self.node = node
         self.source = source
+        self.phase: str | None = None
 
     def __str__(self) -> str:
         """The code, the message and the place, on one line."""
         places = [
             f"party {self.party!r}" if self.party else "",
             f"node {self.node}" if self.node else "",
+            f"during {self.phase}" if self.phase else "",
             f"at {self.source}" if self.source else "",
         ]
         where = ", ".join(place for place in places if place)
