@@ -11,7 +11,7 @@ import pytest
 
 import jali
 from jali.core.errors import LowOrderPointError, ProgramError, PsiFrameInvalid, UnknownName
-from jali.psi import count as module
+from jali.psi import membership as module
 from jali.psi.count import count, count_cost
 from jali.psi.intersection import intersect
 from jali.psi.keys import Keys

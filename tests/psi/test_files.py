@@ -163,7 +163,7 @@ def test_another_greeting_is_named(tmp_path: Path, message: bytes) -> None:
 def test_an_error_names_party_phase_and_bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(intersection, "BUCKET_KEYS", 100)
     streams = stream_pair()
-    sent = 2 + 2 * 2  # terms and greeting, points and tags of two buckets
+    sent = 2 + 3 * 2  # terms and greeting; points, tags and counts of two buckets
     streams[1].tamper = lambda i, m: m[:-1] if i == sent else m
     ids = [f"k{i}" for i in range(350)]
     raised = intersect(tmp_path, ids, ids, streams=streams, errors=True)

@@ -150,18 +150,20 @@ def test_a_huge_count_of_the_peer_is_refused_before_memory_is_taken() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "says"),
+    ("index", "change", "says"),
     [
-        (lambda m: b"", "found 0 bytes"),
-        (lambda m: m + m, "found 4 bytes"),
-        (lambda m: b"\x03" + bytes(3), "found 4 bytes"),
-        (lambda m: b"\x01\x00", "from 1"),
-        (lambda m: b"\x08" + b"\xff" * 8, "from 1"),
+        (3, lambda m: b"", "how long counts"),
+        (3, lambda m: m + m, "how long counts"),
+        (3, lambda m: b"\x03", "how long counts"),
+        (3, lambda m: b"\x02", "found 1 bytes"),
+        (4, lambda m: b"", "found 0 bytes"),
+        (4, lambda m: m + m, "found 2 bytes"),
+        (4, lambda m: b"\x00", "from 1"),
     ],
 )
-def test_lies_about_counts_are_named(change: Callable[[bytes], bytes], says: str) -> None:
+def test_lies_about_counts_are_named(index: int, change: Callable[[bytes], bytes], says: str) -> None:
     streams = stream_pair()
-    streams[1].tamper = lambda i, m: change(m) if i == 3 else m
+    streams[1].tamper = lambda i, m: change(m) if i == index else m
     raised, _ = run_both(streams, *_parts(_table(["a"], 0), _table(["a", "a", "b"], 0), _attributes()), errors=True)
     assert isinstance(raised, PsiFrameInvalid)
     assert says in str(raised)
@@ -175,7 +177,17 @@ def test_counts_take_as_many_bytes_as_they_need(monkeypatch: pytest.MonkeyPatch,
     np.testing.assert_array_equal(found[0], theirs)
     np.testing.assert_array_equal(found[1], mine)
     width = {1: 0, 2: 1, 255: 1, 256: 2, 65_535: 2, 65_536: 4, 2**32: 8}[most]
-    assert [len(message) for message in streams[0].sent] == [1 + 3 * width, 1]
+    assert [len(message) for message in streams[0].sent] == [1, *([3 * width, width] if width else [])]
+
+
+def test_only_who_has_duplicates_says_how_many() -> None:
+    streams = stream_pair()
+    run_both(
+        streams,
+        lambda s: rows.exchange_counts(s, np.array([1, 1])),
+        lambda s: rows.exchange_counts(s, np.array([1, 5])),
+    )
+    assert [[len(message) for message in stream.sent] for stream in streams] == [[1], [1, 2]]
 
 
 def test_row_order_is_fixed_for_good() -> None:

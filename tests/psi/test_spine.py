@@ -19,7 +19,7 @@ from jali.core.errors import (
     PsiKeysDiffer,
     TableInvalid,
 )
-from jali.psi import count
+from jali.psi import membership
 from jali.psi import spine as module
 from jali.psi.keys import Keys
 from jali.psi.kinds import require_join
@@ -76,7 +76,7 @@ def test_exact(n: int, m: int, shift: float) -> None:
 
 def test_over_many_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "CHUNK_KEYS", 7)
-    monkeypatch.setattr(count, "CHUNK_KEYS", 5)
+    monkeypatch.setattr(membership, "CHUNK_KEYS", 5)
     _check(np.arange(60), np.arange(40, 90))
 
 

@@ -15,7 +15,7 @@ from jali.core.errors import JaliError, ModeUnknown, UnsupportedValue
 from jali.devices.federation import Federation, failure
 from jali.devices.handle import Handle, Placeholder
 from jali.devices.progress import listeners
-from jali.graph.ledger import Ledger
+from jali.graph.ledger import Ledger, ledger_of
 from jali.graph.runtime import Runtime
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from jali.devices.report import Report
     from jali.transport.session import Session
 
-__all__ = ["abandon_all", "close_all", "connect", "ledger_of", "plan", "plans", "reveal", "simulate", "with_helper"]
+__all__ = ["abandon_all", "close_all", "connect", "plan", "plans", "reveal", "simulate", "with_helper"]
 
 HELPER = "dealer"
 EXPLAIN = "explain"
@@ -145,12 +145,6 @@ def _federation(settings: config.Federation, sessions: dict[str, Session], *, ke
         federation.program.host(runtime)
     _open.add(federation)
     return federation
-
-
-def ledger_of(settings: config.Federation, party: str) -> Ledger:
-    """The party's ledger, in a file where the federation file names a folder. Raises: LedgerBroken."""
-    directory = settings.ledger.directory
-    return Ledger(party, Path(directory) / f"{party}.jsonl" if directory else None)
 
 
 def _script_digest() -> bytes:

@@ -8,6 +8,7 @@ import errno
 import json
 import os
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -17,9 +18,10 @@ from jali.crypto.hashing import digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
-__all__ = ["ENTRIES", "Entry", "Ledger", "verify"]
+    from jali.core.config import Federation
+
+__all__ = ["ENTRIES", "Entry", "Ledger", "ledger_of", "verify"]
 
 GENESIS = "0" * 64
 
@@ -101,6 +103,12 @@ class Ledger:
                 "directory under [ledger] in the federation file",
                 party=self.party,
             ) from error
+
+
+def ledger_of(settings: Federation, party: str) -> Ledger:
+    """The party's ledger, in a file where the federation file names a folder. Raises: LedgerBroken."""
+    directory = settings.ledger.directory
+    return Ledger(party, Path(directory) / f"{party}.jsonl" if directory else None)
 
 
 def verify(path: Path, *, containing: str | None = None) -> tuple[int, str]:

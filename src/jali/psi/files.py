@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from jali.core.errors import InputError, JaliError, PsiFrameInvalid, PsiKeysDiffer, TableInvalid
+from jali.psi import intersection
 from jali.psi.contract import learns_of
 from jali.psi.keys import Keys
 from jali.psi.kinds import UNION, mark_of_rows, require_join, require_union
 from jali.psi.normalise import steps_of
-from jali.psi.rounds import Terms, join
-from jali.psi.union import union_rows
+from jali.psi.rounds import Terms, join, union
+from jali.psi.spilled import Spill
 from jali.tables.sources import Source, check_target
 
 if TYPE_CHECKING:
@@ -28,7 +29,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Outcome", "Prepared", "prepare", "run"]
 
-_VERSION = 2
+_VERSION = 3
+_ROW_BYTES = 48  # of a key's row while it is sorted
+_KEY_BYTES = 512  # of a key in a bucket, at most, in any protocol
+_LEAST_KEYS = 1 << 14
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,6 +62,7 @@ class _Asked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     learns: str
     columns: tuple[int, ...]
     network: str
+    bucket_keys: int
 
 
 _ASKED = msgspec.json.Decoder(_Asked)
@@ -75,7 +80,7 @@ def prepare(job: Job, *, left: bool, folder: Path | None = None, given: Any = No
     """Check a job and read its keys, so that a mistake is found before anybody is called.
 
     `left` says which of both parties this is. `given` is a table in the place of the job's source.
-    Cost: about 24 bytes of memory for each row and key.
+    Cost: at most half of the job's memory, and then files beside it (`jali.psi.spilled`).
     Raises: InputError family; WriteFailed for a target that cannot be.
     """
     parties = (job.me, job.peer) if left else (job.peer, job.me)
@@ -92,14 +97,19 @@ def prepare(job: Job, *, left: bool, folder: Path | None = None, given: Any = No
     source = Source(
         job.source if given is None else given,
         encoding=job.encoding,
-        memory_bytes=job.memory_mib << 17,
+        memory_bytes=job.memory_mib << 20,
         folder=folder,
     )
     mark = _mark(job)
     if mark and mark in source.columns:
         raise TableInvalid(f"{source.name!r} has a column {mark!r}, which a {job.how} join would add: rename it")
     keys = [
-        Keys.of_batches(source.keys(columns), normalise=job.normalise, optional=bool(job.otherwise))
+        Keys.of_batches(
+            source.keys(columns),
+            normalise=job.normalise,
+            optional=bool(job.otherwise),
+            spill=Spill(folder, most_rows=_most_rows(job)),
+        )
         for columns in (job.on, *job.otherwise)
     ]
     return Prepared(job, source, keys, left=left, seconds=time.perf_counter() - start)
@@ -122,11 +132,11 @@ def _run(
 ) -> Outcome:
     job, keys = ready.job, ready.keys
     sizes = {"rows": keys[0].n_rows, "keys": len(keys[0])}
-    terms = Terms(job.how, learns_of(job.learns, job.me), ready.left, job.protocol, job.network)
     start = time.perf_counter()
-    _agree(stream, job)
+    bucket_keys = _agree(stream, job)
+    terms = Terms(job.how, learns_of(job.learns, job.me), ready.left, job.protocol, job.network, bucket_keys)
     if job.how == UNION:
-        joined: Joined | None = union_rows(stream, keys[0], left=ready.left, progress=progress)
+        joined: Joined | None = union(stream, keys[0], left=ready.left, progress=progress)
     else:
         joined = join(stream, keys, terms=terms, folder=folder, progress=progress)
     keys.clear()  # writing needs the memory
@@ -158,13 +168,25 @@ def _mark(job: Job) -> str:
     return "" if job.learns == "both" else mark_of_rows(job.how, both_learn=False)
 
 
-def _agree(stream: Stream, job: Job) -> None:
+def _most_rows(job: Job) -> int:
+    """How many rows of keys stay in memory: half of it, for all keys together."""
+    return (job.memory_mib << 19) // (_ROW_BYTES * (1 + len(job.otherwise)))
+
+
+def _bucket_keys(job: Job) -> int:
+    """How many keys a bucket may have, so that what a protocol needs for it is half of the memory."""
+    return min(intersection.BUCKET_KEYS, max((job.memory_mib << 19) // _KEY_BYTES, _LEAST_KEYS))
+
+
+def _agree(stream: Stream, job: Job) -> int:
+    """Make sure that both want the same; gives how many keys a bucket has, the fewer of both."""
     asked = _Asked(
         version=_VERSION,
         how=job.how,
         learns=job.learns,
         columns=tuple(len(columns) for columns in (job.on, *job.otherwise)),
         network=job.network,
+        bucket_keys=_bucket_keys(job),
     )
     stream.send(msgspec.json.encode(asked))
     try:
@@ -176,11 +198,14 @@ def _agree(stream: Stream, job: Job) -> None:
         ) from None
     for field in asked.__struct_fields__:
         mine, other = getattr(asked, field), getattr(theirs, field)
-        if mine != other:
+        if mine != other and field != "bucket_keys":
             raise PsiKeysDiffer(
                 f"{stream.peer!r} asks for {field} = {other!r}, this party for {mine!r}: give both the same",
                 party=stream.peer,
             )
+    if theirs.bucket_keys < 1:
+        raise PsiFrameInvalid(f"expected buckets of 1 key or more of {stream.peer!r}", party=stream.peer)
+    return min(asked.bucket_keys, theirs.bucket_keys)
 
 
 class _Phases:

@@ -12,7 +12,6 @@ import numpy as np
 
 from jali.core.errors import FileMissing, RunFolderInvalid
 from jali.core.files import write_atomically
-from jali.crypto.hashing import digest
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -70,7 +69,7 @@ class RunFolder:
     """What one job was asked, and the checkpoints of its rounds.
 
     Security: holds positions of matching keys, which are as private as the result; files are readable by their owner
-    only. No key, digest of a key or secret is kept.
+    only. Digests of keys are kept where there are too many for memory (`jali.psi.spilled`); no key and no secret is.
     """
 
     def __init__(self, path: Path) -> None:
@@ -128,7 +127,7 @@ class RoundFolder:
         """See `RunFolder.round`."""
         self._path, self._number = path, f"{number:02d}"
         self._state = path / f"state-{self._number}.json"
-        self._keys = digest("jali.psi.run.v1", keys.digests.tobytes()).hex()
+        self._keys = keys.fingerprint()
 
     @property
     def wish(self) -> str:

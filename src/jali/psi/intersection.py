@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -36,6 +36,7 @@ __all__ = [
     "Checkpoints",
     "buckets",
     "intersect",
+    "intersect_buckets",
     "intersection_cost",
     "intersection_script",
     "padded",
@@ -65,9 +66,9 @@ class Checkpoints(Protocol):
         ...
 
 
-def buckets(n_mine: int, n_theirs: int) -> int:
-    """Into how many parts two sets are cut."""
-    return max(1, -(-max(n_mine, n_theirs) // BUCKET_KEYS))
+def buckets(n_mine: int, n_theirs: int, bucket_keys: int = 0) -> int:
+    """Into how many parts two sets are cut: of about so many keys, `BUCKET_KEYS` if it is not said."""
+    return max(1, -(-max(n_mine, n_theirs) // (bucket_keys or BUCKET_KEYS)))
 
 
 def padded(n: int, count: int) -> int:
@@ -78,7 +79,19 @@ def padded(n: int, count: int) -> int:
     return min(n, math.ceil(mean + _DEVIATIONS * math.sqrt(mean) + _DEVIATIONS))
 
 
-def intersect(
+def intersect(stream: Stream, keys: Keys, *, learns: Learns, **how: Any) -> NDArray[np.int64] | None:
+    """The positions in `keys.digests` of those that the peer has too, ascending; None if only the peer learns.
+
+    The rest is as of `intersect_buckets`.
+    """
+    found = [np.zeros(0, np.int64)]
+    for start, _, positions in intersect_buckets(stream, keys, learns=learns, **how):
+        if positions is not None:
+            found.append(positions + start)
+    return None if learns == "peer" else np.concatenate(found)
+
+
+def intersect_buckets(  # noqa: PLR0913 - all but the first two by name
     stream: Stream,
     keys: Keys,
     *,
@@ -87,27 +100,28 @@ def intersect(
     first: bool,
     network: str | Network = "lan",
     filled_to: int | None = None,
+    bucket_keys: int = 0,
     checkpoints: Checkpoints | None = None,
     progress: Callable[[float, str], None],
-) -> NDArray[np.int64] | None:
-    """The positions in `keys.digests` of those that the peer has too, ascending; None if only the peer learns.
+) -> Iterator[tuple[int, Keys, NDArray[np.int64] | None]]:
+    """Of each bucket where it begins, its keys, and the positions among them of those that the peer has too, ascending.
 
-    `protocol` is a name or "auto"; `network` is what "auto" reckons with. The rest is as of `PsiProtocol.intersect`.
-    `filled_to` fills the keys up with random ones to that number, which is what the peer sees.
-    Buckets that both parties have a checkpoint of are not done again.
+    Of the positions, None if only the peer learns; without keys at either side, there is no bucket. `protocol` is a
+    name or "auto"; `network` is what "auto" reckons with. The rest is as of `PsiProtocol.intersect`. `filled_to` fills
+    the keys up with random ones to that number, which is what the peer sees. `bucket_keys` is how many keys a bucket
+    has, about; both parties must say the same. Buckets that both parties have a checkpoint of are not done again.
     Raises: PsiKeysDiffer, PsiFrameInvalid, and what the protocol raises.
     """
     n = len(keys) if filled_to is None else filled_to
     name, n_theirs, resumable = _agreed(stream, keys, n, protocol, learns, first, network, checkpoints is not None)
     if not n or not n_theirs:
-        return None if learns == "peer" else np.zeros(0, np.int64)
+        return
     made: PsiProtocol = PSI_PROTOCOLS.get(name)()
-    count = buckets(n, n_theirs)
+    count = buckets(n, n_theirs, bucket_keys)
     done = np.zeros(count, np.bool_)
     if checkpoints is not None:
         done = checkpoints.begin(n, n_theirs, name, count)
         done &= _exchange_done(stream, done) if resumable else False
-    found = []
     for bucket, (start, part) in enumerate(parts_of(keys, n, count)):
 
         def report(part_done: float, what: str, bucket: int = bucket) -> None:
@@ -122,9 +136,7 @@ def intersect(
             positions = made.intersect(stream, part, size, learns=learns, first=first, progress=report)
             if checkpoints is not None:
                 checkpoints.save(bucket, positions)
-        if positions is not None:
-            found.append(positions + start)
-    return np.concatenate(found) if learns != "peer" else None
+        yield start, part, positions
 
 
 def _agreed(
@@ -164,17 +176,15 @@ def parts_of(keys: Keys, n: int, count: int) -> Iterator[tuple[int, Keys]]:
     if count == 1:
         yield 0, keys if n == len(keys) else keys.part(0, len(keys), _fresh(n - len(keys)))
         return
-    high = np.ascontiguousarray(keys.digests[:, :8]).view(">u8")[:, 0].astype(np.uint64)
-    limits = np.array([-(-(i << 64) // count) for i in range(1, count)], np.uint64)
-    ends = [0, *np.searchsorted(high, limits).tolist(), len(keys)]
     size = padded(n, count)
-    for start, end in pairwise(ends):
+    for start, end in pairwise(keys.ends(count)):
         if end - start > size:
             raise PsiFrameInvalid(
                 f"one of {count} buckets has {end - start} of {len(keys)} keys where {size} fit, which happens once in "
                 "2^50 runs: run the intersection again with another normalisation, or fewer keys"
             )
         yield start, keys.part(start, end, _fresh(size - end + start))
+        keys.forget_pages()
 
 
 def _fresh(n: int) -> NDArray[np.uint8]:

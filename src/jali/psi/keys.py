@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +15,14 @@ from jali.core.errors import InputError, KeyInvalid, KeyTypeWrong
 from jali.crypto.bytestrings import ByteStrings
 from jali.crypto.hashing import encode_parts
 from jali.psi.normalise import canonical, normalised
+from jali.psi.spilled import forget_pages
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
+
+    from jali.psi.spilled import Spill
 
     Column = NDArray[Any] | Sequence[str] | Sequence[bytes] | Sequence[int]
 
@@ -64,22 +69,49 @@ class Keys:
 
     @classmethod
     def of_batches(
-        cls, batches: Iterable[Mapping[str, tuple[str, ByteStrings]]], *, normalise: str, optional: bool = False
+        cls,
+        batches: Iterable[Mapping[str, tuple[str, ByteStrings]]],
+        *,
+        normalise: str,
+        optional: bool = False,
+        spill: Spill | None = None,
     ) -> Keys:
         """The keys of columns that come in batches: of each its kind and its canonical bytes.
 
-        Raises: as the constructor; KeyTypeWrong if a column changes its kind.
+        More than `spill` allows go there: the arrays are mapped from files then.
+
+        Raises: as the constructor; KeyTypeWrong if a column changes its kind; WriteFailed.
         """
         keys = cls.__new__(cls)
-        keys._hold(batches, normalise, optional=optional)  # noqa: SLF001 - its own
+        keys._hold(batches, normalise, optional=optional, spill=spill)  # noqa: SLF001 - its own
         return keys
 
     def _hold(
-        self, batches: Iterable[Mapping[str, tuple[str, ByteStrings]]], normalise: str, *, optional: bool
+        self,
+        batches: Iterable[Mapping[str, tuple[str, ByteStrings]]],
+        normalise: str,
+        *,
+        optional: bool,
+        spill: Spill | None = None,
     ) -> None:
-        self.normalise = canonical(normalise)
-        self.kinds, of_row, empty = _digests_of(batches, self.normalise, optional=optional)
-        self.n_rows = len(empty)
+        self.normalise, self.n_rows = canonical(normalise), 0
+        self.kinds: tuple[str, ...] = ()
+        held: list[tuple[NDArray[np.uint8], NDArray[np.bool_]]] = []
+        spilled = 0  # rows
+        for kinds, digests, empty in _digests_of(batches, self.normalise, optional=optional):
+            self.kinds = kinds
+            held.append((digests, empty))
+            self.n_rows += len(digests)
+            if spill is not None and self.n_rows - spilled > (0 if spilled else spill.most_rows):
+                spilled = _spill(held, spilled, spill)
+        self.kinds = self.kinds or (KINDS[1],)
+        if spill is not None and spilled:
+            self.digests, self.rows, self.starts = spill.finish(_grouped)
+            return
+        none = np.zeros((0, DIGEST_BYTES), np.uint8)
+        of_row = held[0][0] if len(held) == 1 else np.concatenate([none, *(digests for digests, _ in held)])
+        empty = np.concatenate([np.zeros(0, np.bool_), *(missing for _, missing in held)])
+        held.clear()
         if np.any(empty):
             rows, self.starts = _grouped(of_row[~empty])
             self.rows = np.flatnonzero(~empty).astype(rows.dtype)[rows]
@@ -120,6 +152,37 @@ class Keys:
         """
         return np.diff(self.starts).astype(np.int64)
 
+    def counts_of(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
+        """How many rows the keys at some places stand in.
+
+        Shapes: (n,) to (n,).
+        """
+        return np.asarray(self.starts[places + 1].astype(np.int64) - self.starts[places])
+
+    def ends(self, count: int) -> list[int]:
+        """Where the keys are cut into parts by the first bits of their digests: from each number to the next.
+
+        Shapes: count + 1 numbers.
+        """
+        limits = [(-(-(i << 64) // count)).to_bytes(8, "big") for i in range(1, count)]
+        places = range(len(self))
+        return [
+            0,
+            *(bisect_left(places, limit, key=lambda at: self.digests[at, :8].tobytes()) for limit in limits),
+            len(self),
+        ]
+
+    def fingerprint(self) -> str:
+        """A hash of all keys, as private as they are."""
+        state = hashlib.sha512(b"jali.psi.run.v2")
+        for start in range(0, len(self), _CHUNK):
+            state.update(self.digests[start : start + _CHUNK].tobytes())
+        return state.hexdigest()[:64]
+
+    def forget_pages(self) -> None:
+        """Give memory back that holds parts of mapped files."""
+        forget_pages(self.digests, self.rows, self.starts)
+
     def require_distinct(self) -> None:
         """Raises: KeyInvalid if a key stands in several rows."""
         repeated = int(np.sum(self.counts > 1))
@@ -140,10 +203,9 @@ class Keys:
 
 def _digests_of(
     batches: Iterable[Mapping[str, tuple[str, ByteStrings]]], normalise: str, *, optional: bool
-) -> tuple[tuple[str, ...], NDArray[np.uint8], NDArray[np.bool_]]:
-    """The kinds of the columns, a digest for each row, and whether the row has no key."""
+) -> Iterator[tuple[tuple[str, ...], NDArray[np.uint8], NDArray[np.bool_]]]:
+    """Of each batch the kinds of the columns, a digest for each row, and whether the row has no key."""
     kinds: tuple[str, ...] = ()
-    found, empty = [np.zeros((0, DIGEST_BYTES), np.uint8)], [np.zeros(0, np.bool_)]
     row = 0
     for batch in batches:
         new = tuple(kind for kind, _ in batch.values())
@@ -158,10 +220,18 @@ def _digests_of(
         digests = [digest for digest, _ in columns]
         if len(digests) > 1:
             digests = [_hash(ByteStrings.rows(np.concatenate(digests, axis=1)), encode_parts(_SEVERAL))]
-        found += digests
-        empty.append(np.any([missing for _, missing in columns], axis=0))
+        yield kinds, digests[0], np.any([missing for _, missing in columns], axis=0)
         row += len(digests[0])
-    return kinds or (KINDS[1],), found[1] if len(found) == 2 else np.concatenate(found), np.concatenate(empty)
+
+
+def _spill(held: list[tuple[NDArray[np.uint8], NDArray[np.bool_]]], start: int, spill: Spill) -> int:
+    """Put what is held where keys go, and forget it; the first is that of a row. Gives the next row."""
+    for digests, empty in held:
+        rows = np.flatnonzero(~empty)
+        spill.add(digests[rows] if np.any(empty) else digests, rows + start)
+        start += len(digests)
+    held.clear()
+    return start
 
 
 def _grouped(digests: NDArray[np.uint8]) -> tuple[NDArray[np.signedinteger], NDArray[np.signedinteger]]:

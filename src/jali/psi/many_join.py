@@ -21,7 +21,7 @@ from jali.psi.keys import Keys
 from jali.psi.many import FUNCTIONS, Round, common, cost, leader_of, leaks, threat_of
 from jali.psi.normalise import canonical
 from jali.psi.owners import all_owners, joint
-from jali.psi.rows import COUNTS_AT_ONCE, MAX_ROWS, exchange_counts
+from jali.psi.rows import MAX_ROWS, exchange_counts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -112,9 +112,11 @@ class AlignAllOperation:
         if attributes["learners"] == parties:
             for number, party in enumerate(parties):
                 own = party == context.party
-                counts[number] = keys.counts[found] if own else _counts(context.streams[party], keys, found)
+                counts[number] = (
+                    keys.counts_of(found) if own else exchange_counts(context.streams[party], keys.counts_of(found))
+                )
         else:
-            counts[parties.index(context.party)] = keys.counts[found]
+            counts[parties.index(context.party)] = keys.counts_of(found)
         return table.take(_rows(keys, found, counts, parties.index(context.party)))
 
     def plan(self, node: Node, inputs: list[Any], network: str | Network | None) -> Planned:
@@ -152,9 +154,8 @@ class AlignAllOperation:
             told = 16 * most * len([party for party in learners if party != terms.leader])
             sent[terms.leader] += told
         if len(learners) == len(sizes):
-            messages = max(1, -(-most // COUNTS_AT_ONCE))
-            rounds += messages
-            sent = {party: size + messages * (len(sizes) - 1) for party, size in sent.items()}
+            rounds += 1
+            sent = {party: size + len(sizes) - 1 for party, size in sent.items()}
         return Cost(rounds=rounds, bytes_sent=sent)
 
     def leaks(self, owners: tuple[str, ...], learners: tuple[str, ...]) -> tuple[Leak, ...]:
@@ -213,10 +214,6 @@ def _chosen(sizes: Mapping[str, int], learners: tuple[str, ...], speeds: Sequenc
     ecdh = (2 * others * leader + leader + max(sizes.values())) * point
     vole = others * (TRANSFER_POINTS * point + 3 * leader * key) + 3 * max(sizes.values()) * key
     return "ecdh" if ecdh <= vole else "vole"
-
-
-def _counts(stream: Stream, keys: Keys, found: NDArray[np.int64]) -> NDArray[np.int64]:
-    return exchange_counts(stream, keys.counts[found])
 
 
 def _rows(keys: Keys, found: NDArray[np.int64], counts: NDArray[np.int64], me: int) -> NDArray[np.int64]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from jali.crypto.randomness import random_bytes
-from jali.devices.connect import ledger_of
+from jali.graph.ledger import ledger_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from jali.psi.contract import PSI_PROTOCOLS
-from jali.psi.intersection import intersect, intersection_script
+from jali.psi.intersection import buckets, intersect_buckets, intersection_script
 from jali.psi.kinds import JOINS
 from jali.psi.rows import counts_script, exchange_counts, joined_rows, receive_number, send_number
+from jali.psi.spine import spine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -29,17 +30,21 @@ if TYPE_CHECKING:
     from jali.transport.channel import Stream
     from jali.transport.network import Network
 
-__all__ = ["Joined", "Sizes", "Terms", "join", "join_script"]
+__all__ = ["Joined", "Sizes", "Terms", "join", "join_script", "union"]
 
 
 class Terms(NamedTuple):
-    """What both parties ask for, as one of them sees it; `left` says which of both it is."""
+    """What both parties ask for, as one of them sees it; `left` says which of both it is.
+
+    `bucket_keys` is as of `jali.psi.intersection.intersect`.
+    """
 
     how: str
     learns: Learns
     left: bool
     protocol: str
     network: str | Network = "lan"
+    bucket_keys: int = 0
 
 
 class Joined(NamedTuple):
@@ -49,7 +54,7 @@ class Joined(NamedTuple):
     key, where the join gives all rows to one party, else None. `common` are the numbers of common keys, round by round.
     """
 
-    rows: NDArray[np.int64]
+    rows: NDArray[np.signedinteger]
     matched: NDArray[np.bool_] | None
     common: tuple[int, ...]
 
@@ -80,7 +85,9 @@ def join(
     Raises: PsiKeysDiffer, PsiFrameInvalid, JoinTooLarge, and what the protocol raises.
     """
     gone = np.zeros(keys[0].n_rows, np.bool_)
-    parts, common = [], []
+    narrow = np.int32 if len(gone) < 2**31 else np.int64  # half the memory
+    parts: list[NDArray[np.signedinteger]] = [np.zeros(0, narrow)]
+    common = []
     for number, whole in enumerate(keys):
 
         def report(done: float, what: str, number: int = number) -> None:
@@ -89,7 +96,8 @@ def join(
 
         part = whole if terms.learns == "peer" or not number else whole.without(gone)
         kept = None if folder is None else folder.round(number, part)
-        found = intersect(
+        common.append(0)
+        for _, bucket, found in intersect_buckets(
             stream,
             part,
             protocol=terms.protocol if kept is None else kept.wish or terms.protocol,
@@ -97,13 +105,15 @@ def join(
             first=terms.left,
             network=terms.network,
             filled_to=len(whole) if terms.learns == "me" else None,
+            bucket_keys=terms.bucket_keys,
             checkpoints=kept,
             progress=report,
-        )
-        if found is not None:
-            parts.append(joined_rows(part, found, _counts(stream, part, found, terms), left=terms.left))
-            common.append(len(found))
-            gone[parts[-1]] = True
+        ):
+            if found is not None:
+                rows = joined_rows(bucket, found, _counts(stream, bucket, found, terms), left=terms.left)
+                parts.append(rows.astype(narrow))
+                common[-1] += len(found)
+                gone[rows] = True
     if terms.learns == "peer":
         return None
     return _given(stream, keys, parts, gone, terms)._replace(common=tuple(common))
@@ -112,12 +122,12 @@ def join(
 def _counts(stream: Stream, keys: Keys, found: NDArray[np.int64], terms: Terms) -> NDArray[np.int64]:
     """How often each common key multiplies this party's rows."""
     if terms.learns == "both" and JOINS[terms.how].aligned:
-        return exchange_counts(stream, keys.counts[found])
+        return exchange_counts(stream, keys.counts_of(found))
     return np.ones(len(found), np.int64)
 
 
 def _given(
-    stream: Stream, keys: Sequence[Keys], parts: list[NDArray[np.int64]], gone: NDArray[np.bool_], terms: Terms
+    stream: Stream, keys: Sequence[Keys], parts: list[NDArray[np.signedinteger]], gone: NDArray[np.bool_], terms: Terms
 ) -> Joined:
     """The rows of a kind of join, from those of each round and which have matched."""
     kind = JOINS[terms.how]
@@ -145,6 +155,18 @@ def _others(keys: Sequence[Keys], gone: NDArray[np.bool_]) -> NDArray[np.int64]:
     return np.concatenate([*found, np.flatnonzero(~placed)]).astype(np.int64)
 
 
+def union(stream: Stream, keys: Keys, *, left: bool, progress: Callable[[float, str], None]) -> Joined:
+    """The number of this party's row at each place of the spine, or -1, and how many keys are in common.
+
+    Raises: KeyInvalid for a key in several rows; as `jali.psi.spine.spine`.
+    """
+    keys.require_distinct()
+    found = spine(stream, keys, first=left, progress=progress)
+    rows = np.full(found.size, -1, np.int64)
+    rows[found.places] = keys.rows
+    return Joined(rows, None, (found.common,))
+
+
 def join_script(rounds: Sequence[Sizes], *, terms: Terms) -> Iterator[tuple[Step, int]]:
     """What one side does, as of `PsiProtocol.script`, if each common key stands in one row.
 
@@ -154,7 +176,7 @@ def join_script(rounds: Sequence[Sizes], *, terms: Terms) -> Iterator[tuple[Step
     made = PSI_PROTOCOLS.get(terms.protocol)()
     for sizes in rounds:
         yield from intersection_script(made, sizes.mine, sizes.theirs, learns=terms.learns, first=terms.left)
-        if both and kind.aligned:
-            yield from counts_script(sizes.common)
+        if both and kind.aligned and sizes.mine and sizes.theirs:
+            yield from counts_script(buckets(sizes.mine, sizes.theirs))
     keeps = kind.keeps if terms.left else kind.keeps[::-1]
     yield from (step for step, needed in zip((("send", 8), ("receive", 8)), keeps, strict=True) if needed and both)

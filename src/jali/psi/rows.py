@@ -33,15 +33,17 @@ COUNTS_AT_ONCE: Final = 32768
 _NUMBER_BYTES = 8
 
 
-def joined_rows(keys: Keys, found: NDArray[np.int64], theirs: NDArray[np.int64], *, left: bool) -> NDArray[np.int64]:
+def joined_rows(
+    keys: Keys, found: NDArray[np.int64], theirs: NDArray[np.int64], *, left: bool
+) -> NDArray[np.signedinteger]:
     """This side's row numbers of the join, for common keys in order and the peer's count of each.
 
     Shapes: found and theirs (n,); the result has the sum of the products of both sides' counts.
     Raises: JoinTooLarge above 2^28 rows.
     """
-    mine = keys.starts[found + 1].astype(np.int64) - keys.starts[found]
+    mine = keys.counts_of(found)
     if mine.max(initial=1) == theirs.max(initial=1) == 1:
-        return np.asarray(keys.rows[keys.starts[found]], np.int64)
+        return np.asarray(keys.rows[keys.starts[found]])
     total = float(np.dot(mine.astype(np.float64), theirs.astype(np.float64)))
     if total > MAX_ROWS:
         raise JoinTooLarge(
@@ -52,23 +54,33 @@ def joined_rows(keys: Keys, found: NDArray[np.int64], theirs: NDArray[np.int64],
     ends = np.cumsum(products)
     within = np.arange(int(total)) - np.repeat(ends - products, products)
     offset = within // np.repeat(theirs, products) if left else within % np.repeat(mine, products)
-    return np.asarray(keys.rows[np.repeat(keys.starts[found], products) + offset], np.int64)
+    return np.asarray(keys.rows[np.repeat(keys.starts[found], products) + offset])
 
 
 def exchange_counts(stream: Stream, mine: NDArray[np.int64]) -> NDArray[np.int64]:
     """The peer's count of each common key, for mine; both sides list the keys in the same order.
 
     Shapes: (n,) to (n,).
-    Cost: for each 32,768 keys a message each way, of 1 byte if each stands in one row, else of 1, 2, 4 or 8 bytes a
-    key, as many as the largest count needs.
+    Cost: a message of 1 byte each way: 0 if each key stands in one row, and that is all; else 1, 2, 4 or 8 bytes, as
+    many as the largest count needs, and then so many for each key, in messages of 32,768 keys.
+    Raises: PsiFrameInvalid.
     """
-    theirs = []
-    for start in range(0, max(len(mine), 1), COUNTS_AT_ONCE):
-        chunk = mine[start : start + COUNTS_AT_ONCE]
-        width = _width(chunk)
-        stream.send(bytes([width]), chunk.astype("<i8").view(np.uint8).reshape(-1, 8)[:, :width].tobytes())
-        theirs.append(_counts(stream, len(chunk)))
-    return np.concatenate(theirs)
+    width = _width(mine)
+    stream.send(bytes([width]))
+    message = stream.receive()
+    other = message[0] if message.nbytes == 1 else 3
+    if other not in {0, 1, 2, 4, 8}:
+        raise PsiFrameInvalid(
+            f"expected how long counts of {stream.peer!r} are, found another message", party=stream.peer
+        )
+    theirs = np.ones(len(mine), np.int64)
+    for start in range(0, len(mine), COUNTS_AT_ONCE):
+        chunk = slice(start, start + COUNTS_AT_ONCE)
+        if width:
+            stream.send(mine[chunk].astype("<i8").view(np.uint8).reshape(-1, 8)[:, :width].tobytes())
+        if other:
+            theirs[chunk] = _counts(stream, len(theirs[chunk]), other)
+    return theirs
 
 
 def _width(counts: NDArray[np.int64]) -> int:
@@ -79,29 +91,26 @@ def _width(counts: NDArray[np.int64]) -> int:
     return next(width for width in (1, 2, 4, 8) if most < 1 << 8 * width)
 
 
-def _counts(stream: Stream, n: int) -> NDArray[np.int64]:
+def _counts(stream: Stream, n: int, width: int) -> NDArray[np.int64]:
     """The peer's next n counts."""
     message = stream.receive()
-    width = message[0] if message.nbytes else 8
-    if message.nbytes != 1 + n * width or width not in {0, 1, 2, 4, 8}:
+    if message.nbytes != n * width:
         raise PsiFrameInvalid(
             f"expected the counts of {n} common keys from {stream.peer!r}, found {message.nbytes} bytes: the two sides "
             "found different intersections",
             party=stream.peer,
         )
-    if not width:
-        return np.ones(n, np.int64)
     wide = np.zeros((n, 8), np.uint8)
-    wide[:, :width] = np.frombuffer(message[1:], np.uint8).reshape(n, width)
+    wide[:, :width] = np.frombuffer(message, np.uint8).reshape(n, width)
     counts = wide.view("<i8")[:, 0].astype(np.int64)
     if np.any(counts < 1):
         raise PsiFrameInvalid(f"expected counts from 1 of {stream.peer!r}, found a smaller one", party=stream.peer)
     return counts
 
 
-def counts_script(n_common: int) -> Iterator[tuple[Step, int]]:
-    """The messages of `exchange_counts` where each key stands in one row."""
-    for _ in range(0, max(n_common, 1), COUNTS_AT_ONCE):
+def counts_script(times: int) -> Iterator[tuple[Step, int]]:
+    """The messages of so many runs of `exchange_counts` where each key stands in one row."""
+    for _ in range(times):
         yield "send", 1
         yield "receive", 1
 

@@ -5,7 +5,7 @@ F and G are oblivious pseudo-random functions, one of either party. The *id* of 
 each party has the ids of its own keys, and those of other keys look random to it.
 
 1. Each party evaluates the other's function at its own keys, obliviously.
-2. By `jali.psi.count.memberships` the *receiver*, who has more keys, learns which of the *sender's* keys, in random
+2. By `jali.psi.membership` the *receiver*, who has more keys, learns which of the *sender's* keys, in random
    order, it has too: how many, and not which.
 3. By oblivious transfer it takes the ids of those that it lacks, and not those of the others, which it would know.
 4. It sends the sender all ids of either, which is the spine.
@@ -27,8 +27,8 @@ from jali.core.threat import Leak, Threat
 from jali.crypto.oblivious_transfer import KEY_BYTES, MESSAGE_BYTES, OtReceiver, OtSender
 from jali.crypto.randomness import random_bytes, random_order
 from jali.psi.contract import counted
-from jali.psi.count import CHUNK_KEYS, memberships, memberships_script
 from jali.psi.hello import HELLO_BYTES, Speed, read_hello, write_hello
+from jali.psi.membership import CHUNK_KEYS, memberships, memberships_script
 from jali.psi.messages import receive_parts, receive_rows
 from jali.psi.vole import VolePsi
 from jali.psi.vole_oprf import OprfClient, OprfServer, oprf_script

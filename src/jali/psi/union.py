@@ -5,8 +5,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from jali.core.threat import Cost
 from jali.crypto.hashing import digest
 from jali.devices.predict import Planned
@@ -14,20 +12,18 @@ from jali.psi.forecast import rows_of
 from jali.psi.kinds import PRESENT, require_no_column, with_absent
 from jali.psi.normalise import canonical
 from jali.psi.owners import joint, owners_of, side_of
-from jali.psi.rounds import Joined
-from jali.psi.spine import THREAT, cost, leaks, spine
+from jali.psi.rounds import union
+from jali.psi.spine import THREAT, cost, leaks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from jali.core.table import Table
     from jali.graph.node import Node
     from jali.graph.operation import NodeContext
-    from jali.psi.keys import Keys
-    from jali.transport.channel import Stream
     from jali.transport.network import Network
 
-__all__ = ["UnionOperation", "align_union", "union_rows"]
+__all__ = ["UnionOperation", "align_union"]
 
 
 def align_union(left: Any, right: Any, *, on: tuple[str, ...], normalise: str) -> tuple[Any, ...]:
@@ -60,18 +56,6 @@ def align_union(left: Any, right: Any, *, on: tuple[str, ...], normalise: str) -
     )
 
 
-def union_rows(stream: Stream, keys: Keys, *, left: bool, progress: Callable[[float, str], None]) -> Joined:
-    """The number of this party's row at each place of the spine, or -1, and how many keys are in common.
-
-    Raises: KeyInvalid for a key in several rows; as `jali.psi.spine.spine`.
-    """
-    keys.require_distinct()
-    found = spine(stream, keys, first=left, progress=progress)
-    rows = np.full(found.size, -1, np.int64)
-    rows[found.places] = keys.rows
-    return Joined(rows, None, (found.common,))
-
-
 def placed(table: Table) -> Table:
     """One party's part of a union, as a value of its own."""
     return table
@@ -86,7 +70,7 @@ class UnionOperation:
         """This party's table on the spine. Raises: as `align_union`; ProtocolAbort family for the peer."""
         mine = side_of(context, inputs, attributes)
         require_no_column(mine.table.columns, PRESENT, party=context.party)
-        joined = union_rows(mine.stream, mine.keys, left=mine.left, progress=context.progress)
+        joined = union(mine.stream, mine.keys, left=mine.left, progress=context.progress)
         return with_absent(mine.table, joined.rows, party=context.party)
 
     def plan(self, node: Node, inputs: list[Any], network: str | Network | None) -> Planned:

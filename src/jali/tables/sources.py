@@ -41,6 +41,7 @@ __all__ = ["FORMATS", "Source", "check_target", "is_query", "name_of"]
 
 FORMATS: Final = (".csv", ".csv.gz", ".csv.zst", ".tsv", ".parquet", ".arrow")
 BATCH_ROWS: Final = 1 << 17
+_READING, _WRITING = 8, 2  # parts of the memory: keys are held while a source is read, and gone when rows are written
 _SQL = re.compile(r"\s*(select|with|from|table|values)\s", re.IGNORECASE)
 _CSV = re.compile(r"\.(csv|tsv)(\.gz|\.zst)?$", re.IGNORECASE)
 _COMPRESSION = {".gz": "gzip", ".zst": "zstd"}
@@ -59,15 +60,20 @@ class Source:
     """
 
     def __init__(
-        self, given: Any, *, encoding: str = UTF_8, memory_bytes: int = 1 << 29, folder: Path | None = None
+        self, given: Any, *, encoding: str = UTF_8, memory_bytes: int = 1 << 32, folder: Path | None = None
     ) -> None:
-        """Open it; DuckDB spills into `folder`, or among temporary files, and what it spilled is deleted at the end."""
+        """Open it, to use about so much memory with what is read from it.
+
+        DuckDB spills into `folder`, or among temporary files, and what it spilled is deleted at the end.
+        """
         self._encoding = require_encoding(encoding)
         duckdb = need("duckdb", extra="data")
         self._errors = (duckdb.Error, need("pyarrow", extra="data").ArrowException, OSError)
         self._connection = duckdb.connect()
-        self._connection.execute(f"SET memory_limit = '{max(memory_bytes // 2**20, 64)}MiB'")
+        self._memory_bytes = memory_bytes
+        self._limit(memory_bytes // _READING)
         self._connection.execute("SET preserve_insertion_order = true")
+        self._connection.execute("SET enable_progress_bar = false")  # it goes to the standard output
         self._spill = mkdtemp(prefix="spill-", dir=folder)
         self._delete_spill = weakref.finalize(self, rmtree, self._spill, ignore_errors=True)
         self._connection.execute(f"SET temp_directory = {_quoted(self._spill)}")
@@ -109,6 +115,10 @@ class Source:
             self._guarded(lambda: transcode(path, Path(text), encoding=self._encoding, compression=packed))
         return f"read_csv({_quoted(text)}, header = true, all_varchar = true, nullstr = '')"
 
+    def _limit(self, size_bytes: int) -> None:
+        """How much memory DuckDB may take; it spills what it needs beyond."""
+        self._connection.execute(f"SET memory_limit = '{max(size_bytes // 2**20, 64)}MiB'")
+
     def keys(self, names: Sequence[str]) -> Iterator[dict[str, tuple[str, ByteStrings]]]:
         """The key columns in batches: of each its kind and its strings, empty where a cell is null.
 
@@ -132,7 +142,8 @@ class Source:
         path = check_target(target)
         pyarrow = need("pyarrow", extra="data")
         more = dict(marks or {})
-        places = pyarrow.table({_ROW: rows, "jali_place": np.arange(len(rows)), **more})
+        order = np.arange(len(rows), dtype=np.int32 if len(rows) < 2**31 else np.int64)
+        places = pyarrow.table({_ROW: rows, "jali_place": order, **more})
         self._connection.register("jali_places", places)
         numbered = f"SELECT *, row_number() OVER () - 1 AS {_ROW} FROM {self._relation}"
         query = (
@@ -142,6 +153,7 @@ class Source:
         )
         part = path.with_name(f".{path.name}.part")
         try:
+            self._limit(self._memory_bytes // _WRITING)
             if path.suffix == ".arrow":
                 self._write_arrow(query, part)
             else:
