@@ -254,3 +254,45 @@ def test_what_is_no_key() -> None:
         with pytest.raises(PsiFrameInvalid, match="queries"):
             two_server.answer(at_server, table(1000, 2))
     assert {leak.to for leak in two_server.leaks("shop", ("one", "two"))} == {"one", "two"}
+
+
+def test_values_by_key_change_and_hints_follow() -> None:
+    names = [f"k{i}" for i in range(500)]
+    server = KeywordServer(Keys(names), table(500, 7))
+    client = KeywordClient(Layout.from_bytes(server.layout.to_bytes()), Hint.from_bytes(server.hint.to_bytes()))
+    known = dict(zip(names, table(500, 7), strict=True))
+
+    def look(keys: list[str]) -> dict[str, bytes | None]:
+        held = Keys(keys)
+        _, (found, values) = run_both(
+            stream_pair(), lambda s: answer(s, server.index), lambda s: ask_keys(s, client, held)
+        )
+        order = held.rows[held.starts[:-1]]
+        return {
+            keys[row]: value.tobytes() if there else None
+            for row, there, value in zip(order, found, values, strict=True)
+        }
+
+    new, changed, gone = ["n1", "n2"], ["k7", "k8"], ["k9", "k499", "never"]
+    fresh = table(4, 7, seed=5)
+    for change in server.put(Keys(new + changed), fresh) + server.remove(Keys(gone)):
+        client.index.follow(change)
+    wanted = {**{key: value.tobytes() for key, value in known.items()}}
+    wanted |= {key: value.tobytes() for key, value in zip(new + changed, fresh, strict=True)}
+    asked = ["k6", "k7", "k8", "k9", "k10", "k499", "n1", "n2", "never"]
+    assert look(asked) == {key: None if key in gone else wanted[key] for key in asked}
+    assert server.remove(Keys(gone)) == []
+
+
+def test_what_does_not_fit_into_a_table_by_key() -> None:
+    server = KeywordServer(Keys(["a", "b"]), table(2, 3))
+    with pytest.raises(PsiKeysDiffer):
+        server.put(Keys([1]), table(1, 3))
+    with pytest.raises(TableInvalid, match="1 values of 3 bytes"):
+        server.put(Keys(["a"]), table(1, 4))
+    before = server.index.row(0).tobytes()
+    with pytest.raises(TableInvalid, match="are full"):
+        server.put(Keys([f"n{i}" for i in range(50)]), table(50, 3))
+    assert server.index.row(0).tobytes() == before
+    with pytest.raises(TableInvalid, match="below 1"):
+        server.index.row(1)

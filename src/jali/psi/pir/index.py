@@ -158,6 +158,16 @@ class IndexServer:
         """
         return self._times(queries).astype(np.uint32)
 
+    def row(self, row: int) -> Bytes:
+        """A row, (width,), as a copy. Raises: TableInvalid for a row that is not there."""
+        self._require_row(row)
+        place, column = self.hint.place(row)
+        return self._table[place, column].copy()
+
+    def _require_row(self, row: int) -> None:
+        if not 0 <= row < self.hint.n:
+            raise TableInvalid(f"expected a row below {self.hint.n}, found {row}")
+
     def update(self, row: int, content: bytes) -> Change:
         """Write a row, and the hint with it; gives what clients change theirs by.
 
@@ -165,8 +175,9 @@ class IndexServer:
         Raises: TableInvalid for a row that is not there, or of another width.
         """
         hint = self.hint
-        if not 0 <= row < hint.n or len(content) != hint.width:
-            raise TableInvalid(f"expected a row below {hint.n} and {hint.width} bytes, found {row} and {len(content)}")
+        self._require_row(row)
+        if len(content) != hint.width:
+            raise TableInvalid(f"expected {hint.width} bytes, found {len(content)}")
         place, column = hint.place(row)
         new = np.frombuffer(content, np.uint8)
         change = Change(row, new.astype(np.int64) - self._table[place, column])

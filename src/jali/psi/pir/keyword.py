@@ -23,11 +23,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from jali.psi.keys import Keys
+    from jali.psi.pir.index import Change
     from jali.transport.channel import Stream
 
     Bytes = NDArray[np.uint8]
 
-__all__ = ["KeywordClient", "KeywordServer", "Layout", "ask_keys", "keyword_leaks"]
+__all__ = ["KeywordClient", "KeywordServer", "Layout", "ask_keys", "keyword_leaks", "require_kind"]
 
 _TAG: Final = 9
 """Bytes that stand for a key in its bin: a 1 and 64 bits of its hash, so a wrong match has probability below 2^-58."""
@@ -97,6 +98,68 @@ class KeywordServer:
         """The hint of the bins."""
         return self.index.hint
 
+    def put(self, keys: Keys, values: Bytes) -> list[Change]:
+        """Give keys values, new ones a free place; gives what clients change their hints by, in order.
+
+        Shapes: values (rows, width) uint8, a row for each of the keys'.
+        Cost: a bin is written for each key, at most: 1024 multiplications for each of its bytes.
+        Raises, and changes nothing then: PsiKeysDiffer for keys of another kind; TableInvalid for values that do not
+        fit, or if both bins of a new key are full: build the table anew, with room for more.
+        """
+        require_kind(self.layout, keys)
+        if values.dtype != np.uint8 or values.shape != (len(keys.rows), self.layout.width):
+            raise TableInvalid(
+                f"expected {len(keys.rows)} values of {self.layout.width} bytes, found {values.dtype} of shape "
+                f"{list(values.shape)}"
+            )
+        bins: dict[int, Bytes] = {}  # as they will be, once every key has a place
+        changed = [
+            self._place(bins, pair, np.concatenate([tag, values[row]]))
+            for pair, tag, row in zip(
+                _bins(keys.digests, self.layout.bins).tolist(),
+                _tags(keys.digests),
+                keys.rows[keys.starts[:-1]],
+                strict=True,
+            )
+        ]
+        return [self.index.update(bin_, bins[bin_].tobytes()) for bin_ in dict.fromkeys(changed)]
+
+    def remove(self, keys: Keys) -> list[Change]:
+        """Take keys out that are there; gives what clients change their hints by, in order.
+
+        Raises: PsiKeysDiffer for keys of another kind.
+        """
+        require_kind(self.layout, keys)
+        changes = []
+        for pair, tag in zip(_bins(keys.digests, self.layout.bins).tolist(), _tags(keys.digests), strict=True):
+            for bin_ in dict.fromkeys(pair):
+                slots = self._slots(bin_)
+                for place in np.flatnonzero(np.all(slots[:, :_TAG] == tag, axis=1)).tolist():
+                    slots[place] = 0
+                    changes.append(self.index.update(bin_, slots.tobytes()))
+        return changes
+
+    def _slots(self, bin_: int) -> Bytes:
+        """Shapes: (capacity, tag and value)."""
+        return self.index.row(bin_).reshape(self.layout.capacity, _TAG + self.layout.width)
+
+    def _place(self, bins: dict[int, Bytes], pair: list[int], slot: Bytes) -> int:
+        """Put a tag and value where the tag is, or else into the emptier of two bins; gives the bin."""
+        for bin_ in pair:
+            bins.setdefault(bin_, self._slots(bin_))
+            same = np.flatnonzero(np.all(bins[bin_][:, :_TAG] == slot[:_TAG], axis=1))
+            if len(same):
+                bins[bin_][same[0]] = slot
+                return bin_
+        bin_ = min(pair, key=lambda number: int(np.count_nonzero(bins[number][:, 0])))
+        free = np.flatnonzero(bins[bin_][:, 0] == 0)
+        if not len(free):
+            raise TableInvalid(
+                f"both bins of a key are full, with {self.layout.capacity} keys each: build the table anew"
+            )
+        bins[bin_][free[0]] = slot
+        return bin_
+
 
 class KeywordClient:
     """Who asks by key."""
@@ -108,11 +171,7 @@ class KeywordClient:
 
     def bins_of(self, keys: Keys) -> list[int]:
         """The rows to ask for: two for each key. Raises: PsiKeysDiffer for keys of another kind."""
-        if (keys.kinds, keys.normalise) != (self.layout.kinds, self.layout.normalise) and len(keys):
-            raise PsiKeysDiffer(
-                f"the table is by {' and '.join(self.layout.kinds)} ({self.layout.normalise}), these keys are "
-                f"{' and '.join(keys.kinds)} ({keys.normalise})"
-            )
+        require_kind(self.layout, keys)
         return _bins(keys.digests, self.layout.bins).reshape(-1).tolist()
 
     def decode(self, keys: Keys, rows: Bytes) -> tuple[NDArray[np.bool_], Bytes]:
@@ -126,6 +185,15 @@ class KeywordClient:
         found = np.any(same, axis=1)
         values = slots[np.arange(len(keys)), np.argmax(same, axis=1), _TAG:]
         return found, np.where(found[:, None], values, 0).astype(np.uint8)
+
+
+def require_kind(layout: Layout, keys: Keys) -> None:
+    """Raises: PsiKeysDiffer for keys of another kind than the table's."""
+    if (keys.kinds, keys.normalise) != (layout.kinds, layout.normalise) and len(keys):
+        raise PsiKeysDiffer(
+            f"the table is by {' and '.join(layout.kinds)} ({layout.normalise}), these keys are "
+            f"{' and '.join(keys.kinds)} ({keys.normalise})"
+        )
 
 
 def ask_keys(stream: Stream, client: KeywordClient, keys: Keys) -> tuple[NDArray[np.bool_], Bytes]:
