@@ -7,9 +7,9 @@ sorted and appended to what arrays of `jali.psi.keys.Keys` are mapped from.
 
 from __future__ import annotations
 
+import mmap
 import os
 import weakref
-from mmap import MADV_DONTNEED, mmap
 from pathlib import Path
 from shutil import rmtree
 from tempfile import mkdtemp
@@ -114,10 +114,10 @@ class Spill:
 
 
 def forget_pages(*arrays: NDArray[Any]) -> None:
-    """Give memory back that holds parts of mapped files; they are read again where they are needed."""
+    """Give memory back that holds parts of mapped files, where the system can; they are read again where needed."""
     for array in arrays:
         base: Any = array
-        while base is not None and not isinstance(base, mmap):
+        while base is not None and not isinstance(base, mmap.mmap):
             base = getattr(base, "_mmap", None) or getattr(base, "base", None)
-        if isinstance(base, mmap):
-            base.madvise(MADV_DONTNEED)
+        if isinstance(base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+            base.madvise(mmap.MADV_DONTNEED)
