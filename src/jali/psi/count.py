@@ -68,7 +68,8 @@ def count_common(
 
     With an mpc `device`, it is one handle to a secret on that device, of which nobody learns before it is revealed:
     0 if fewer than `at_least` keys are in common, and with noise that makes it `epsilon`-differentially private, drawn
-    by both parties, so that each is protected from the other (the sum has a standard deviation of 2 / epsilon).
+    by both parties, so that each is protected from the other (the sum has a standard deviation of 2 / epsilon, so
+    the number may be negative).
 
     Security: whoever learns the number can learn of one key whether the other has it, by asking with this key alone, or
     twice with and without it: agree on who may ask how often, and look at the numbers of keys; or ask for noise.
