@@ -79,11 +79,13 @@ if not TYPE_CHECKING:  # so that type checkers know the names above, and no othe
 
     def __getattr__(name: str) -> Any:
         """The public name, from the module that defines it (PEP 562)."""
+        from importlib import import_module
+
+        if name == "psi":  # a package that can be called
+            return import_module("jali.psi")
         home = _HOMES.get(name)
         if home is None:
             raise AttributeError(f"module 'jali' has no attribute {name!r}")
-        from importlib import import_module
-
         value = getattr(import_module(home), name)
         globals()[name] = value
         return value

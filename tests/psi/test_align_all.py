@@ -220,6 +220,16 @@ def test_a_program_of_three_parties() -> None:
     assert "2 of 3 may be corrupt" in text
 
 
+def test_the_package_can_be_called() -> None:
+    """With two tables it is `align`, with three `align_all`; what was chosen, and why, is in the plan."""
+    with jali.simulate("a", "b", "c") as fed:
+        tables = [fed.plain(p)(lambda p=p: jali.Table({"id": ["x", "y", p]}))() for p in "abc"]
+        psi: Any = jali.psi  # type checkers know a module
+        for handles in (psi(*tables[:2], on="id", protocol="vole"), psi(*tables, on="id")):
+            assert sorted(jali.reveal(handles[0], to="a")["id"].tolist()) == ["x", "y"]
+        assert jali.reveal(psi(*tables[:2], on="id", how="anti")[1], to="b")["id"].tolist() == ["b"]
+
+
 def test_some_learn_in_a_program() -> None:
     values, text = _joint({"a": [1, 2], "b": [2, 3], "c": [2]}, learns=["b"])
     assert values[0] is values[2] is None

@@ -49,6 +49,8 @@ def align(
 ) -> tuple[Any, ...]:
     """Join of two parties' tables that stay where they are: handles to both, row-aligned on the common keys.
 
+    `jali.psi(left, right, on=...)` is the same.
+
     A key that stands in m rows on the left and n on the right gives m n rows, as in SQL. The rows come in the order
     of a hash of the key: the same at both parties and in every run, and unrelated to the order of either file or of
     the keys. Within a key, left rows in their order, and for each the right rows in theirs.
