@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 __all__ = ["NodeView", "mesh", "run_all"]
 
 
-def mesh(parties: Sequence[str]) -> dict[str, dict[str, PairStream]]:
-    """Each party's ends, by peer."""
+def mesh(parties: Sequence[str], *, window: int = 2**19) -> dict[str, dict[str, PairStream]]:
+    """Each party's ends, by peer; see `stream_pair`."""
     ends: dict[str, dict[str, PairStream]] = {party: {} for party in parties}
     for a, b in combinations(parties, 2):
-        ends[a][b], ends[b][a] = stream_pair(a, b)
+        ends[a][b], ends[b][a] = stream_pair(a, b, window=window)
     return ends
 
 

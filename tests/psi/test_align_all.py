@@ -20,6 +20,7 @@ from jali.psi import intersection, many, many_join
 from jali.psi.keys import Keys
 from jali.psi.many import FUNCTIONS, leader_of
 from jali.psi.many_join import AlignAllOperation
+from jali.psi.programmed import table_bytes
 from tests.psi.mesh import NodeView, mesh, run_all
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ def _check(columns: Sequence[Any], **how: Any) -> None:
         declared = AlignAllOperation().cost(sizes, parties, how.get("protocol", "ecdh"), len(shared))
         sent = {p: sum(s.counters.bytes_sent for s in streams[p].values()) for p in parties}
         assert sent == declared.bytes_sent
+        assert declared.rounds == max(s.counters.rounds for ends in streams.values() for s in ends.values())
 
 
 @pytest.mark.parametrize("protocol", FUNCTIONS)
@@ -93,6 +95,19 @@ def test_exact_for_all_in_common_none_and_some(parties: int, n: int, protocol: s
 def test_skewed_sizes_and_a_party_without_keys(protocol: str) -> None:
     _check([np.arange(3), np.arange(2000), np.arange(2, 40)], protocol=protocol)
     _check([np.arange(3), np.arange(0), np.arange(2, 40)], protocol=protocol)
+
+
+@pytest.mark.parametrize("protocol", FUNCTIONS)
+@pytest.mark.parametrize("window", [0, 1 << 12])
+def test_nobody_waits_for_ever_over_narrow_streams(window: int, protocol: str) -> None:
+    """Every table, and what is said to be common, is longer than what may be under way."""
+    _check([np.arange(2000) + i for i in range(5)], protocol=protocol, streams=mesh(NAMES, window=window))
+
+
+def test_sixteen_parties(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All have the keys from 15 to 29; all but one have 14 and 30."""
+    monkeypatch.setitem(globals(), "NAMES", tuple(f"party {i:02}" for i in range(16)))
+    _check([np.arange(30) + i for i in range(16)])
 
 
 @settings(max_examples=15, deadline=None)
@@ -110,7 +125,10 @@ def test_duplicates_multiply(columns: list[list[int]]) -> None:
 def test_over_buckets_and_chunks(monkeypatch: pytest.MonkeyPatch, protocol: str) -> None:
     monkeypatch.setattr(intersection, "BUCKET_KEYS", 300)
     monkeypatch.setattr(many_join, "BUCKET_KEYS", 300)
-    found, _ = _align([np.arange(1000), np.arange(100, 1000), np.arange(50, 990)], protocol=protocol)
+    columns = [np.arange(1000), np.arange(100, 1000), np.arange(50, 990)]
+    if protocol != "auto":
+        _check(columns, protocol=protocol)
+    found, _ = _align(columns, protocol=protocol)
     assert sorted(found["b"]["id"].tolist()) == list(range(100, 990))
 
 
@@ -170,10 +188,18 @@ def test_what_the_leader_adds_up_is_uniform_where_some_party_lacks_the_key(
 
 @pytest.mark.parametrize("protocol", FUNCTIONS)
 def test_what_is_sent_looks_uniform(protocol: str) -> None:
+    """Tables of programmed shares, and what the leader sends of its keys: points, or the masked table of `vole`."""
     _, streams = _align([np.arange(1000), np.arange(1500), np.arange(1500)], protocol=protocol)
     for peer in ("b", "c"):
-        for message in streams[peer]["a"].sent[-2:-1]:  # the table of programmed shares, before the counts
-            assert chisquare(np.bincount(np.frombuffer(message[8:], np.uint8), minlength=256)).pvalue > 1e-6
+        table = streams[peer]["a"].sent[-2]  # before the counts
+        assert len(table) == table_bytes(1500)
+        sent = streams["a"][peer].sent  # a greeting, a seed, then what is asked
+        asked = np.frombuffer(sent[4][8:] if protocol == "vole" else sent[2], np.uint8)
+        if protocol == "ecdh":
+            assert len(asked) == 32 * 1000
+            asked = asked.reshape(-1, 32)[:, :31]  # numbers below 2^255 - 19
+        for seen in (np.frombuffer(table[8:], np.uint8), asked.reshape(-1)):
+            assert chisquare(np.bincount(seen, minlength=256)).pvalue > 1e-6
 
 
 @pytest.mark.parametrize(
@@ -231,10 +257,11 @@ def test_the_package_can_be_called() -> None:
 
 
 def test_some_learn_in_a_program() -> None:
-    values, text = _joint({"a": [1, 2], "b": [2, 3], "c": [2]}, learns=["b"])
-    assert values[0] is values[2] is None
-    assert values[1]["id"].tolist() == [2]
-    assert "a learns which" not in text
+    for learns in (["b"], ("b",), {"b"}, "b"):
+        values, text = _joint({"a": [1, 2], "b": [2, 3], "c": [2]}, learns=learns)
+        assert values[0] is values[2] is None
+        assert values[1]["id"].tolist() == [2]
+        assert "a learns which" not in text
 
 
 def test_bytes_are_known_before() -> None:
@@ -251,6 +278,7 @@ def test_bytes_are_known_before() -> None:
         done = next(r for r in fed.report().rows if r.text.startswith("align all"))
     assert planned.predicted is not None
     assert done.bytes_sent == sum(planned.predicted.bytes_sent.values())
+    assert done.rounds == planned.predicted.rounds
 
 
 def test_what_makes_no_sense() -> None:
@@ -264,6 +292,8 @@ def test_what_makes_no_sense() -> None:
             jali.align_all(tables, on="id", learns="d")
         with pytest.raises(ProgramError, match="some of a, b, c"):
             jali.align_all(tables, on="id", learns=[])
+        with pytest.raises(ProgramError, match="some of a, b, c, found None"):
+            jali.align_all(tables, on="id", learns=None)
         with pytest.raises(ProgramError, match="'auto', 'ecdh' or 'vole'"):
             jali.align_all(tables, on="id", protocol="voel")
 

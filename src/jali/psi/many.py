@@ -19,11 +19,10 @@ import numpy as np
 
 from jali import kernels
 from jali.core.errors import PsiFrameInvalid
-from jali.core.threat import Cost, Leak, Threat
+from jali.core.threat import Leak, Threat
 from jali.crypto.bytestrings import ByteStrings
 from jali.crypto.hashing import encode_parts
 from jali.crypto.randomness import random_bytes
-from jali.psi.contract import counted
 from jali.psi.ecdh import EcdhPsi
 from jali.psi.ecdh_oprf import EcdhOprfClient, EcdhOprfServer, ecdh_oprf_script
 from jali.psi.keys import DIGEST_BYTES
@@ -42,7 +41,7 @@ if TYPE_CHECKING:
 
     Bytes = NDArray[np.uint8]
 
-__all__ = ["FUNCTIONS", "Function", "Round", "common", "cost", "leader_of", "leaks", "threat_of"]
+__all__ = ["FUNCTIONS", "Function", "Round", "common", "leader_of", "leaks", "script", "threat_of"]
 
 _SEED, _VALUE, _SIZE = 16, 16, 8
 _TO_SHARE: Final = "jali.psi.many.share.v1"
@@ -99,7 +98,7 @@ def common(
 
     Security: parties that collude with the leader learn which of its keys all others have: together they could find
     that out by other inputs of their own. Parties that collude without it learn nothing but results.
-    Cost: see `cost`.
+    Cost: see `script`; the leader does so with one party after the other.
     Raises: PsiFrameInvalid, LowOrderPointError.
     """
     shares = _shares(streams, keys.digests, terms)
@@ -157,21 +156,17 @@ def _told(stream: Stream, keys: Keys) -> NDArray[np.int64]:
     raise PsiFrameInvalid(f"expected keys that all have from {stream.peer!r}, found others", party=stream.peer)
 
 
-def cost(terms: Round, n_common: int) -> Cost:
-    """Exact bytes that each party sends, and the rounds of the leader; all in one message a step."""
+def script(terms: Round, peer: str, n_common: int) -> Iterator[tuple[Step, int]]:
+    """What this party does with one peer, in order, for so many common keys: see `PsiProtocol.script`."""
     order = list(terms.sizes)
-    sent = {party: _SEED * (len(order) - 1 - order.index(party)) for party in order}
-    rounds = 0
-    for party in order:
-        if party == terms.leader:
-            continue
-        part = counted(FUNCTIONS[terms.protocol].script(terms.sizes[terms.leader], client=True))
-        sent[terms.leader] += part.bytes_sent["me"]
-        sent[party] += part.bytes_sent["peer"] + table_bytes(terms.sizes[party])
-        if party in terms.learners:
-            sent[terms.leader] += _SIZE + DIGEST_BYTES * n_common
-        rounds += part.rounds + 1
-    return Cost(rounds=rounds, bytes_sent=sent)
+    yield ("send" if order.index(terms.me) < order.index(peer) else "receive"), _SEED
+    if terms.leader not in (terms.me, peer):
+        return
+    leads, other = terms.me == terms.leader, peer if terms.me == terms.leader else terms.me
+    yield from FUNCTIONS[terms.protocol].script(terms.sizes[terms.leader], client=leads)
+    yield ("receive" if leads else "send"), table_bytes(terms.sizes[other])
+    if other in terms.learners:
+        yield ("send" if leads else "receive"), _SIZE + DIGEST_BYTES * n_common
 
 
 def leaks(parties: tuple[str, ...], learners: tuple[str, ...], *, counts: bool) -> tuple[Leak, ...]:
