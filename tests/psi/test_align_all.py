@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 from scipy.stats import chisquare
 
 import jali
-from jali.core.errors import JoinTooLarge, KeyInvalid, ProgramError, PsiFrameInvalid, PsiKeysDiffer
+from jali.core.errors import JoinTooLarge, KeyInvalid, ProgramError, PsiFrameInvalid, PsiKeysDiffer, UnknownName
 from jali.graph.operation import ABSENT
 from jali.psi import intersection, many, many_join
+from jali.psi.hello import Speed
 from jali.psi.keys import Keys
 from jali.psi.many import FUNCTIONS, leader_of
-from jali.psi.many_join import AlignAllOperation
+from jali.psi.many_join import AlignAllOperation, _chosen
 from jali.psi.programmed import table_bytes
 from tests.psi.mesh import NodeView, mesh, run_all
 
@@ -37,6 +38,7 @@ def _attributes(
         "learners": tuple(learners or parties),
         "protocol": protocol,
         "normalise": "trimmed",
+        "network": "lan",
     }
 
 
@@ -281,6 +283,17 @@ def test_bytes_are_known_before() -> None:
     assert done.rounds == planned.predicted.rounds
 
 
+def test_few_keys_go_by_points_and_many_by_vectors() -> None:
+    speeds = [Speed(5e-6, 1e-7), Speed(4e-6, 2e-7), Speed(5e-6, 1e-7)]
+
+    def chosen(n: int, network: str) -> set[str]:
+        orders = (dict.fromkeys("abc", n), {"c": 2 * n, "a": n, "b": n})
+        return {_chosen(sizes, ("a", "b"), way, network=network) for sizes in orders for way in (speeds, speeds[::-1])}
+
+    assert [chosen(n, "lan") for n in (10, 1_000_000)] == [{"ecdh"}, {"vole"}]
+    assert [chosen(10_000, network) for network in ("lan", "wan")] == [{"vole"}, {"ecdh"}]  # which sends less there
+
+
 def test_what_makes_no_sense() -> None:
     with jali.simulate("a", "b", "c") as fed:
         tables = [fed.plain(p)(lambda: jali.Table({"id": [1]}))() for p in "abc"]
@@ -294,6 +307,8 @@ def test_what_makes_no_sense() -> None:
             jali.align_all(tables, on="id", learns=[])
         with pytest.raises(ProgramError, match="some of a, b, c, found None"):
             jali.align_all(tables, on="id", learns=None)
+        with pytest.raises(UnknownName, match="no network"):
+            jali.align_all(tables, on="id", network="moon")
         with pytest.raises(ProgramError, match="'auto', 'ecdh' or 'vole'"):
             jali.align_all(tables, on="id", protocol="voel")
 

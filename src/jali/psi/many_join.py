@@ -23,6 +23,7 @@ from jali.psi.many import FUNCTIONS, Round, common, leader_of, leaks, script, th
 from jali.psi.normalise import canonical
 from jali.psi.owners import all_owners, joint
 from jali.psi.rows import MAX_ROWS, counts_script, exchange_counts
+from jali.transport.network import network_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -49,6 +50,7 @@ def align_all(
     learns: Any = "all",
     protocol: str = "auto",
     normalise: str = "trimmed",
+    network: str = "lan",
 ) -> tuple[Any, ...]:
     """Inner join of the tables of two or more parties: handles to each, row-aligned on the keys that all have.
 
@@ -57,7 +59,8 @@ def align_all(
     all, have in common.
 
     `learns` is "all", or some of the parties. Unless all learn, each learner gets its own rows, each once, and the
-    other handles are None. `protocol` is "ecdh", "vole", or "auto", by the numbers of keys and the parties' speed.
+    other handles are None. `protocol` is "ecdh", "vole", or "auto", which takes what will be done first given the
+    numbers of keys, the parties' speed, and the `network` between them: a name or a description as of `jali.explain`.
 
     Security: `jali.psi.many`, against all parties but one, who follow the protocol.
     Raises: ProgramError; UnknownName.
@@ -67,12 +70,14 @@ def align_all(
     learners = _learners(learns, owners)
     if protocol != AUTO and protocol not in FUNCTIONS:
         raise ProgramError(f"expected 'auto', 'ecdh' or 'vole' for several parties, found {protocol!r}")
+    network_of(network)
     columns = (on,) if isinstance(on, str) else tuple(on)
     attributes = {
         "on": columns,
         "learners": learners,
         "protocol": protocol,
         "normalise": canonical(normalise),
+        "network": network,
         "trust": "; or ".join(_trust(name, owners) for name in _possible(protocol)),
     }
     return joint(
@@ -80,7 +85,7 @@ def align_all(
         learners,
         operation=AlignAllOperation.name,
         attributes=attributes,
-        fingerprint=digest("psi.align_all", *columns, repr(learners), protocol, canonical(normalise)),
+        fingerprint=digest("psi.align_all", *columns, repr(learners), protocol, canonical(normalise), network),
         text=f"align all on {' and '.join(map(repr, columns))}",
         leaks=AlignAllOperation().leaks(owners, learners),
         named=aligned,
@@ -170,7 +175,8 @@ def _intersected(context: NodeContext, keys: Keys, attributes: Mapping[str, Any]
     if not all(sizes.values()):
         return np.zeros(0, np.int64) if learn else None
     if protocol == AUTO:
-        protocol = _chosen(sizes, learners, [speed, *(hello.speed for hello in hellos.values())])
+        speeds = [speed, *(hello.speed for hello in hellos.values())]
+        protocol = _chosen(sizes, learners, speeds, network=attributes["network"])
     count, found = _buckets(sizes), []
     shared = {party: padded(n, count) for party, n in sizes.items()}
     terms = Round(context.party, shared, leader_of(shared, learners), learners, protocol)
@@ -220,13 +226,25 @@ def _buckets(sizes: Mapping[str, int]) -> int:
     return max(1, -(-max(sizes.values()) // BUCKET_KEYS))
 
 
-def _chosen(sizes: Mapping[str, int], learners: tuple[str, ...], speeds: Sequence[Speed]) -> str:
-    """The protocol that should take less work, which all find from what all know."""
-    leader, others = sizes[leader_of(sizes, learners)], len(sizes) - 1
+def _chosen(
+    sizes: Mapping[str, int], learners: tuple[str, ...], speeds: Sequence[Speed], *, network: str | Network
+) -> str:
+    """The protocol that should be done first, which all find from what all know.
+
+    The leader's time is that of its work for each other party, of the largest party's own table, and of the network.
+    """
+    way, leader, others = network_of(network), sizes[leader_of(sizes, learners)], len(sizes) - 1
     point, key = (max(part) for part in zip(*speeds, strict=True))
-    ecdh = (2 * others * leader + leader + max(sizes.values())) * point
-    vole = others * (TRANSFER_POINTS * point + 3 * leader * key) + 3 * max(sizes.values()) * key
-    return "ecdh" if ecdh <= vole else "vole"
+    most = max(sizes.values())
+    seconds = {
+        "ecdh": (2 * others * leader + leader + most) * point,
+        "vole": others * (TRANSFER_POINTS * point + 3 * leader * key) + 3 * most * key,
+    }
+    for name, rounds in (("ecdh", 1), ("vole", 2)):  # with each other party, one after the other
+        sent = AlignAllOperation().cost(sizes, learners, name).bytes_sent
+        seconds[name] += rounds * others * way.rtt_s
+        seconds[name] += 8 * max(sent.values()) / way.bandwidth if way.bandwidth else 0.0
+    return min(seconds, key=lambda name: (seconds[name], name))
 
 
 def _rows(keys: Keys, found: NDArray[np.int64], counts: NDArray[np.int64], me: int) -> NDArray[np.int64]:
