@@ -93,6 +93,7 @@ def test_matches_do_not_show() -> None:
         counts = np.bincount(np.ascontiguousarray(words).view(np.uint8).reshape(-1), minlength=256)
         assert chisquare(counts).pvalue > 1e-6
     assert len(placed.holder) == len(member)
+    assert repr(placed) == "<Placed>"
 
 
 @pytest.mark.parametrize(("side", "index"), [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2), (1, 3)])

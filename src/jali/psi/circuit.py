@@ -14,12 +14,13 @@ References: Pinkas, Schneider, Tkachenko, Yanai 2019 (ePrint 2019/241), section 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from jali.core.threat import Leak, Threat
 from jali.crypto.randomness import random_bytes, random_words
+from jali.crypto.secret import Secret
 from jali.psi.contract import counted
 from jali.psi.cuckoo import TABLES, arrange, places, queries, size_for
 from jali.psi.programmed import program, programmed, table_bytes
@@ -51,11 +52,17 @@ THREAT: Final = Threat(
 _WORDS: Final = 2  # of a value that is programmed
 
 
-class Placed(NamedTuple):
-    """The left party's keys in their places: of each place its key or -1, and what is asked for there."""
+class Placed(Secret):
+    """The left party's keys in their places: of each place its key or -1, and what is asked for there.
 
-    holder: NDArray[np.int64]
-    queries: Bytes
+    Shapes: holder (places,), queries (places, 16).
+    """
+
+    __slots__ = ("holder", "queries")
+
+    def __init__(self, holder: NDArray[np.int64], queries: Bytes) -> None:
+        """See `place`."""
+        self.holder, self.queries = holder, queries
 
 
 def place(digests: Bytes) -> Placed:

@@ -21,6 +21,7 @@ from jali.crypto.curve import POINT_BYTES, Scalar
 from jali.crypto.elligator import hash_to_curve
 from jali.crypto.hashing import encode_parts
 from jali.crypto.randomness import random_bytes
+from jali.crypto.secret import Secret
 from jali.psi.messages import receive_rows
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ _ORDER = 2**252 + 27742317777372353535851937790883648493
 _TO_CURVE = b"jali.prf.v1/curve25519_XMD:SHA-512_ELL2_NU_"
 
 
-class EcdhOprfClient:
+class EcdhOprfClient(Secret):
     """Has F at its own keys.
 
     Security: the server sees r H(x) for a random r: random points, under decisional Diffie-Hellman with H a random
@@ -76,7 +77,7 @@ class EcdhOprfClient:
         return _hashed(self._products, self._digests, domain, width)
 
 
-class EcdhOprfServer:
+class EcdhOprfServer(Secret):
     """Can evaluate F anywhere.
 
     Security: the client learns F at as many points as it sends, and elsewhere nothing, under the one-more gap

@@ -29,6 +29,7 @@ from jali.core.errors import CheckFailed
 from jali.crypto.bytestrings import ByteStrings
 from jali.crypto.hashing import digest, encode_parts
 from jali.crypto.randomness import random_bytes
+from jali.crypto.secret import Secret
 from jali.crypto.vole import PUBLIC_BYTES, VoleOwner, VolePeer, code_seed, message_bytes
 from jali.psi.messages import receive_parts
 
@@ -58,7 +59,7 @@ _EXPANSION: Final = 1.1
 _TO_VALUE, _TO_ADDED = "jali.psi.vole.value.v1", "jali.psi.vole.added.v1"
 
 
-class OprfClient:
+class OprfClient(Secret):
     """Has F at its own keys.
 
     Security: the server sees a + p, which looks random since a does.
@@ -121,7 +122,7 @@ class OprfClient:
         return hashed_output(_plus(self._numbers, self._added), self._digests, domain, width)
 
 
-class OprfServer:
+class OprfServer(Secret):
     """Can evaluate F anywhere.
 
     Security: the client learns F at as many keys as fit into its table, 1.1 n + 256 of them if it is malicious, and at
