@@ -207,3 +207,14 @@ def test_a_target_that_cannot_be(tmp_path: Path) -> None:
         (tmp_path / "out.csv.d").mkdir()
     with Source(TABLE) as source, pytest.raises(WriteFailed):
         source.write(np.arange(3), "/proc/out.csv")
+
+
+@pytest.mark.parametrize(("mib", "most"), [(8, 1), (512, 1), (1024, 2), (8192, 16)])
+def test_no_more_threads_than_there_is_memory_for(tmp_path: Path, mib: int, most: int) -> None:
+    """On a machine with many processors each would ask for buffers of its own."""
+    (tmp_path / "t.csv").write_text("id\na\n")
+    with Source(tmp_path / "t.csv", memory_bytes=mib << 20) as source:
+        source._threads = 64
+        source._limit(source._memory_bytes // 8)
+        [[threads]] = source._connection.execute("SELECT current_setting('threads')").fetchall()
+        assert threads == most

@@ -42,6 +42,7 @@ __all__ = ["FORMATS", "Source", "check_target", "is_query", "name_of"]
 FORMATS: Final = (".csv", ".csv.gz", ".csv.zst", ".tsv", ".parquet", ".arrow")
 BATCH_ROWS: Final = 1 << 17
 _READING, _WRITING = 8, 2  # parts of the memory: keys are held while a source is read, and gone when rows are written
+_THREAD_BYTES = 64 << 20  # what DuckDB needs for each, for two buffers of a CSV file
 _SQL = re.compile(r"\s*(select|with|from|table|values)\s", re.IGNORECASE)
 _CSV = re.compile(r"\.(csv|tsv)(\.gz|\.zst)?$", re.IGNORECASE)
 _COMPRESSION = {".gz": "gzip", ".zst": "zstd"}
@@ -71,6 +72,7 @@ class Source:
         self._errors = (duckdb.Error, need("pyarrow", extra="data").ArrowException, OSError)
         self._connection = duckdb.connect()
         self._memory_bytes = memory_bytes
+        [[self._threads]] = self._connection.execute("SELECT current_setting('threads')").fetchall()
         self._limit(memory_bytes // _READING)
         self._connection.execute("SET preserve_insertion_order = true")
         self._connection.execute("SET enable_progress_bar = false")  # it goes to the standard output
@@ -116,8 +118,11 @@ class Source:
         return f"read_csv({_quoted(text)}, header = true, all_varchar = true, nullstr = '')"
 
     def _limit(self, size_bytes: int) -> None:
-        """How much memory DuckDB may take; it spills what it needs beyond."""
-        self._connection.execute(f"SET memory_limit = '{max(size_bytes // 2**20, 64)}MiB'")
+        """How much memory DuckDB may take, with no more threads than that is enough for; it spills what goes beyond."""
+        size_bytes = max(size_bytes, _THREAD_BYTES)
+        threads = min(self._threads, size_bytes // _THREAD_BYTES)
+        self._connection.execute(f"SET memory_limit = '{size_bytes >> 20}MiB'")
+        self._connection.execute(f"SET threads = {threads}")
 
     def keys(self, names: Sequence[str]) -> Iterator[dict[str, tuple[str, ByteStrings]]]:
         """The key columns in batches: of each its kind and its strings, empty where a cell is null.
@@ -163,8 +168,8 @@ class Source:
             part.replace(path)
         except self._errors as error:  # they quote cells
             raise WriteFailed(
-                f"cannot write {str(path)!r} ({type(error).__name__}): free space or choose another path (nothing "
-                "partial was left behind)"
+                f"cannot write {str(path)!r} ({type(error).__name__}): free space, allow more memory, or choose "
+                "another path (nothing partial was left behind)"
             ) from None
         finally:
             part.unlink(missing_ok=True)
