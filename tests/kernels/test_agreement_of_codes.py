@@ -25,6 +25,8 @@ pytestmark = pytest.mark.parametrize("level", LEVELS)
 def same(found: NDArray[np.generic], wanted: NDArray[np.generic]) -> None:
     assert found.dtype == wanted.dtype
     assert found.shape == wanted.shape
+    assert found.flags.writeable
+    assert wanted.flags.writeable
     assert found.tobytes() == wanted.tobytes()
 
 

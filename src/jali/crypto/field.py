@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The field with 2^128 elements, that of AES-GCM's bits in the other order: rows of 16 bytes, or of two words.
 
-An element's bit i is the coefficient of X^i, and X^128 = X^7 + X^2 + X + 1.
+An element's bit i is the coefficient of X^i, and X^128 = X^7 + X^2 + X + 1. With the native kernels, time depends on no
+element but the point of a polynomial, which is public.
 """
 
 from __future__ import annotations

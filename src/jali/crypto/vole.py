@@ -9,7 +9,9 @@ looks random.
 
 With `checked`, both parties are held to that: a random combination of the values and products, hidden by one more
 value, shows a peer that takes another value for some bit of the factor; and a random combination of all leaves, chosen
-by the peer when it has them, an owner whose trees are not what they should be.
+by the peer when it has them, an owner whose trees are not what they should be. The owner sends a hash of its own, and
+the peer compares: so the owner learns of the peer's only whether it is the same. Until then nothing may be sent that
+depends on the sparse vector.
 
 References: Boyle, Couteau, Gilboa, Ishai, Kohl, Scholl 2019 (ePrint 2019/1159), section 4, for the construction; Gilboa
 1999 for products by bits; Raghuraman, Rindal, Tanguy 2023 (ePrint 2023/882) for the code; Weng, Yang, Katz, Wang 2021
@@ -45,8 +47,8 @@ BLOCKS: Final = 400
 2^-128."""
 
 PUBLIC_BYTES: Final = 32
-_BITS, _BYTES, _COMMITMENT = 128, 16, 32
-_TO_POINT, _TO_COMMITMENT = "jali.vole.products.v1", "jali.vole.trees.v1"
+_BITS, _BYTES, _HASH = 128, 16, 32
+_TO_POINT, _TO_ANSWER, _TO_CODE = "jali.vole.products.v1", "jali.vole.trees.v1", "jali.vole.code.v1"
 
 
 def block_size(m: int) -> int:
@@ -57,16 +59,10 @@ def block_size(m: int) -> int:
 def message_bytes(m: int, *, checked: bool = False) -> dict[str, int]:
     """The bytes of each message: "owner transfers", "peer transfers", "owner sums", "peer products", "owner totals".
 
-    Of the checks: "peer proof", "peer challenge", "owner commitment", "peer combination" and "owner opening".
+    Of the checks: "peer proof", "peer challenge" and "owner answer".
     """
     depth = len(levels(block_size(m)))
-    extra = {
-        "peer proof": 2 * _BYTES,
-        "peer challenge": 2 * _BYTES,
-        "owner commitment": _COMMITMENT,
-        "peer combination": _BYTES,
-        "owner opening": 2 * _BYTES,
-    }
+    extra = {"peer proof": 2 * _BYTES, "peer challenge": 2 * _BYTES, "owner answer": _HASH}
     return {
         "owner transfers": MESSAGE_BYTES * _BITS,
         "peer transfers": MESSAGE_BYTES * BLOCKS * depth * 2,
@@ -87,17 +83,16 @@ class VoleOwner(Secret):
 
     Security: the peer learns nothing of the factor; the owner nothing of a, under the assumption that regular syndromes
     of the code look random, and the security of `OtReceiver`. Semi-honest; `checked` malicious, and then a peer may
-    guess bits of the factor, and an owner places of the sparse vector, but a wrong guess ends the run.
+    guess bits of the factor, and an owner places of the sparse vector, but a wrong guess ends the run: who passes
+    with probability 2^-k learns k bits.
     """
 
     __slots__ = (
         "_checked",
         "_choices",
         "_leaves",
-        "_nonce",
         "_rest",
         "_sender",
-        "_sum",
         "_sums",
         "_transfers",
         "factor",
@@ -141,21 +136,11 @@ class VoleOwner(Secret):
                 raise CheckFailed("the products that the peer sent are not those of one value each")
         return total(self._leaves) ^ self._rest ^ self._sums[:BLOCKS]
 
-    def commitment(self, challenge: bytes) -> bytes:
-        """From the peer's challenge, to send: a commitment to the combination of all leaves."""
+    def answer(self, challenge: bytes) -> bytes:
+        """From the peer's challenge, to send: a hash of the combination of all leaves."""
         point, value = challenge[:_BYTES], np.frombuffer(challenge[_BYTES:], np.uint64)
-        self._sum = polynomial(self._leaves.reshape(-1, 2), point) ^ self._sums[-1] ^ times(value[None], self.factor)[0]
-        self._nonce = random_bytes(_BYTES)
-        return digest(_TO_COMMITMENT, self._nonce, self._sum.tobytes())
-
-    def opening(self, combination: bytes) -> bytes:
-        """From the peer's combination, to send: what opens the commitment.
-
-        Raises: CheckFailed if the peer's is another one.
-        """
-        if combination != self._sum.tobytes():
-            raise CheckFailed("the peer's vectors are not what its messages say")
-        return bytes(self._nonce + self._sum.tobytes())
+        leaves = polynomial(self._leaves.reshape(-1, 2), point)
+        return digest(_TO_ANSWER, (leaves ^ self._sums[-1] ^ times(value[None], self.factor)[0]).tobytes())
 
     def expand(self, m: int, seed: bytes) -> Words:
         """b, (m, 2)."""
@@ -167,7 +152,6 @@ class VolePeer(Secret):
 
     __slots__ = (
         "_checked",
-        "_commitment",
         "_holes",
         "_keys",
         "_leaves",
@@ -234,15 +218,9 @@ class VolePeer(Secret):
         self._sum = polynomial(self._leaves, point) ^ self._keys[-1]
         return bytes(point + (polynomial(self.sparse(), point) ^ self._values[-1]).tobytes())
 
-    def combination(self, commitment: bytes) -> bytes:
-        """From the owner's commitment, to send: the combination of all leaves."""
-        self._commitment = commitment
-        return bytes(self._sum.tobytes())
-
-    def verify(self, opening: bytes) -> None:
-        """Raises: CheckFailed if the owner's combination was another one, but with probability m / 2^126."""
-        whole = digest(_TO_COMMITMENT, opening[:_BYTES], opening[_BYTES:])
-        if opening[_BYTES:] != self._sum.tobytes() or whole != self._commitment:
+    def verify(self, answer: bytes) -> None:
+        """Raises: CheckFailed if the owner's combination is another one."""
+        if answer != digest(_TO_ANSWER, self._sum.tobytes()):
             raise CheckFailed("the owner's trees are not what its messages say")
 
     def finish(self, m: int, seed: bytes) -> Words:
@@ -255,9 +233,12 @@ def _point(owner_public: bytes, peer_public: bytes, products: Words) -> bytes:
     return digest(_TO_POINT, owner_public, peer_public, products.tobytes())[:_BYTES]
 
 
-def code_seed(owner_public: bytes, peer_public: bytes) -> bytes:
-    """The public seed of the code of one run, to which both contributed."""
-    return digest("jali.vole.code.v1", owner_public, peer_public)[:_BYTES]
+def code_seed(owner_public: bytes, peer_public: bytes, products: Words) -> bytes:
+    """The public seed of the code of one run, from what both sent.
+
+    The peer, whose vector the code hides, sends its products last, so the owner cannot look for a code that is weak.
+    """
+    return digest(_TO_CODE, owner_public, peer_public, products.tobytes())[:_BYTES]
 
 
 def _by_bits(streams: Words) -> Words:

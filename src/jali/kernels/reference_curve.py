@@ -48,7 +48,7 @@ def curve_multiply(points: Bytes, scalar: bytes) -> Bytes:
         )
     key, raw = X25519PrivateKey.from_private_bytes(scalar), points.tobytes()
     products = [_product(key, raw[at : at + _POINT]) for at in range(0, len(raw), _POINT)]
-    return np.frombuffer(b"".join(products), np.uint8).reshape(-1, _POINT)
+    return np.frombuffer(bytearray().join(products), np.uint8).reshape(-1, _POINT)
 
 
 def _product(key: X25519PrivateKey, point: bytes) -> bytes:
@@ -71,7 +71,7 @@ def curve_multiply_each(points: Bytes, scalars: Bytes) -> Bytes:
         _ladder(int.from_bytes(x.tobytes(), "little") % 2**255, int.from_bytes(k.tobytes(), "little") % 2**255)
         for x, k in zip(points, scalars, strict=True)
     ]
-    return np.frombuffer(b"".join(x.to_bytes(_POINT, "little") for x in products), np.uint8).reshape(-1, _POINT)
+    return np.frombuffer(bytearray().join(x.to_bytes(_POINT, "little") for x in products), np.uint8).reshape(-1, _POINT)
 
 
 def _ladder(x: int, scalar: int) -> int:
@@ -108,7 +108,7 @@ def curve_unmap(points: Bytes, choices: Bytes) -> tuple[Bytes, NDArray[np.bool_]
         root, exact = _root(top % P, 2 * half % P)
         us.append(P - root if root and (root ^ choice >> 1) & 1 else root)
         found.append(exact)
-    raw = b"".join(u.to_bytes(_POINT, "little") for u in us)
+    raw = bytearray().join(u.to_bytes(_POINT, "little") for u in us)
     return np.frombuffer(raw, np.uint8).reshape(-1, _POINT), np.array(found, np.bool_)
 
 
@@ -133,7 +133,7 @@ def curve_map(uniform: Bytes) -> Bytes:
         )
     raw = uniform.tobytes()
     xs = [_mapped(int.from_bytes(raw[at : at + _UNIFORM], "big")) for at in range(0, len(raw), _UNIFORM)]
-    return np.frombuffer(b"".join(x.to_bytes(_POINT, "little") for x in xs), np.uint8).reshape(-1, _POINT)
+    return np.frombuffer(bytearray().join(x.to_bytes(_POINT, "little") for x in xs), np.uint8).reshape(-1, _POINT)
 
 
 def _mapped(u: int) -> int:

@@ -60,7 +60,7 @@ class VolePsi:
 
     Security: that of `OprfClient` and `OprfServer`; the encoder sees F of keys that it has not, which looks random.
     Cost: 17.6 bytes for each key of the encoder, some 10 for each of the tagger, and about 1.5 MB.
-    References: Raghuraman, Rindal 2022 (ePrint 2022/320), section 5.
+    References: Raghuraman, Rindal 2022 (ePrint 2022/320), section 4.
     """
 
     name: ClassVar[str] = "vole"
@@ -109,7 +109,7 @@ class VolePsi:
         owner, peer = VoleOwner(), VolePeer()
         transfers = peer.choose(m)
         products = peer.multiply(owner.public, owner.transfers)
-        seed = code_seed(owner.public, peer.public)
+        seed = code_seed(owner.public, peer.public, products)
         times.append(time.perf_counter())
         kernels.okvs_encode(rows, hashed_to_field(rows), fill, seed=1)
         peer.expand(m, seed)
@@ -182,18 +182,20 @@ def _encode(
     mine = _wide(client.outputs(domain=_TO_TAG, width=width))
     [tags] = receive_parts(stream, width * n_theirs)
     progress(0.9, "comparison")
-    found, repeated = kernels.match_rows(
-        _wide(tags.reshape(-1, width)), mine, seed=int.from_bytes(random_bytes(8), "little")
-    )
-    hits = found[found >= 0]
-    if repeated or len(np.unique(hits)) < len(hits):
+    seed = int.from_bytes(random_bytes(8), "little")
+    places, repeated = kernels.match_rows(mine, _wide(tags.reshape(-1, width)), seed=seed)
+    if repeated:  # of all tags: whether the run ends for it does not depend on which of them are known here
         raise PsiFrameInvalid(
             f"expected different values from {stream.peer!r}, found a repeated one", party=stream.peer
         )
+    hits = np.flatnonzero(places >= 0)
     if both:
-        claim = _claim(client.outputs(domain=_TO_CLAIM)[hits]) if checked else b""
-        stream.send(np.packbits(found >= 0).tobytes(), claim)
-    return np.sort(hits)
+        known = np.zeros(n_theirs, np.bool_)
+        known[places[hits]] = True
+        in_order = hits[np.argsort(places[hits])]
+        claim = _claim(client.outputs(domain=_TO_CLAIM)[in_order]) if checked else b""
+        stream.send(np.packbits(known).tobytes(), claim)
+    return hits
 
 
 def _tag(
@@ -230,8 +232,11 @@ def _width(n: int, m: int, *, checked: bool) -> int:
 
 
 def tag_bytes(n: int, m: int) -> int:
-    """Bytes of a tag, so that two of n and m different keys have one with probability below 2^-40."""
-    return min(_VALUE, -(-(_CERTAINTY_BITS + (n - 1).bit_length() + (m - 1).bit_length()) // 8))
+    """Bytes of the tags of m keys for who has n.
+
+    Two different keys, one of either, have one tag with probability below 2^-40; and two of the m, which ends the run.
+    """
+    return min(_VALUE, -(-(_CERTAINTY_BITS + (m - 1).bit_length() + (max(n, m) - 1).bit_length()) // 8))
 
 
 def _encodes(n_mine: int, n_theirs: int, *, learns: Learns, first: bool) -> bool:

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The intersection of `jali.psi.vole`, checked, so that it withstands malicious parties.
 
-What is added: the checks of `jali.crypto.vole`; a random value of either party in the function, the tagger's committed
-to before it sees the table (`jali.psi.vole_oprf`); tags in full length, so that whoever makes one has hashed its key;
-and, where both learn, a hash of other outputs of the function at all keys that the encoder says it found.
+What is added: the checks of `jali.crypto.vole`, before the encoder sends its table; a random value of either party in
+the function, the tagger's committed to before it sees the encoder's (`jali.psi.vole_oprf`); tags in full length, so
+that whoever makes one has hashed its key; and, where both learn, a hash of other outputs of the function at all keys
+that the encoder says it found.
 """
 
 from __future__ import annotations
@@ -31,13 +32,15 @@ __all__ = ["VoleMaliciousPsi"]
 class VoleMaliciousPsi:
     """Two-party intersection against a malicious party, with abort.
 
-    Security: a malicious encoder learns the intersection with a set of at most 1.1 n + 256 keys, where it said n. A
-    malicious tagger learns nothing, and makes the result that of a set of its choice. Where both learn, an encoder can
-    leave keys out of what it says, and claim none that it has not. Who cheats in the checks, and guesses right, learns
-    the guessed bits of the factor or of the sparse vector's places; a wrong guess ends the run.
-    Cost: that of `VolePsi`, with 16 bytes a tag, two rounds and some 9 kB more.
-    References: Raghuraman, Rindal 2022 (ePrint 2022/320), sections 4 and 5; Rindal, Schoppmann 2021 (ePrint 2021/266),
-    sections 3 and 4; Weng, Yang, Katz, Wang 2021 (ePrint 2020/925), section 5.
+    Security: a malicious encoder learns the intersection with a set that it chose before, of n' keys at most, where it
+    said n (the table has m = 1.1 n + 256 places): below 1.54 m at a million and 1.74 m at a thousand, unless it hashes
+    2^64 keys. A malicious tagger learns nothing but, where both learn, the result; that is one of a set of its
+    choice. Where both learn, an encoder can leave keys out of what it says, and claim none that it has not. Who cheats
+    in the checks, and guesses right, learns the guessed bits of the factor or of the sparse vector's places; a wrong
+    guess ends the run.
+    Cost: that of `VolePsi`, with 16 bytes a tag, two rounds and some 4 kB more.
+    References: Raghuraman, Rindal 2022 (ePrint 2022/320), section 4; Rindal, Schoppmann 2021 (ePrint 2021/266); Weng,
+    Yang, Katz, Wang 2021 (ePrint 2020/925), section 5. The argument stands in `docs/explanation/psi.md`.
     """
 
     name: ClassVar[str] = "vole-malicious"

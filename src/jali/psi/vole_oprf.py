@@ -9,8 +9,9 @@ is a hash to GF(2^128).
 3. With k = b + factor (a + p) = c + factor p, F(y) is a hash of the sum of y's places in k plus factor H(y). For y = x
    that is the sum of x's places in c, which the client has.
 
-With `checked`, it withstands malicious parties: the vectors are checked (`jali.crypto.vole`), and each party adds a
-random value to what is hashed, the server's committed to before the client's is known.
+With `checked`, it withstands malicious parties: the vectors are checked (`jali.crypto.vole`) before the client sends
+its table, and each party adds a random value to what is hashed, the server's committed to at first and opened when it
+has the table and the client's.
 
 References: Raghuraman, Rindal 2022 (ePrint 2022/320), section 4, and Rindal, Schoppmann 2021 (ePrint 2021/266), section
 3, with the table of Bienstock, Patel, Seo, Yeo 2023 (ePrint 2023/903) and the evaluation of `jali.crypto.vole`.
@@ -54,7 +55,7 @@ __all__ = [
     "table_places",
 ]
 
-_BAND, _VALUE, _SEED = 256, 16, 8
+_BAND, _VALUE, _SEED, _COMMITMENT = 256, 16, 8, 32
 _EXPANSION: Final = 1.1
 _TO_VALUE, _TO_ADDED = "jali.psi.vole.value.v1", "jali.psi.vole.added.v1"
 
@@ -75,44 +76,46 @@ class OprfClient(Secret):
         """
         m, peer = table_places(len(digests)), VolePeer(checked=checked)
         size = message_bytes(m, checked=checked)
-        added = _VALUE if checked else 0
         progress(0.02, "oblivious transfers")
         stream.send(peer.public, peer.choose(m).tobytes())
         owner_public, transfers, commitment = receive_parts(
-            stream, PUBLIC_BYTES, size["owner transfers"], size["owner commitment"]
+            stream, PUBLIC_BYTES, size["owner transfers"], _COMMITMENT if checked else 0
         )
-        public, own = owner_public.tobytes(), random_bytes(added)
+        public = owner_public.tobytes()
         products = peer.multiply(public, transfers.reshape(-1, 64))
         stream.send(products.tobytes(), peer.proof)
-        seed = code_seed(public, peer.public)
+        seed = code_seed(public, peer.public, products)
         progress(0.1, "the table of keys")
         table, place = table_of(digests, hashed_to_field(digests))
-        masked = peer.expand(m, seed) ^ table.view(np.uint64)
-        stream.send(place.to_bytes(_SEED, "little"), masked.tobytes(), own)
-        del masked, table, products
+        masked = (place.to_bytes(_SEED, "little"), (peer.expand(m, seed) ^ table.view(np.uint64)).tobytes())
+        del table, products
+        if not checked:  # while the server grows its trees
+            stream.send(*masked)
         sums, totals = receive_parts(stream, size["owner sums"], size["owner totals"])
         progress(0.4, "comparison")
         peer.complete(public, sums.view(np.uint64), totals.view(np.uint64).reshape(-1, 2))
+        if checked:
+            stream.send(peer.challenge())
+        c = peer.finish(m, seed)
         self._added = None
         if checked:
-            theirs = self._check(stream, peer, size, commitment.tobytes())
-            self._added = np.frombuffer(theirs, np.uint8) ^ np.frombuffer(own, np.uint8)
-        c = peer.finish(m, seed)
+            [answer] = receive_parts(stream, size["owner answer"])
+            with naming(stream):
+                peer.verify(answer.tobytes())
+            self._added = self._add(stream, masked, commitment.tobytes())
         self._digests = digests
         self._numbers = kernels.okvs_decode(digests, c.view(np.uint8).reshape(m, _VALUE), seed=place)
 
     @staticmethod
-    def _check(stream: Stream, peer: VolePeer, size: dict[str, int], commitment: bytes) -> bytes:
-        """The checks of what has come; the server's value that is added."""
-        stream.send(peer.challenge())
-        [answer] = receive_parts(stream, size["owner commitment"])
-        stream.send(peer.combination(answer.tobytes()))
-        opening, added, nonce = receive_parts(stream, size["owner opening"], _VALUE, _VALUE)
-        with naming(stream):
-            peer.verify(opening.tobytes())
-            if digest(_TO_ADDED, nonce.tobytes(), added.tobytes()) != commitment:
+    def _add(stream: Stream, masked: tuple[bytes, bytes], commitment: bytes) -> Bytes:
+        """Send the table with a random value; the sum of this and the server's."""
+        own = random_bytes(_VALUE)
+        stream.send(*masked, own)
+        theirs, nonce = receive_parts(stream, _VALUE, _VALUE)
+        if digest(_TO_ADDED, nonce.tobytes(), theirs.tobytes()) != commitment:
+            with naming(stream):
                 raise CheckFailed("the server's value is not the one that it committed to")
-        return added.tobytes()
+        return np.asarray(theirs ^ np.frombuffer(own, np.uint8))
 
     def outputs(self, *, domain: str, width: int = _VALUE) -> Bytes:
         """F at each of the keys, cut to a width.
@@ -125,9 +128,9 @@ class OprfClient(Secret):
 class OprfServer(Secret):
     """Can evaluate F anywhere.
 
-    Security: the client learns F at as many keys as fit into its table, 1.1 n + 256 of them if it is malicious, and at
-    any other key something that looks random: there the secret factor meets H(y) plus the places of y in p, which
-    differ but with probability 2^-128.
+    Security: the client learns F at its keys, and at any other key something that looks random: there the secret factor
+    meets H(y) plus the places of y in p, which differ but with probability 2^-128. A malicious client that has hashed q
+    keys can make a table for more of them, see `VoleMaliciousPsi`.
     """
 
     def __init__(
@@ -141,35 +144,29 @@ class OprfServer(Secret):
         size = message_bytes(m, checked=checked)
         own, nonce = (random_bytes(_VALUE if checked else 0) for _ in range(2))
         progress(0.02, "oblivious transfers")
-        commitment = digest(_TO_ADDED, nonce, own) if checked else b""
-        stream.send(owner.public, owner.transfers.tobytes(), commitment)
+        stream.send(owner.public, owner.transfers.tobytes(), digest(_TO_ADDED, nonce, own) if checked else b"")
         peer_public, transfers = receive_parts(stream, PUBLIC_BYTES, size["peer transfers"])
         public = peer_public.tobytes()
         progress(0.1, "trees")
         sums = owner.grow(m, transfers.reshape(-1, 64))
-        products, proof = receive_parts(stream, size["peer products"], size["peer proof"])
+        received, proof = receive_parts(stream, size["peer products"], size["peer proof"])
+        products = received.view(np.uint64).reshape(128, -1, 2)
         with naming(stream):
-            totals = owner.totals(public, products.view(np.uint64).reshape(128, -1, 2), proof.tobytes())
+            totals = owner.totals(public, products, proof.tobytes())
         stream.send(sums.tobytes(), totals.tobytes())
-        b = owner.expand(m, code_seed(owner.public, public))
+        b = owner.expand(m, code_seed(owner.public, public, products))
+        if checked:
+            [challenge] = receive_parts(stream, size["peer challenge"])
+            stream.send(owner.answer(challenge.tobytes()))
         place, masked, theirs = receive_parts(stream, _SEED, _VALUE * m, len(own))
         progress(0.4, "comparison")
         self._added = None
         if checked:
+            stream.send(own, nonce)
             self._added = theirs ^ np.frombuffer(own, np.uint8)
-            self._answer(stream, owner, size, own + nonce)
         self._k = kernels.field_multiply(masked.reshape(m, _VALUE), owner.factor)
         self._k ^= b.view(np.uint8).reshape(m, _VALUE)
         self._seed, self._factor = int.from_bytes(place.tobytes(), "little"), owner.factor
-
-    @staticmethod
-    def _answer(stream: Stream, owner: VoleOwner, size: dict[str, int], opened: bytes) -> None:
-        """The checks of the client, and of this party by the client."""
-        [challenge] = receive_parts(stream, size["peer challenge"])
-        stream.send(owner.commitment(challenge.tobytes()))
-        [combination] = receive_parts(stream, size["peer combination"])
-        with naming(stream):
-            stream.send(owner.opening(combination.tobytes()), opened)
 
     def outputs(self, digests: Bytes, *, domain: str, width: int = _VALUE) -> Bytes:
         """F at each of some keys, cut to a width.
@@ -187,7 +184,7 @@ def naming(stream: Stream) -> Iterator[None]:
     try:
         yield
     except CheckFailed as error:
-        raise CheckFailed(f"{error}: {stream.peer!r} does not follow the protocol", party=stream.peer) from None
+        raise CheckFailed(f"{error.message}: {stream.peer!r} does not follow the protocol", party=stream.peer) from None
 
 
 def _plus(numbers: Bytes, added: Bytes | None) -> Bytes:
@@ -198,28 +195,30 @@ def oprf_script(n: int, *, client: bool, checked: bool = False) -> Iterator[tupl
     """What one side does for n keys of the client: see `PsiProtocol.script`."""
     m = table_places(n)
     size = message_bytes(m, checked=checked)
-    added = _VALUE if checked else 0
     ours, theirs = ("send", "receive") if client else ("receive", "send")
-    first = PUBLIC_BYTES + size["peer transfers"], PUBLIC_BYTES + size["owner transfers"] + size["owner commitment"]
+    first = PUBLIC_BYTES + size["peer transfers"], PUBLIC_BYTES + size["owner transfers"] + checked * _COMMITMENT
+    table, trees = _SEED + _VALUE * m, size["owner sums"] + size["owner totals"]
     yield "transfer", 1
     yield "send", first[0] if client else first[1]
     if not client:
         yield "receive", first[0]
         yield "grow", n
         yield "receive", size["peer products"] + size["peer proof"]
-        yield "send", size["owner sums"] + size["owner totals"]
-        yield "receive", _SEED + _VALUE * m + added
+        yield "send", trees
     else:
         yield "receive", first[1]
         yield "send", size["peer products"] + size["peer proof"]
         yield "encode", n
-        yield "send", _SEED + _VALUE * m + added
-        yield "receive", size["owner sums"] + size["owner totals"]
+        if not checked:
+            yield "send", table
+        yield "receive", trees
     if checked:
         yield ours, size["peer challenge"]
-        yield theirs, size["owner commitment"]
-        yield ours, size["peer combination"]
-        yield theirs, size["owner opening"] + 2 * _VALUE
+        yield theirs, size["owner answer"]
+        yield ours, table + _VALUE
+        yield theirs, 2 * _VALUE
+    elif not client:
+        yield "receive", table
 
 
 def table_places(n: int) -> int:

@@ -47,6 +47,7 @@ CpuFeatures detect() {
   if (__get_cpuid(1, &a, &b, &c, &d) == 0) return found;
   found.ssse3 = bit(c, 9);
   found.aes = bit(c, 25) && bit(c, 19);
+  found.pclmul = bit(c, 1);
   const bool has_xsave = bit(c, 27);
   if (!has_xsave || __get_cpuid_count(7, 0, &a, &b, &c, &d) == 0) return found;
   const unsigned long long state = enabled_state();
@@ -95,6 +96,7 @@ std::vector<std::string> feature_names() {
   std::vector<std::string> names;
   if (cpu.ssse3) names.emplace_back("ssse3");
   if (cpu.aes) names.emplace_back("aes");
+  if (cpu.pclmul) names.emplace_back("pclmul");
   if (cpu.avx2) names.emplace_back("avx2");
   if (cpu.bmi2) names.emplace_back("bmi2");
   if (cpu.avx512) names.emplace_back("avx512");

@@ -11,6 +11,7 @@ struct CpuFeatures {
   bool intel = false;
   bool ssse3 = false;
   bool aes = false;
+  bool pclmul = false;
   bool avx2 = false;
   bool bmi2 = false;
   bool avx512 = false;  // F, DQ, BW and VL

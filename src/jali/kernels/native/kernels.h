@@ -95,7 +95,7 @@ struct Kernels {
   // 256 or more. False if memory is lacking.
   bool (*okvs_encode)(const u8* keys, const u8* values, size_t n, u8* table, size_t m, u64 seed, size_t* failed);
   bool (*okvs_decode)(const u8* keys, size_t n, const u8* table, size_t m, u64 seed, u8* out);
-  bool (*field_multiply)(const u8* x, const u8 factor[16], u8* out, size_t n);
+  void (*field_multiply)(const u8* x, const u8 factor[16], u8* out, size_t n);
   // From x (n + 25, 2), of which 25 rows are scratch, to out (m, 2).
   void (*expand_convolute)(u64* x, size_t n, u64* out, size_t m, const AesKeys& keys,
                            void (*prg)(const AesKeys&, u64, u64, Mask, const u64*, u64*, size_t));

@@ -4,6 +4,7 @@
 
 #include "bits.h"
 #include "code.h"
+#include "field.h"
 #include "fixed.h"
 #include "levels.h"
 #include "lookup.h"

@@ -33,7 +33,7 @@ struct Table {
     levels[count] = levels[count - 1];
     levels[count].level = "ssse3";
     levels[count++].prg = prg_aes_ssse3;
-    if (!(cpu.avx2 && cpu.bmi2 && cpu.aes)) return;
+    if (!(cpu.avx2 && cpu.bmi2 && cpu.aes && cpu.pclmul)) return;
     levels[count] = avx2_kernels();
     JALI_CURVE(levels[count], avx2);
     levels[count].expand = expand_aes_ni;

@@ -183,32 +183,6 @@ inline void decoded(const u8* keys, size_t n, const u8* table, size_t m, u64 see
   }
 }
 
-// x times one factor in GF(2^128), modulo X^128 + X^7 + X^2 + X + 1; bit i of 16 little-endian bytes counts X^i. Time
-// depends on where the x lie, not on the factor.
-inline void multiplied(const u8* x, const u8 factor[16], u8* out, size_t n) {
-  std::vector<Value> table(16 * 256, Value{0, 0});
-  Value power = load_value(factor);
-  for (unsigned bit = 0; bit < 128; ++bit) {
-    Value* part = &table[256 * (bit / 8)];
-    for (unsigned i = 1U << bit % 8; i < 256; i = (i + 1) | 1U << bit % 8) {
-      part[i].low ^= power.low;
-      part[i].high ^= power.high;
-    }
-    const u64 over = u64{0} - (power.high >> 63);
-    power.high = power.high << 1 | power.low >> 63;
-    power.low = power.low << 1 ^ (over & 0x87);
-  }
-  for (size_t i = 0; i < n; ++i) {
-    Value sum{0, 0};
-    for (size_t byte = 0; byte < 16; ++byte) {
-      const Value& part = table[256 * byte + x[16 * i + byte]];
-      sum.low ^= part.low;
-      sum.high ^= part.high;
-    }
-    std::memcpy(out + 16 * i, &sum, sizeof sum);
-  }
-}
-
 // -- without exceptions: false if memory is lacking -------------------------------------------------------------------
 template <class Work>
 bool with_memory(const Work& work) {
@@ -226,10 +200,6 @@ inline bool okvs_encode(const u8* keys, const u8* values, size_t n, u8* table, s
 
 inline bool okvs_decode(const u8* keys, size_t n, const u8* table, size_t m, u64 seed, u8* out) {
   return with_memory([&] { decoded(keys, n, table, m, seed, out); });
-}
-
-inline bool field_multiply(const u8* x, const u8 factor[16], u8* out, size_t n) {
-  return with_memory([&] { multiplied(x, factor, out, n); });
 }
 
 }  // namespace

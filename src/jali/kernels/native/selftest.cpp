@@ -285,8 +285,9 @@ void check_codes(const Kernels& k, const Kernels& portable, size_t n) {
   std::vector<u8> out(16 * n);
   require(k.okvs_decode(keys.data(), n, table.data(), m, 7, out.data()) && out == values, k, "okvs_decode", n);
   std::vector<u8> product(16 * n);
-  require(k.field_multiply(keys.data(), table.data(), out.data(), n), k, "field_multiply", n);
-  require(portable.field_multiply(keys.data(), table.data(), product.data(), n) && out == product, k, "field_multiply", n);
+  k.field_multiply(keys.data(), table.data(), out.data(), n);
+  portable.field_multiply(keys.data(), table.data(), product.data(), n);
+  require(out == product, k, "field_multiply", n);
   if (n == 0 || k.prg == nullptr) return;
   Vector x(2 * (n + 25), 0);
   for (size_t i = 0; i < 2 * n; ++i) x[i] = next_word();

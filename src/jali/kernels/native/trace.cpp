@@ -39,7 +39,7 @@ int main(int count, char**) {
     return 2;
   }
   constexpr size_t n = 9;  // a whole group of lanes, and a part of one
-  const std::vector<u8> points = drawn(32 * n), rows = drawn(48 * n);
+  const std::vector<u8> points = drawn(32 * n);
   std::vector<u8> out(64 * n);
   size_t levels_count = 0;
   const jali::Kernels* levels = jali::available_levels(levels_count);
@@ -49,7 +49,7 @@ int main(int count, char**) {
     trace(k.level, "curve_multiply_each", 32 * n,
           [&](const u8* s) { k.curve_multiply_each(points.data(), s, out.data(), n); });
     trace(k.level, "curve_map", 48 * n, [&](const u8* s) { k.curve_map(s, out.data(), n); });
-    trace(k.level, "field_multiply", 16, [&](const u8* s) { k.field_multiply(rows.data(), s, out.data(), n); });
+    trace(k.level, "field_multiply", 16 * (n + 1), [&](const u8* s) { k.field_multiply(s + 16, s, out.data(), n); });
   }
   if (count > 1) {  // any argument: show that a leak would be seen
     trace("none", "a branch on a secret", 1, [&](const u8* s) {
