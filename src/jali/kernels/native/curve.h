@@ -207,15 +207,36 @@ void divide_all(F* x, F* z, size_t count) {
   }
 }
 
+// Results that are only added or subtracted next need no carry: a level may leave them "wide".
+template <class F>
+F wide(const F& a) {
+  return a;
+}
+
+template <class F>
+F narrow(const F& a) {
+  return a;
+}
+
+template <class F>
+F wide_mul(const F& a, const F& b) {
+  return mul(a, b);
+}
+
+template <class F>
+F wide_square(const F& a) {
+  return square(a);
+}
+
 // The product X / Z of points with scalars of 255 bits, by the ladder of RFC 7748, section 5. Instead of swapping both
 // points before a step and back after it, the step picks the point that is doubled; the sum is the same either way but
 // for the sign of DA - CB, which is squared. `bit(i)` gives bit i of each lane's scalar.
 template <class F, class Bit>
 void ladder(const F& x1, const Bit& bit, F& x, F& z) {
-  F x2 = F::number(1);
-  F z2 = F::number(0);
-  F x3 = x1;
-  F z3 = F::number(1);
+  auto x2 = wide(F::number(1));
+  auto z2 = wide(F::number(0));
+  auto x3 = wide(x1);
+  auto z3 = x2;
   auto before = F::choice(0U);
   for (unsigned i = 255; i-- > 0;) {
     const auto now = bit(i);
@@ -227,17 +248,17 @@ void ladder(const F& x1, const Bit& bit, F& x, F& z) {
     const F d = sub(x3, z3);
     const F aa = square(choose(other, c, a));
     const F bb = square(choose(other, d, b));
-    const F da = mul(d, a);
-    const F cb = mul(c, b);
+    const auto da = wide_mul(d, a);
+    const auto cb = wide_mul(c, b);
     const F e = sub(aa, bb);
-    x3 = square(add(da, cb));
-    z3 = mul(x1, square(sub(da, cb)));
-    x2 = mul(aa, bb);
-    z2 = mul(e, mul_small_add(e, (montgomery_j - 2) / 4, aa));
+    x3 = wide_square(add(da, cb));
+    z3 = wide_mul(x1, square(sub(da, cb)));
+    x2 = wide_mul(aa, bb);
+    z2 = wide_mul(e, mul_small_add(e, (montgomery_j - 2) / 4, aa));
   }
   // Of the doubled point and the sum, the product is the one that the last bit did not pick.
-  x = choose(before, x3, x2);
-  z = choose(before, z3, z2);
+  x = narrow(choose(before, x3, x2));
+  z = narrow(choose(before, z3, z2));
 }
 
 inline unsigned bit_of(const u8 scalar[32], unsigned i) { return scalar[i / 8] >> i % 8 & 1U; }

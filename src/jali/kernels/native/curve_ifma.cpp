@@ -17,6 +17,10 @@ struct FieldIfma {
   static constexpr unsigned width(size_t) { return 51; }
   __m512i v[limbs];
 
+  struct Wide {  // limbs below 2^60
+    __m512i v[limbs];
+  };
+
   static FieldIfma load(const Limb* limb) {
     FieldIfma x;
     for (size_t k = 0; k < limbs; ++k) x.v[k] = _mm512_load_si512(limb + lanes * k);
@@ -40,6 +44,7 @@ struct FieldIfma {
 };
 
 inline __m512i repeat(u64 x) { return _mm512_set1_epi64(static_cast<long long>(x)); }
+inline __m512i sum(__m512i a, __m512i b) { return _mm512_add_epi64(a, b); }
 
 // All limbs pass on what is above 51 bits at once; from below 2^61 to loose.
 inline FieldIfma carried(const __m512i t[5]) {
@@ -55,71 +60,88 @@ inline FieldIfma carried(const __m512i t[5]) {
   return r;
 }
 
-inline FieldIfma add(const FieldIfma& a, const FieldIfma& b) {
+inline FieldIfma narrow(const FieldIfma::Wide& a) { return carried(a.v); }
+
+inline FieldIfma::Wide wide(const FieldIfma& a) {
+  FieldIfma::Wide r;
+  for (size_t k = 0; k < 5; ++k) r.v[k] = a.v[k];
+  return r;
+}
+
+template <class Element>
+FieldIfma add(const Element& a, const Element& b) {
   __m512i t[5];
-  for (size_t k = 0; k < 5; ++k) t[k] = _mm512_add_epi64(a.v[k], b.v[k]);
+  for (size_t k = 0; k < 5; ++k) t[k] = sum(a.v[k], b.v[k]);
   return carried(t);
 }
 
-inline FieldIfma sub(const FieldIfma& a, const FieldIfma& b) {  // a + 2 p - b
+template <class Element>
+FieldIfma sub(const Element& a, const Element& b) {  // a + 2^9 p - b
   __m512i t[5];
   for (size_t k = 0; k < 5; ++k) {
-    const __m512i twice = repeat((u64{1} << 52) - (k == 0 ? 38 : 2));
-    t[k] = _mm512_sub_epi64(_mm512_add_epi64(a.v[k], twice), b.v[k]);
+    const __m512i multiple = repeat((u64{1} << 60) - (k == 0 ? u64{19} << 9 : u64{1} << 9));
+    t[k] = _mm512_sub_epi64(sum(a.v[k], multiple), b.v[k]);
   }
   return carried(t);
 }
 
-inline FieldIfma choose(__mmask8 first, const FieldIfma& a, const FieldIfma& b) {
-  FieldIfma r;
+template <class Element>
+Element choose(__mmask8 first, const Element& a, const Element& b) {
+  Element r;
   for (size_t k = 0; k < 5; ++k) r.v[k] = _mm512_mask_blend_epi64(first, b.v[k], a.v[k]);
   return r;
 }
 
-// From sums of the low halves at 2^(51 k) and of the high halves, which count twice, at 2^(51 (k + 1)).
-inline FieldIfma folded(const __m512i low[9], const __m512i high[9]) {
-  __m512i t[10];
-  t[0] = low[0];
-  for (size_t k = 1; k < 9; ++k) t[k] = _mm512_add_epi64(low[k], _mm512_slli_epi64(high[k - 1], 1));
-  t[9] = _mm512_slli_epi64(high[8], 1);
-  __m512i r[5];
-  for (size_t k = 0; k < 5; ++k) r[k] = _mm512_add_epi64(t[k], _mm512_mullo_epi64(t[k + 5], repeat(19)));
-  return carried(r);
+// From sums of the low halves at 2^(51 k) and of the high halves, which count twice, at 2^(51 (k + 1)); `above` has both
+// from 2^255 on, which counts 19 times. Of factors with loose limbs, these are 130 times 2^52 at most.
+inline FieldIfma::Wide folded(const __m512i low[5], const __m512i high[4], const __m512i above[5]) {
+  FieldIfma::Wide r;
+  for (size_t k = 0; k < 5; ++k) {
+    const __m512i x = above[k];
+    const __m512i once = k == 0 ? x : sum(x, high[k - 1]);
+    r.v[k] = sum(sum(low[k], sum(once, once)), sum(_mm512_slli_epi64(x, 4), x));
+  }
+  return r;
 }
 
-inline FieldIfma mul(const FieldIfma& a, const FieldIfma& b) {
+// The highs come first, so that the lows above 2^255 can begin with them, and nine sums at a time are under way.
+inline FieldIfma::Wide wide_mul(const FieldIfma& a, const FieldIfma& b) {
   __m512i low[9];
   __m512i high[9];
   for (size_t k = 0; k < 9; ++k) low[k] = high[k] = _mm512_setzero_si512();
   for (size_t i = 0; i < 5; ++i) {
-    for (size_t j = 0; j < 5; ++j) {
-      low[i + j] = _mm512_madd52lo_epu64(low[i + j], a.v[i], b.v[j]);
-      high[i + j] = _mm512_madd52hi_epu64(high[i + j], a.v[i], b.v[j]);
-    }
+    for (size_t j = 0; j < 5; ++j) high[i + j] = _mm512_madd52hi_epu64(high[i + j], a.v[i], b.v[j]);
   }
-  return folded(low, high);
+  for (size_t k = 5; k < 9; ++k) low[k] = sum(high[k - 1], high[k - 1]);
+  for (size_t i = 0; i < 5; ++i) {
+    for (size_t j = 0; j < 5; ++j) low[i + j] = _mm512_madd52lo_epu64(low[i + j], a.v[i], b.v[j]);
+  }
+  const __m512i above[5] = {low[5], low[6], low[7], low[8], sum(high[8], high[8])};
+  return folded(low, high, above);
 }
 
-inline FieldIfma square(const FieldIfma& a) {
+inline FieldIfma::Wide wide_square(const FieldIfma& a) {
   __m512i low[9];
   __m512i high[9];
   for (size_t k = 0; k < 9; ++k) low[k] = high[k] = _mm512_setzero_si512();
   for (size_t i = 0; i < 5; ++i) {
-    for (size_t j = i + 1; j < 5; ++j) {
-      low[i + j] = _mm512_madd52lo_epu64(low[i + j], a.v[i], a.v[j]);
-      high[i + j] = _mm512_madd52hi_epu64(high[i + j], a.v[i], a.v[j]);
-    }
+    for (size_t j = i + 1; j < 5; ++j) high[i + j] = _mm512_madd52hi_epu64(high[i + j], a.v[i], a.v[j]);
   }
-  for (size_t k = 1; k < 8; ++k) {
-    low[k] = _mm512_add_epi64(low[k], low[k]);
-    high[k] = _mm512_add_epi64(high[k], high[k]);
-  }
+  for (size_t k = 1; k < 8; ++k) high[k] = sum(high[k], high[k]);
+  for (size_t i = 0; i < 5; ++i) high[2 * i] = _mm512_madd52hi_epu64(high[2 * i], a.v[i], a.v[i]);
+  for (size_t k = 5; k < 9; ++k) low[k] = high[k - 1];
   for (size_t i = 0; i < 5; ++i) {
-    low[2 * i] = _mm512_madd52lo_epu64(low[2 * i], a.v[i], a.v[i]);
-    high[2 * i] = _mm512_madd52hi_epu64(high[2 * i], a.v[i], a.v[i]);
+    for (size_t j = i + 1; j < 5; ++j) low[i + j] = _mm512_madd52lo_epu64(low[i + j], a.v[i], a.v[j]);
   }
-  return folded(low, high);
+  for (size_t k = 1; k < 9; ++k) low[k] = sum(low[k], low[k]);
+  for (size_t i = 0; i < 5; ++i) low[2 * i] = _mm512_madd52lo_epu64(low[2 * i], a.v[i], a.v[i]);
+  const __m512i above[5] = {low[5], low[6], low[7], low[8], sum(high[8], high[8])};
+  return folded(low, high, above);
 }
+
+inline FieldIfma mul(const FieldIfma& a, const FieldIfma& b) { return narrow(wide_mul(a, b)); }
+
+inline FieldIfma square(const FieldIfma& a) { return narrow(wide_square(a)); }
 
 // small a + c, for small < 2^20
 inline FieldIfma mul_small_add(const FieldIfma& a, u64 small, const FieldIfma& c) {
@@ -129,7 +151,7 @@ inline FieldIfma mul_small_add(const FieldIfma& a, u64 small, const FieldIfma& c
     t[k] = _mm512_madd52lo_epu64(c.v[k], a.v[k], repeat(small));
     high[k] = _mm512_madd52hi_epu64(_mm512_setzero_si512(), a.v[k], repeat(small));
   }
-  for (size_t k = 1; k < 5; ++k) t[k] = _mm512_add_epi64(t[k], _mm512_slli_epi64(high[k - 1], 1));
+  for (size_t k = 1; k < 5; ++k) t[k] = sum(t[k], sum(high[k - 1], high[k - 1]));
   t[0] = _mm512_madd52lo_epu64(t[0], high[4], repeat(38));
   return carried(t);
 }
