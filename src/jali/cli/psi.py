@@ -53,9 +53,9 @@ def command() -> None:
 @click.option(
     "--how",
     default="inner",
-    help="inner, left, right, full, semi or anti; left is who stands first in the federation file.",
+    help="inner, left, right, full, semi, anti or union; left is who stands first in the federation file.",
 )
-@click.option("--protocol", default="auto", help="'auto', 'ecdh' or 'vole'.")
+@click.option("--protocol", default="auto", help="'auto', 'ecdh', 'vole' or 'vole-malicious'.")
 @click.option("--normalise", default="trimmed", help=_NORMALISE)
 @click.option("--encoding", default="utf-8", help=_ENCODING)
 @click.option("--network", default="lan", help="For the choice of the protocol: loopback, lan, wan, or 20ms/200Mbit.")

@@ -19,6 +19,7 @@ namespace {
 constexpr size_t band = 256;
 constexpr size_t band_words = band / 64;
 constexpr size_t value_bytes = 16;
+constexpr size_t ahead = 8;  // keys whose places in memory are fetched
 
 struct Value {
   u64 low, high;
@@ -132,7 +133,13 @@ inline size_t encoded(const u8* keys, const u8* values, size_t n, u8* table, siz
   std::vector<Band> rows(m, Band{});
   std::vector<Value> sums(m, Value{0, 0});
   size_t failed = 0;
-  for (const u32 key : by_start(keys, n, seed, places)) {
+  const std::vector<u32> order = by_start(keys, n, seed, places);
+  for (size_t i = 0; i < n; ++i) {
+    const u32 key = order[i];
+    if (i + ahead < n) {
+      __builtin_prefetch(keys + value_bytes * order[i + ahead]);
+      __builtin_prefetch(values + value_bytes * order[i + ahead]);
+    }
     Band row;
     size_t at = band_of(keys + value_bytes * key, seed, places, row);
     Value sum = load_value(values + value_bytes * key);
@@ -175,7 +182,13 @@ inline size_t encoded(const u8* keys, const u8* values, size_t n, u8* table, siz
 
 // Keys in the order of their places in the table, so that it passes through the cache once.
 inline void decoded(const u8* keys, size_t n, const u8* table, size_t m, u64 seed, u8* out) {
-  for (const u32 key : by_start(keys, n, seed, m - band + 1)) {
+  const std::vector<u32> order = by_start(keys, n, seed, m - band + 1);
+  for (size_t i = 0; i < n; ++i) {
+    const u32 key = order[i];
+    if (i + ahead < n) {
+      __builtin_prefetch(keys + value_bytes * order[i + ahead]);
+      __builtin_prefetch(out + value_bytes * order[i + ahead], 1);
+    }
     Band bits;
     const size_t at = band_of(keys + value_bytes * key, seed, m - band + 1, bits);
     const Value value = picked(table + value_bytes * at, bits);

@@ -55,6 +55,7 @@ inline void compress(Lanes state[8], Lanes w[16]) {
   Lanes s[8];
   std::memcpy(s, state, sizeof s);
   for (unsigned round = 0; round < 80; round += 16) {
+#pragma GCC unroll 16
     for (unsigned i = 0; i < 16; ++i) {
       Lanes& a = s[(16 - i) % 8];
       Lanes& b = s[(17 - i) % 8];
@@ -68,6 +69,7 @@ inline void compress(Lanes state[8], Lanes w[16]) {
       d += h;
       h += (rotate<28>(a) ^ rotate<34>(a) ^ rotate<39>(a)) + ((a & b) | (c & (a | b)));
     }
+#pragma GCC unroll 16
     for (unsigned i = 0; i < 16; ++i) {  // the words of the next 16 rounds
       const Lanes near = w[(i + 14) % 16];
       const Lanes far = w[(i + 1) % 16];
@@ -125,6 +127,7 @@ inline void sha512_each(const u8* prefix, size_t prefix_size, const u8* data, co
   const size_t skipped = prefix_size / block_bytes * block_bytes;
   Lanes state[8];
   Lanes w[16];
+  u8 block[hash_lanes][block_bytes] = {};
   for (size_t at = 0; at < skipped; at += block_bytes) {
     for (unsigned i = 0; i < 16; ++i) w[i] = Lanes{} + big_endian(prefix + at + 8 * i);
     for (unsigned i = 0; i < 8; ++i) state[i] = Lanes{} + start[i];
@@ -147,12 +150,16 @@ inline void sha512_each(const u8* prefix, size_t prefix_size, const u8* data, co
       most = std::max(most, blocks[lane]);
     }
     for (unsigned i = 0; i < 8; ++i) state[i] = Lanes{} + start[i];
-    u8 block[block_bytes];
     for (size_t index = 0; index < most; ++index) {
       for (size_t lane = 0; lane < lanes; ++lane) {
-        if (index >= blocks[lane]) continue;
-        fill_block(pieces[lane], sizes[lane], skipped, index, block);
-        for (unsigned i = 0; i < 16; ++i) w[i][lane] = big_endian(block + 8 * i);
+        if (index < blocks[lane]) fill_block(pieces[lane], sizes[lane], skipped, index, block[lane]);
+      }
+#pragma GCC unroll 16
+      for (unsigned i = 0; i < 16; ++i) {
+        Lanes word = {};
+#pragma GCC unroll 8
+        for (size_t lane = 0; lane < hash_lanes; ++lane) word[lane] = big_endian(block[lane] + 8 * i);
+        w[i] = word;
       }
       compress(state, w);
       for (size_t lane = 0; lane < lanes; ++lane) {
