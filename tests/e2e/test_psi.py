@@ -10,8 +10,12 @@ import random
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
 import pytest
 
 from jali.graph.ledger import verify
@@ -21,7 +25,6 @@ from jali.transport.authority import create_federation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
@@ -29,6 +32,10 @@ PARTIES = ("alice", "bob")
 FULL_DISK = (
     "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
     "resource.setrlimit(resource.RLIMIT_FSIZE, (1500, 1500)); "
+)
+TELL_PEAK = (
+    "import atexit, sys; atexit.register(lambda: sys.stderr.write("
+    "'peak ' + next(line.split()[1] for line in open('/proc/self/status') if line.startswith('VmHWM')))); "
 )
 SMALL_BUCKETS = "import jali.psi.intersection as i; i.BUCKET_KEYS = {size}; from jali.cli.app import main; main({line})"
 TRIES = 1200
@@ -40,10 +47,10 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def start(folder: Path, *line: str, bucket: int = 1 << 20, full: bool = False) -> subprocess.Popen[str]:
+def start(folder: Path, *line: str, bucket: int = 1 << 20, before: str = "") -> subprocess.Popen[str]:
     program = SMALL_BUCKETS.format(size=bucket, line=["psi", *line])
     return subprocess.Popen(
-        [sys.executable, "-c", FULL_DISK + program if full else program],
+        [sys.executable, "-c", before + program],
         cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -323,9 +330,30 @@ def test_a_full_disk_is_named_and_the_run_goes_on_when_there_is_room(folder: Pat
     write(folder / "a.csv", range(3000))
     write(folder / "b.csv", range(3000))
     lines = {me: run_line(me, f"{me[0]}.csv", f"o{me[0]}.csv", "--protocol", "ecdh") for me in PARTIES}
-    with both(*(start(folder, *line, bucket=600, full=me == "alice") for me, line in lines.items())) as found:
+    limits = {"alice": FULL_DISK, "bob": ""}
+    with both(*(start(folder, *line, bucket=600, before=limits[me]) for me, line in lines.items())) as found:
         assert "J6010" in found[0][2]
         assert "alice" in found[1][2]
     assert not (folder / "oa.csv").exists()
     with both(*(start(folder, "resume", f"o{me[0]}.csv.psi", "--json", bucket=600) for me in PARTIES)) as found:
         assert outcomes(found)[0]["common_keys"] == 3000
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads the peak of a process from /proc")
+def test_a_run_stays_within_its_memory(folder: Path) -> None:
+    """Three million rows a side take more than 500 MiB where they may; allowed 300, that is what they take, about."""
+    n = 3_000_000
+    for i, me in enumerate(PARTIES):
+        ids = np.random.default_rng(i).permutation(n) + i * n // 2
+        save: Any = pyarrow.parquet.write_table
+        save(pa.table({"id": ids, "amount": ids * 1.5}), folder / f"{me[0]}.parquet")
+    more = ("--memory", "300", "--protocol", "vole")
+    lines = [run_line(me, f"{me[0]}.parquet", f"o{me[0]}.parquet", *more) for me in PARTIES]
+    with both(*(start(folder, *line, before=TELL_PEAK) for line in lines)) as found:
+        outcomes(found)
+    for _, _, errors in found:
+        assert int(errors.rsplit("peak ", 1)[1]) < 320 << 10
+    read: Any = pyarrow.parquet.read_table
+    tables = [read(folder / f"o{me[0]}.parquet") for me in PARTIES]
+    assert tables[0].equals(tables[1])
+    assert np.array_equal(np.sort(tables[0]["id"].to_numpy()), np.arange(n // 2, n))

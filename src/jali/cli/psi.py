@@ -59,7 +59,7 @@ def command() -> None:
 @click.option("--normalise", default="trimmed", help=_NORMALISE)
 @click.option("--encoding", default="utf-8", help=_ENCODING)
 @click.option("--network", default="lan", help="For the choice of the protocol: loopback, lan, wan, or 20ms/200Mbit.")
-@click.option("--memory", "memory_mib", default=1024, help="MiB to stay below, about.")
+@click.option("--memory", "memory_mib", default=1024, help="MiB to stay below, about, libraries included.")
 @click.option("--report", default="", type=click.Path(), help="An HTML page about the run.")
 @click.option("--json", "as_json", is_flag=True, help="The outcome as JSON.")
 def run_command(*, as_json: bool, otherwise: tuple[str, ...], **options: object) -> None:

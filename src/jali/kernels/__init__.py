@@ -8,7 +8,7 @@ C++ releases the GIL and chooses its instruction set at import; see `report()`.
 from __future__ import annotations
 
 from jali.kernels import reference
-from jali.kernels.dispatch import pick, report
+from jali.kernels.dispatch import give_memory_back, pick, report
 
 __all__ = [
     "add_prg",
@@ -27,6 +27,7 @@ __all__ = [
     "fixed_encode",
     "from_bit_planes",
     "gather",
+    "give_memory_back",
     "masked_and",
     "masked_product",
     "masked_truncate",

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import ModuleType
 
-__all__ = ["one_thread", "pick", "report"]
+__all__ = ["give_memory_back", "one_thread", "pick", "report"]
 
 ENVIRONMENT = "JALI_KERNELS"
 THREADS = "JALI_THREADS"
@@ -81,6 +81,12 @@ def pick(twin: _Kernel) -> _Kernel:
 def _library_is_faster(native: ModuleType) -> bool:
     """Whether twins give key streams sooner: no level was forced, and the best lacks the processor's AES."""
     return not os.environ.get(ENVIRONMENT) and native.level() in WITHOUT_AES and "aes" in native.features()
+
+
+def give_memory_back() -> None:
+    """Let the system have the memory that is kept for results of later calls."""
+    if _native is not None:
+        _native.give_memory_back()
 
 
 @contextmanager

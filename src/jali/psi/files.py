@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from jali import kernels
 from jali.core.errors import InputError, JaliError, PsiFrameInvalid, PsiKeysDiffer, TableInvalid
 from jali.psi import intersection
 from jali.psi.contract import learns_of
@@ -30,8 +31,10 @@ if TYPE_CHECKING:
 __all__ = ["Outcome", "Prepared", "prepare", "run"]
 
 _VERSION = 3
+_LIBRARIES_MIB = 136  # of a process before it has data
+_LEAST_MIB = 64
 _ROW_BYTES = 48  # of a key's row while it is sorted
-_KEY_BYTES = 512  # of a key in a bucket, at most, in any protocol
+_KEY_BYTES = 416  # of a key in a bucket, at most, in any protocol
 _LEAST_KEYS = 1 << 14
 
 
@@ -80,7 +83,7 @@ def prepare(job: Job, *, left: bool, folder: Path | None = None, given: Any = No
     """Check a job and read its keys, so that a mistake is found before anybody is called.
 
     `left` says which of both parties this is. `given` is a table in the place of the job's source.
-    Cost: at most half of the job's memory, and then files beside it (`jali.psi.spilled`).
+    Cost: at most half of the job's memory beside the libraries, and then files (`jali.psi.spilled`).
     Raises: InputError family; WriteFailed for a target that cannot be.
     """
     parties = (job.me, job.peer) if left else (job.peer, job.me)
@@ -140,6 +143,7 @@ def _run(
     else:
         joined = join(stream, keys, terms=terms, folder=folder, progress=progress)
     keys.clear()  # writing needs the memory
+    kernels.give_memory_back()
     middle = time.perf_counter()
     progress(1.0, "writing")
     if joined is not None:
@@ -170,12 +174,17 @@ def _mark(job: Job) -> str:
 
 def _most_rows(job: Job) -> int:
     """How many rows of keys stay in memory: half of it, for all keys together."""
-    return (job.memory_mib << 19) // (_ROW_BYTES * (1 + len(job.otherwise)))
+    return _data_bytes(job) // 2 // (_ROW_BYTES * (1 + len(job.otherwise)))
 
 
 def _bucket_keys(job: Job) -> int:
     """How many keys a bucket may have, so that what a protocol needs for it is half of the memory."""
-    return min(intersection.BUCKET_KEYS, max((job.memory_mib << 19) // _KEY_BYTES, _LEAST_KEYS))
+    return min(intersection.BUCKET_KEYS, max(_data_bytes(job) // 2 // _KEY_BYTES, _LEAST_KEYS))
+
+
+def _data_bytes(job: Job) -> int:
+    """What is left of the memory beside the libraries."""
+    return max(job.memory_mib - _LIBRARIES_MIB, _LEAST_MIB) << 20
 
 
 def _agree(stream: Stream, job: Job) -> int:

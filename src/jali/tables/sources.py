@@ -41,7 +41,7 @@ __all__ = ["FORMATS", "Source", "check_target", "is_query", "name_of"]
 
 FORMATS: Final = (".csv", ".csv.gz", ".csv.zst", ".tsv", ".parquet", ".arrow")
 BATCH_ROWS: Final = 1 << 17
-_READING, _WRITING = 8, 2  # parts of the memory: keys are held while a source is read, and gone when rows are written
+_READING = 8  # this part of the memory: keys are held while a source is read
 _THREAD_BYTES = 64 << 20  # what DuckDB needs for each, for two buffers of a CSV file
 _SQL = re.compile(r"\s*(select|with|from|table|values)\s", re.IGNORECASE)
 _CSV = re.compile(r"\.(csv|tsv)(\.gz|\.zst)?$", re.IGNORECASE)
@@ -142,13 +142,13 @@ class Source:
         """These rows, in this order, into a file whose ending names its format, text in UTF-8; -1 is a row of nothing.
 
         Shapes: rows (n,), counted from 0; `marks` (n,) are further columns.
+        Cost: the memory that the process does not use for other things already.
         Raises: WriteFailed; what was at the target is untouched then.
         """
         path = check_target(target)
-        pyarrow = need("pyarrow", extra="data")
         more = dict(marks or {})
         order = np.arange(len(rows), dtype=np.int32 if len(rows) < 2**31 else np.int64)
-        places = pyarrow.table({_ROW: rows, "jali_place": order, **more})
+        places = need("pyarrow", extra="data").table({_ROW: rows, "jali_place": order, **more})
         self._connection.register("jali_places", places)
         numbered = f"SELECT *, row_number() OVER () - 1 AS {_ROW} FROM {self._relation}"
         query = (
@@ -158,7 +158,7 @@ class Source:
         )
         part = path.with_name(f".{path.name}.part")
         try:
-            self._limit(self._memory_bytes // _WRITING)
+            self._limit(self._memory_bytes - _resident_bytes(self._memory_bytes))
             if path.suffix == ".arrow":
                 self._write_arrow(query, part)
             else:
@@ -232,6 +232,14 @@ def check_target(target: str | Path) -> Path:
     if not path.parent.is_dir():
         raise WriteFailed(f"cannot write {str(path)!r}: no such folder")
     return path
+
+
+def _resident_bytes(most: int) -> int:
+    """The memory that this process has; half of the most that it may have, where nothing says."""
+    try:
+        return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError):
+        return most // 2
 
 
 def _form(path: Path) -> str:

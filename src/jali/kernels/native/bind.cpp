@@ -328,6 +328,7 @@ NB_MODULE(_native, m) {
   m.def("features", feature_names);
   m.def("set_threads", set_threads, "count"_a);
   m.def("threads", [] { return thread_limit().load(); });
+  m.def("give_memory_back", give_memory_back);
   set_level(level_names().back());
 
   const auto out = nb::arg("out") = nb::none();

@@ -8,6 +8,9 @@
 #if defined(__linux__)
 #include <sys/mman.h>
 #endif
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
 
 namespace jali {
 namespace {
@@ -70,6 +73,20 @@ void* fresh(std::size_t capacity, std::size_t alignment) {
 }
 
 }  // namespace
+
+void give_memory_back() {
+  {
+    const std::lock_guard<std::mutex> lock(guard);
+    for (Kept& slot : kept) {
+      std::free(slot.data);
+      slot = {};
+    }
+    kept_total = 0;
+  }
+#if defined(__GLIBC__)
+  malloc_trim(0);
+#endif
+}
 
 Block::Block(std::size_t bytes) {
   const std::size_t alignment = bytes < large ? line : page;

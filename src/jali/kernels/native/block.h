@@ -21,4 +21,7 @@ class Block {
   std::size_t capacity_;
 };
 
+// Frees the blocks that are kept, and lets the system have what nobody uses.
+void give_memory_back();
+
 }  // namespace jali
