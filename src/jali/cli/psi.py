@@ -104,8 +104,8 @@ def explain_command(*, keys: int, others: int, network: str, learns: str, how: s
 
     from jali.cli.output import columns
     from jali.core.errors import InputError
-    from jali.psi.choice import CHOSEN_FROM, choose, speed_here
-    from jali.psi.contract import counted
+    from jali.psi.choice import choose, speed_here
+    from jali.psi.contract import PSI_PROTOCOLS, counted
     from jali.psi.disclosures import disclosures, threats
     from jali.psi.intersection import buckets
     from jali.psi.kinds import UNION, require_join
@@ -117,8 +117,10 @@ def explain_command(*, keys: int, others: int, network: str, learns: str, how: s
     require_join(how, learners=learners, owners=owners, error=InputError)
     who = cast("Learns", learns)
     choice = choose((keys, others), (speed_here(), speed_here()), learns=who, network=network)
-    rows: list[tuple[object, ...]] = [("protocol", "seconds", "I send", "I receive", "rounds", "buckets", "secure if")]
-    for name, threat in threats(how, protocols=CHOSEN_FROM):
+    rows: list[tuple[object, ...]] = [
+        ("protocol", "seconds", "I send", "I receive", "rounds", "buckets", "against", "secure if")
+    ]
+    for name, threat in threats(how, protocols=PSI_PROTOCOLS.names()):
         if how == UNION:
             cost = spine_cost(keys, others, keys + others)
         else:
@@ -127,7 +129,8 @@ def explain_command(*, keys: int, others: int, network: str, learns: str, how: s
         sizes = (f"{cost.bytes_sent[side]:,} B" for side in ("me", "peer"))
         seconds = f"{choice.seconds[name]:.2g}" if name in choice.seconds else ""
         parts = 1 if how == UNION else buckets(keys, others)
-        rows.append((name, seconds, *sizes, f"{cost.rounds:,}", parts, "; ".join(threat.assumptions)))
+        assumed = "; ".join(threat.assumptions)
+        rows.append((name, seconds, *sizes, f"{cost.rounds:,}", parts, f"{threat.adversary} parties", assumed))
     click.echo(columns(rows))
     if how != UNION:
         click.echo(f"\n'auto' takes {choice.protocol}, if both parties are as fast as this machine.")
