@@ -5,6 +5,7 @@
 #include <valgrind/memcheck.h>
 
 #include <cstdio>
+#include <cstring>
 #include <vector>
 
 #include "kernels.h"
@@ -12,6 +13,7 @@
 
 namespace {
 
+using jali::u64;
 using jali::u8;
 
 std::vector<u8> drawn(size_t size) {
@@ -41,6 +43,8 @@ int main(int count, char**) {
   constexpr size_t n = 9;  // a whole group of lanes, and a part of one
   const std::vector<u8> points = drawn(32 * n);
   std::vector<u8> out(64 * n);
+  std::vector<u64> words(2 * (n + 25)), results(2 * n), offsets(n + 1);
+  for (size_t i = 0; i <= n; ++i) offsets[i] = 40 * i;
   size_t levels_count = 0;
   const jali::Kernels* levels = jali::available_levels(levels_count);
   for (size_t at = 0; at < levels_count; ++at) {
@@ -50,6 +54,20 @@ int main(int count, char**) {
           [&](const u8* s) { k.curve_multiply_each(points.data(), s, out.data(), n); });
     trace(k.level, "curve_map", 48 * n, [&](const u8* s) { k.curve_map(s, out.data(), n); });
     trace(k.level, "field_multiply", 16 * (n + 1), [&](const u8* s) { k.field_multiply(s + 16, s, out.data(), n); });
+    trace(k.level, "sha512_each", 40 * n, [&](const u8* s) {
+      k.sha512_each(points.data(), 27, s, offsets.data(), points.data(), 100, out.data(), 64, n);
+    });
+    if (k.prg == nullptr) continue;
+    jali::AesKeys keys;
+    trace(k.level, "prg", 16, [&](const u8* s) {
+      k.expand(s, keys);
+      k.prg(keys, 1, 0, jali::Mask::set, nullptr, results.data(), results.size());
+    });
+    k.expand(points.data(), keys);
+    trace(k.level, "expand_convolute", 16 * n, [&](const u8* s) {
+      std::memcpy(words.data(), s, 16 * n);
+      k.expand_convolute(words.data(), n, results.data(), n, keys, k.prg);
+    });
   }
   if (count > 1) {  // any argument: show that a leak would be seen
     trace("none", "a branch on a secret", 1, [&](const u8* s) {
