@@ -93,7 +93,7 @@ Element choose(__mmask8 first, const Element& a, const Element& b) {
 }
 
 // From sums of the low halves at 2^(51 k) and of the high halves, which count twice, at 2^(51 (k + 1)); `above` has both
-// from 2^255 on, which counts 19 times. Of factors with loose limbs, these are 130 times 2^52 at most.
+// from 2^255 on, which counts 19 times. Of factors with loose limbs, the results are below 131 times 2^52 and a bit.
 inline FieldIfma::Wide folded(const __m512i low[5], const __m512i high[4], const __m512i above[5]) {
   FieldIfma::Wide r;
   for (size_t k = 0; k < 5; ++k) {
