@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 ONE_IN_A_MILLION = 1e-6
+SALT = bytes(16)
 
 
 @given(st.integers(2, 300))
@@ -39,12 +40,12 @@ def test_levels_grow_fourfold_to_the_leaves(leaves: int) -> None:
 def test_all_leaves_but_one_are_known(leaves: int, data: st.DataObject) -> None:
     holes = np.array(data.draw(st.lists(st.integers(0, leaves - 1), min_size=1, max_size=4)))
     seeds = random_words((len(holes), 2)).view(np.uint8)
-    known, sums, rest = tree_leaves(seeds, leaves)
+    known, sums, rest = tree_leaves(seeds, leaves, salt=SALT)
     assert known.shape == (len(holes), leaves, 2)
     keys = random_words((len(holes), len(levels(leaves)), 2, 2, 2)).view(np.uint8)
     choices = choices_for(holes, leaves).astype(np.int64)
     mine = np.take_along_axis(keys, choices[..., None, None], axis=3)[:, :, :, 0]
-    found, same_rest = punctured_leaves(holes, leaves, encrypted_sums(sums, keys), mine)
+    found, same_rest = punctured_leaves(holes, leaves, encrypted_sums(sums, keys, salt=SALT), mine, salt=SALT)
     np.testing.assert_array_equal(same_rest, rest)
     at = np.arange(len(holes))
     assert not np.any(found[at, holes])
@@ -56,15 +57,15 @@ def test_all_leaves_but_one_are_known(leaves: int, data: st.DataObject) -> None:
 def test_without_the_keys_of_the_hole_nothing_shows_of_its_sum() -> None:
     """Each sum is under two pads that both come from keys of its number's bits, which are the ones not chosen."""
     seeds = random_words((1, 2)).view(np.uint8)
-    _, sums, _ = tree_leaves(seeds, 4)
+    _, sums, _ = tree_leaves(seeds, 4, salt=SALT)
     keys = random_words((1, 1, 2, 2, 2)).view(np.uint8)
-    encrypted = encrypted_sums(sums, keys)
+    encrypted = encrypted_sums(sums, keys, salt=SALT)
     for hole in range(4):
         high, low = choices_for(np.array([hole]), 4)[0, 0]
         others = keys.copy()
         others[0, 0, 0, 1 - int(high)] ^= 1
         others[0, 0, 1, 1 - int(low)] ^= 1
-        changed = encrypted_sums(sums, others) != encrypted
+        changed = encrypted_sums(sums, others, salt=SALT) != encrypted
         assert np.all(changed[0, 0, :, hole])
 
 
@@ -73,13 +74,14 @@ def test_a_hole_beyond_the_leaves_leaves_the_rest_unknown() -> None:
     leaves = 18  # of 2, 5 and 20: two children of the root are beyond, three of the fifth node, two of the last
     for hole in (18, 19, 20, 31, 32, 63):
         seeds = random_words((1, 2)).view(np.uint8)
-        known, sums, rest = tree_leaves(seeds, leaves)
+        known, sums, rest = tree_leaves(seeds, leaves, salt=SALT)
         keys = random_words((1, 3, 2, 2, 2)).view(np.uint8)
         choices = choices_for(np.array([hole]), leaves).astype(np.int64)
         mine = np.take_along_axis(keys, choices[..., None, None], axis=3)[:, :, :, 0]
         lacking = hole < 20  # the hole's parent has children: then the code below follows the path to the end
         if lacking:
-            found, other = punctured_leaves(np.array([hole]), leaves, encrypted_sums(sums, keys), mine)
+            encrypted = encrypted_sums(sums, keys, salt=SALT)
+            found, other = punctured_leaves(np.array([hole]), leaves, encrypted, mine, salt=SALT)
             np.testing.assert_array_equal(found, known)
             assert not np.any(np.all(other == rest, axis=1))
     assert np.any(rest)
@@ -95,7 +97,7 @@ def run(m: int, *, checked: bool = False, bend: Callable[[str, Any], Any] = lamb
         return sent[name]
 
     transfers = send("owner transfers", owner.transfers)
-    sums = send("owner sums", owner.grow(m, send("peer transfers", peer.choose(m))))
+    sums = send("owner sums", owner.grow(m, peer.public, send("peer transfers", peer.choose(m))))
     products = send("peer products", peer.multiply(owner.public, transfers))
     totals = send("owner totals", owner.totals(peer.public, products, send("peer proof", peer.proof)))
     peer.complete(owner.public, sums, totals)
@@ -165,7 +167,7 @@ def test_another_value_for_one_bit_of_the_factor_is_seen_where_the_bit_is_set(va
     caught = []
     for bit in (0, 1, 64, 127) * 4:
         owner, peer = VoleOwner(checked=True), VolePeer(checked=True)
-        owner.grow(257, peer.choose(257))
+        owner.grow(257, peer.public, peer.choose(257))
         products = peer.multiply(owner.public, owner.transfers)
         products[bit, value, 0] ^= np.uint64(1)
         point = vole._point(owner.public, peer.public, products)
@@ -258,3 +260,11 @@ def test_who_bends_trees_passes_as_often_as_it_guesses(trees: int, between: tupl
         np.testing.assert_array_equal(c, kernels.field_multiply(a, owner.factor) ^ b)
         passed += 1
     assert between[0] <= passed <= between[1]
+
+
+def test_the_same_seeds_grow_other_trees_in_another_run() -> None:
+    seeds, keys = random_words((3, 2)).view(np.uint8), random_words((3, 2, 2, 2, 2)).view(np.uint8)
+    (one, sums, _), (other, _, _) = (tree_leaves(seeds, 9, salt=salt) for salt in (SALT, b"1" * 16))
+    assert not np.any(np.all(one == other, axis=2))
+    encrypted = [encrypted_sums(sums, keys, salt=salt) for salt in (SALT, b"1" * 16)]
+    assert not np.any(np.all(encrypted[0] == encrypted[1], axis=-1))

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
@@ -20,7 +21,7 @@ from jali.core.errors import (
     RunFolderInvalid,
     UnknownName,
 )
-from jali.psi import intersection
+from jali.psi import files, intersection
 from jali.psi.files import prepare, run
 from jali.psi.folder import Job, RunFolder
 from jali.psi.keys import Keys
@@ -225,3 +226,17 @@ def test_folders_of_runs(tmp_path: Path) -> None:
         _ = again.job
     again.delete()
     assert not path.exists()
+
+
+@pytest.mark.parametrize("size", [0, 1, 150, (1 << 14) - 1])
+def test_a_peer_that_wants_tiny_buckets_is_refused(tmp_path: Path, size: int) -> None:
+    """Buckets are filled up with random keys, in whose places somebody who lies could put others."""
+    mine = job(tmp_path, "alice")
+
+    def lies(stream: Any) -> None:
+        asked = msgspec.json.decode(bytes(stream.receive()))
+        stream.send(msgspec.json.encode({**asked, "bucket_keys": size}))
+
+    raised = run_both(stream_pair(), lambda stream: files._agree(stream, mine), lies, errors=True)
+    assert isinstance(raised[0], PsiFrameInvalid)
+    assert "buckets of 16384 keys or more" in raised[0].message

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from jali.core.errors import PsiFrameInvalid, PsiKeysDiffer
+from jali.core.errors import InputError, PsiFrameInvalid, PsiKeysDiffer
 from jali.psi import intersection
 from jali.psi.choice import choose, settled, speed_here
 from jali.psi.contract import PSI_PROTOCOLS
+from jali.psi.ecdh import EcdhPsi
 from jali.psi.hello import HELLO_BYTES, Hello, Speed, read_hello, write_hello
-from jali.psi.intersection import buckets, intersect, intersection_cost
+from jali.psi.intersection import buckets, intersect, intersection_cost, padded
 from jali.psi.keys import Keys
 from jali.psi.normalise import STEPS
 from jali.transport.network import Network
@@ -74,6 +75,8 @@ def both(
 @pytest.mark.parametrize(("n", "m"), [(500, 700), (700, 3), (1, 700), (101, 101)])
 def test_buckets_give_what_one_gives(monkeypatch: pytest.MonkeyPatch, protocol: str, n: int, m: int) -> None:
     monkeypatch.setattr(intersection, "BUCKET_KEYS", 100)
+    monkeypatch.setattr(intersection, "FEWEST_CHECKED", 40)
+    monkeypatch.setattr(intersection, "_MOST_CHECKED", 7)
     a, b = Keys(np.arange(n)), Keys(np.arange(n // 2, n // 2 + m))
     found, streams = both(a, b, protocols=(protocol, protocol))
     common = {digest.tobytes() for digest in a.digests} & {digest.tobytes() for digest in b.digests}
@@ -84,6 +87,26 @@ def test_buckets_give_what_one_gives(monkeypatch: pytest.MonkeyPatch, protocol: 
     assert (streams[0].counters.bytes_sent, streams[0].counters.rounds) == (cost.bytes_sent["me"], cost.rounds)
 
 
+def test_who_lies_finds_no_room_in_buckets() -> None:
+    """Against malicious parties, what fills buckets up is few beside the keys of either, whatever the peer wants."""
+    checked = PSI_PROTOCOLS.get("vole-malicious")()
+    million = 10**6
+    for n, m in [(1, 4 * million), (20_000, 20_000), (million, 50 * million), (40 * million, 30 * million)]:
+        for bucket_keys in (0, 1 << 14, 1 << 19):
+            try:
+                count = buckets(checked, n, m, bucket_keys)
+            except InputError:
+                assert bucket_keys < 1 << 20
+                assert max(n, m) > 4 * bucket_keys
+                continue
+            assert count == buckets(checked, m, n, bucket_keys)
+            for size in (n, m):
+                assert count * padded(size, count) <= 1.08 * size
+    assert buckets(checked, 40 * million, 30 * million) == buckets(EcdhPsi(), 40 * million, 30 * million) == 39
+    with pytest.raises(InputError, match="allow more memory"):
+        buckets(checked, 1, 5 * million)
+
+
 def test_a_bucket_shows_nothing_of_how_many_keys_fell_into_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """Messages have the same sizes for any keys of the same number."""
     monkeypatch.setattr(intersection, "BUCKET_KEYS", 50)
@@ -92,7 +115,7 @@ def test_a_bucket_shows_nothing_of_how_many_keys_fell_into_it(monkeypatch: pytes
         _, streams = both(Keys(np.arange(start, start + 200)), Keys(np.arange(150)))
         sizes.append([len(message) for message in streams[0].sent])
     assert sizes[0] == sizes[1]
-    assert len(sizes[0]) == 1 + 2 * buckets(200, 150)
+    assert len(sizes[0]) == 1 + 2 * buckets(EcdhPsi(), 200, 150)
 
 
 def test_keys_that_all_fall_into_one_bucket_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

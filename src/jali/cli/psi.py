@@ -121,15 +121,19 @@ def explain_command(*, keys: int, others: int, network: str, learns: str, how: s
         ("protocol", "seconds", "I send", "I receive", "rounds", "buckets", "against", "secure if")
     ]
     for name, threat in threats(how, protocols=PSI_PROTOCOLS.names()):
+        assumed = "; ".join(threat.assumptions)
         if how == UNION:
-            cost = spine_cost(keys, others, keys + others)
+            cost, parts = spine_cost(keys, others, keys + others), 1
         else:
             terms = Terms(how=how, learns=who, left=True, protocol=name)
+            try:
+                parts = buckets(PSI_PROTOCOLS.get(name), keys, others)
+            except InputError:
+                rows.append((name, "", "too unequal sets", "", "", "", f"{threat.adversary} parties", assumed))
+                continue
             cost = counted(join_script([Sizes(keys, others, min(keys, others))], terms=terms))
         sizes = (f"{cost.bytes_sent[side]:,} B" for side in ("me", "peer"))
         seconds = f"{choice.seconds[name]:.2g}" if name in choice.seconds else ""
-        parts = 1 if how == UNION else buckets(keys, others)
-        assumed = "; ".join(threat.assumptions)
         rows.append((name, seconds, *sizes, f"{cost.rounds:,}", parts, f"{threat.adversary} parties", assumed))
     click.echo(columns(rows))
     if how != UNION:

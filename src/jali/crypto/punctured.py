@@ -9,6 +9,9 @@ transfers a level, one for each bit of the number that it must not learn.
 Every node that has children has four. Those beyond the leaves that are wanted count in the sums, and their own sum is
 the *rest*: so also who chooses a hole beyond the leaves lacks something, namely a part of the rest.
 
+Hashes have the salt of their run and the number of their level in front, so that a guess of a node serves for the trees
+of one run only.
+
 References: Boneh, Waters 2013 (ePrint 2013/352) for the function; Schoppmann, Gascon, Reichert, Raykova 2019 (ePrint
 2019/1084), section 3, for the sums.
 """
@@ -49,7 +52,7 @@ def levels(leaves: int) -> list[int]:
     return sizes
 
 
-def tree_leaves(seeds: Bytes, leaves: int) -> tuple[Words, list[Words], Words]:
+def tree_leaves(seeds: Bytes, leaves: int, *, salt: bytes) -> tuple[Words, list[Words], Words]:
     """All leaves of trees, for each level the sums of the children of each number, and the rest.
 
     Shapes: seeds (trees, 16) to (trees, leaves, 2), for each level (trees, 4, 2), and (trees, 2).
@@ -57,8 +60,8 @@ def tree_leaves(seeds: Bytes, leaves: int) -> tuple[Words, list[Words], Words]:
     """
     nodes, sums = seeds.view(np.uint64).reshape(len(seeds), 1, 2), []
     rest = np.zeros((len(seeds), 2), np.uint64)
-    for size in levels(leaves):
-        children = _children(nodes)
+    for level, size in enumerate(levels(leaves)):
+        children = _children(nodes, salt, level)
         sums.append(_sums(children))
         nodes = _kept(children, size, rest)
     return nodes, sums, rest
@@ -73,33 +76,35 @@ def choices_for(holes: NDArray[np.int64], leaves: int) -> NDArray[np.bool_]:
     return np.stack([numbers < CHILDREN // 2, numbers % 2 == 0], axis=-1)
 
 
-def encrypted_sums(sums: list[Words], keys: Bytes) -> Words:
+def encrypted_sums(sums: list[Words], keys: Bytes, *, salt: bytes) -> Words:
     """The sums for who has half of the keys.
 
     Shapes: sums as of `tree_leaves` and keys (trees, levels, 2 bits, 2 keys, 16) to (trees, levels, 2, 4, 2).
     Security: a number's sum is under one key for each of its bits, so without both keys of the hole's number nothing
     shows of its sum, and with one key of each other number everything shows of theirs.
     """
-    high, low = _pads(keys[:, :, 0]), _pads(keys[:, :, 1])
+    high, low = _pads(keys[:, :, 0], salt), _pads(keys[:, :, 1], salt)
     stacked = np.stack(sums, axis=1)
     numbers = np.arange(CHILDREN)
     return np.stack([stacked ^ high[:, :, numbers // 2, numbers], stacked ^ low[:, :, numbers % 2, numbers]], axis=2)
 
 
-def punctured_leaves(holes: NDArray[np.int64], leaves: int, encrypted: Words, keys: Bytes) -> tuple[Words, Words]:
+def punctured_leaves(
+    holes: NDArray[np.int64], leaves: int, encrypted: Words, keys: Bytes, *, salt: bytes
+) -> tuple[Words, Words]:
     """All leaves of the trees but one of each, which is 0, and the rest.
 
     Shapes: holes (trees,), encrypted as of `encrypted_sums`, keys (trees, levels, 2, 16); to (trees, leaves, 2) and
     (trees, 2).
     """
     trees, path = np.arange(len(holes)), _path(holes, leaves)
-    pads = _pads(keys)
+    pads = _pads(keys, salt)
     nodes = np.zeros((len(holes), 1, 2), np.uint64)
     rest = np.zeros((len(holes), 2), np.uint64)
     for level, size in enumerate(levels(leaves)):
         hole = path[:, level]
         parent = holes // CHILDREN ** (len(levels(leaves)) - level)
-        children = _children(nodes)
+        children = _children(nodes, salt, level)
         children[trees, parent] = 0
         known = _sums(children)
         for number in range(CHILDREN):
@@ -119,10 +124,11 @@ def total(leaves: Words) -> Words:
     return np.asarray(np.bitwise_xor.reduce(leaves, axis=1))
 
 
-def _children(nodes: Words) -> Words:
+def _children(nodes: Words, salt: bytes, level: int) -> Words:
     """Shapes: (trees, nodes, 2) to (trees, nodes, 4, 2)."""
     rows = ByteStrings.rows(np.ascontiguousarray(nodes).view(np.uint8).reshape(-1, _NODE))
-    hashed = kernels.sha512_each(rows.data, rows.offsets, width=CHILDREN * _NODE, prefix=encode_parts(_TO_CHILDREN))
+    prefix = encode_parts(_TO_CHILDREN, salt, level)
+    hashed = kernels.sha512_each(rows.data, rows.offsets, width=CHILDREN * _NODE, prefix=prefix)
     return hashed.view(np.uint64).reshape(*nodes.shape[:2], CHILDREN, 2)
 
 
@@ -153,9 +159,14 @@ def _path(holes: NDArray[np.int64], leaves: int) -> NDArray[np.int64]:
     return holes[:, None] // CHILDREN ** np.arange(depth - 1, -1, -1) % CHILDREN
 
 
-def _pads(keys: Bytes) -> Words:
-    """Shapes: (trees, levels, keys, 16) to (trees, levels, keys, 4 numbers, 2)."""
+def _pads(keys: Bytes, salt: bytes) -> Words:
+    """What hides sums, of each key with the number of its tree's level among all.
+
+    Shapes: (trees, levels, 2, 16) to (trees, levels, 2, 4 numbers, 2).
+    """
     flat = np.ascontiguousarray(keys).reshape(-1, _NODE)
-    rows = ByteStrings.rows(flat)
-    hashed = kernels.sha512_each(rows.data, rows.offsets, width=CHILDREN * _NODE, prefix=encode_parts(_TO_PAD))
+    numbers = np.repeat(np.arange(len(flat) // 2, dtype="<u8"), 2).view(np.uint8).reshape(-1, 8)
+    rows = ByteStrings.rows(np.concatenate([numbers, flat], axis=1))
+    prefix = encode_parts(_TO_PAD, salt)
+    hashed = kernels.sha512_each(rows.data, rows.offsets, width=CHILDREN * _NODE, prefix=prefix)
     return hashed.view(np.uint64).reshape(*keys.shape[:3], CHILDREN, 2)

@@ -48,7 +48,8 @@ BLOCKS: Final = 400
 
 PUBLIC_BYTES: Final = 32
 _BITS, _BYTES, _HASH = 128, 16, 32
-_TO_POINT, _TO_ANSWER, _TO_CODE = "jali.vole.products.v1", "jali.vole.trees.v1", "jali.vole.code.v1"
+_TO_POINT, _TO_ANSWER = "jali.vole.products.v1", "jali.vole.trees.v1"
+_TO_CODE, _TO_SALT = "jali.vole.code.v1", "jali.vole.salt.v1"
 
 
 def block_size(m: int) -> int:
@@ -110,18 +111,19 @@ class VoleOwner(Secret):
         self._sender = OtSender()
         self.public = self._sender.public
 
-    def grow(self, m: int, transfers: Bytes) -> Words:
+    def grow(self, m: int, peer_public: bytes, transfers: Bytes) -> Words:
         """The peer's choices of transfers, for vectors of m; to send: the encrypted sums of the trees."""
         size = block_size(m)
         keys = self._sender.keys(transfers).reshape(BLOCKS, len(levels(size)), 2, 2, _BYTES)
         seeds = np.frombuffer(random_bytes(BLOCKS * _BYTES), np.uint8).reshape(BLOCKS, _BYTES)
-        self._leaves, sums, self._rest = tree_leaves(seeds, size)
-        return encrypted_sums(sums, keys)
+        salt = _salt(self.public, peer_public)
+        self._leaves, sums, self._rest = tree_leaves(seeds, size, salt=salt)
+        return encrypted_sums(sums, keys, salt=salt)
 
     def totals(self, peer_public: bytes, products: Words, proof: bytes = b"") -> Words:
         """From the peer's products (128, values, 2), to send: what it lacks of each tree (blocks, 2).
 
-        Raises: CheckFailed if the products are not those of one value each; at most with probability 400 / 2^128 it is
+        Raises: CheckFailed if the products are not those of one value each; at most with probability 401 / 2^128 it is
         not seen.
         """
         keys, n = self._transfers.keys(peer_public), 2 * _values_of(checked=self._checked)
@@ -208,7 +210,8 @@ class VolePeer(Secret):
         """Take the owner's sums and totals."""
         depth = len(levels(self._size))
         keys = self._transfers.keys(owner_public).reshape(BLOCKS, depth, 2, _BYTES)
-        leaves, rest = punctured_leaves(self._holes, self._size, encrypted.reshape(BLOCKS, depth, 2, 4, 2), keys)
+        salt, shape = _salt(owner_public, self.public), (BLOCKS, depth, 2, 4, 2)
+        leaves, rest = punctured_leaves(self._holes, self._size, encrypted.reshape(shape), keys, salt=salt)
         leaves[np.arange(BLOCKS), self._holes] = totals ^ total(leaves) ^ rest ^ self._keys[:BLOCKS]
         self._leaves = leaves.reshape(-1, 2)
 
@@ -231,6 +234,11 @@ class VolePeer(Secret):
 def _point(owner_public: bytes, peer_public: bytes, products: Words) -> bytes:
     """A random point that the peer cannot choose: it depends on all that it sends."""
     return digest(_TO_POINT, owner_public, peer_public, products.tobytes())[:_BYTES]
+
+
+def _salt(owner_public: bytes, peer_public: bytes) -> bytes:
+    """What makes the trees of a run differ from those of any other."""
+    return digest(_TO_SALT, owner_public, peer_public)[:_BYTES]
 
 
 def code_seed(owner_public: bytes, peer_public: bytes, products: Words) -> bytes:

@@ -212,8 +212,9 @@ def _agree(stream: Stream, job: Job) -> int:
                 f"{stream.peer!r} asks for {field} = {other!r}, this party for {mine!r}: give both the same",
                 party=stream.peer,
             )
-    if theirs.bucket_keys < 1:
-        raise PsiFrameInvalid(f"expected buckets of 1 key or more of {stream.peer!r}", party=stream.peer)
+    least = min(_LEAST_KEYS, intersection.BUCKET_KEYS)
+    if theirs.bucket_keys < least:
+        raise PsiFrameInvalid(f"expected buckets of {least} keys or more of {stream.peer!r}", party=stream.peer)
     return min(asked.bucket_keys, theirs.bucket_keys)
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from jali.core.errors import PsiFrameInvalid
+from jali.core.errors import InputError, PsiFrameInvalid
 from jali.crypto.randomness import random_words
 from jali.psi.choice import AUTO, choose, settled, speed_here
 from jali.psi.contract import PSI_PROTOCOLS, counted
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BUCKET_KEYS",
+    "FEWEST_CHECKED",
     "Checkpoints",
     "buckets",
     "intersect",
@@ -46,6 +47,10 @@ __all__ = [
 BUCKET_KEYS = 1 << 20
 """Up to how many keys a set is not cut."""
 
+FEWEST_CHECKED = 1 << 14
+"""Against malicious parties, the fewest keys of a set in a bucket: who lies can use what buckets are filled with."""
+
+_MOST_CHECKED = 4  # buckets in one, where few keys of a set allow for no more
 _DEVIATIONS = 9
 """By how many standard deviations a bucket may exceed its mean: more happens with probability below 2^-58."""
 
@@ -66,9 +71,23 @@ class Checkpoints(Protocol):
         ...
 
 
-def buckets(n_mine: int, n_theirs: int, bucket_keys: int = 0) -> int:
-    """Into how many parts two sets are cut: of about so many keys, `BUCKET_KEYS` if it is not said."""
-    return max(1, -(-max(n_mine, n_theirs) // (bucket_keys or BUCKET_KEYS)))
+def buckets(protocol: PsiProtocol | type[PsiProtocol], n_mine: int, n_theirs: int, bucket_keys: int = 0) -> int:
+    """Into how many parts two sets are cut: of about so many keys, `BUCKET_KEYS` if it is not said.
+
+    Raises: InputError for a protocol against malicious parties and sets that differ too much in size.
+    """
+    size = bucket_keys or BUCKET_KEYS
+    fewer, more = sorted((n_mine, n_theirs))
+    count = max(1, -(-more // size))
+    if protocol.threat.adversary != "malicious":
+        return count
+    count = max(1, min(count, fewer // FEWEST_CHECKED))
+    if more > _MOST_CHECKED * size * count:
+        raise InputError(
+            f"{protocol.name!r} takes up to {_MOST_CHECKED * size * count:,} keys beside {fewer:,}, found {more:,}: "
+            "allow more memory, or take another protocol"
+        )
+    return count
 
 
 def padded(n: int, count: int) -> int:
@@ -117,7 +136,7 @@ def intersect_buckets(  # noqa: PLR0913 - all but the first two by name
     if not n or not n_theirs:
         return
     made: PsiProtocol = PSI_PROTOCOLS.get(name)()
-    count = buckets(n, n_theirs, bucket_keys)
+    count = buckets(made, n, n_theirs, bucket_keys)
     done = np.zeros(count, np.bool_)
     if checkpoints is not None:
         done = checkpoints.begin(n, n_theirs, name, count)
@@ -202,7 +221,7 @@ def intersection_script(
     yield "send", HELLO_BYTES
     yield "receive", HELLO_BYTES
     if n_mine and n_theirs:
-        count = buckets(n_mine, n_theirs)
+        count = buckets(protocol, n_mine, n_theirs)
         for _ in range(count):
             yield from protocol.script(padded(n_mine, count), padded(n_theirs, count), learns=learns, first=first)
 

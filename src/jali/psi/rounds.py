@@ -177,6 +177,6 @@ def join_script(rounds: Sequence[Sizes], *, terms: Terms) -> Iterator[tuple[Step
     for sizes in rounds:
         yield from intersection_script(made, sizes.mine, sizes.theirs, learns=terms.learns, first=terms.left)
         if both and kind.aligned and sizes.mine and sizes.theirs:
-            yield from counts_script(buckets(sizes.mine, sizes.theirs))
+            yield from counts_script(buckets(made, sizes.mine, sizes.theirs))
     keeps = kind.keeps if terms.left else kind.keeps[::-1]
     yield from (step for step, needed in zip((("send", 8), ("receive", 8)), keeps, strict=True) if needed and both)

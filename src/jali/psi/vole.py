@@ -114,7 +114,7 @@ class VolePsi:
         kernels.okvs_encode(rows, hashed_to_field(rows), fill, seed=1)
         peer.expand(m, seed)
         times.append(time.perf_counter())
-        sums = owner.grow(m, transfers)
+        sums = owner.grow(m, peer.public, transfers)
         totals = owner.totals(peer.public, products)
         owner.expand(m, seed)
         times.append(time.perf_counter())

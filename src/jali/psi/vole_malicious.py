@@ -32,9 +32,9 @@ __all__ = ["VoleMaliciousPsi"]
 class VoleMaliciousPsi:
     """Two-party intersection against a malicious party, with abort.
 
-    Security: a malicious encoder learns the intersection with a set that it chose before, of n' keys at most, where it
-    said n (the table has m = 1.1 n + 256 places): below 1.54 m at a million and 1.74 m at a thousand, unless it hashes
-    2^64 keys. A malicious tagger learns nothing but, where both learn, the result; that is one of a set of its
+    Security: a malicious encoder learns the intersection with a set that it chose before, where it said n keys (the
+    table has m = 1.1 n + 256 places) of fewer than 1.54 m at a million and 1.74 m at a thousand, unless it hashes 2^64
+    keys. A malicious tagger learns nothing but, where both learn, the result; that is one of a set of its
     choice. Where both learn, an encoder can leave keys out of what it says, and claim none that it has not. Who cheats
     in the checks, and guesses right, learns the guessed bits of the factor or of the sparse vector's places; a wrong
     guess ends the run.

@@ -148,7 +148,7 @@ class OprfServer(Secret):
         peer_public, transfers = receive_parts(stream, PUBLIC_BYTES, size["peer transfers"])
         public = peer_public.tobytes()
         progress(0.1, "trees")
-        sums = owner.grow(m, transfers.reshape(-1, 64))
+        sums = owner.grow(m, public, transfers.reshape(-1, 64))
         received, proof = receive_parts(stream, size["peer products"], size["peer proof"])
         products = received.view(np.uint64).reshape(128, -1, 2)
         with naming(stream):
