@@ -97,11 +97,25 @@ def test_the_report_names_levels_and_features() -> None:
 
 
 def test_every_native_kernel_has_a_twin_and_is_public() -> None:
-    control = {"features", "level", "levels", "set_level", "set_threads", "threads"}
+    control = {"features", "give_memory_back", "level", "levels", "set_level", "set_threads", "threads"}
     native = {name for name in dir(_native) if not name.startswith("_")} - control
     assert native <= set(reference.__all__)
     assert set(reference.__all__) - native == {"gather", "permute"}
-    assert set(kernels.__all__) == {*reference.__all__, "report"}
+    assert set(kernels.__all__) == {*reference.__all__, "give_memory_back", "report"}
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads the memory of a process from /proc")
+def test_memory_that_is_kept_is_given_back() -> None:
+    def resident() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    size = 64 << 20
+    words = kernels.prg_words(bytes(16), 0, size // 8)
+    assert words.nbytes == size
+    del words
+    before = resident()
+    kernels.give_memory_back()
+    assert before - resident() > size // 2
 
 
 def test_an_unknown_level_is_refused_at_run_time() -> None:
