@@ -341,7 +341,7 @@ def test_a_full_disk_is_named_and_the_run_goes_on_when_there_is_room(folder: Pat
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads the peak of a process from /proc")
 def test_a_run_stays_within_its_memory(folder: Path) -> None:
-    """Three million rows a side take more than 500 MiB where they may; allowed 300, no more than a fifth beyond that."""
+    """Three million rows a side take more than 500 MiB where they may; allowed 300, no more than a fifth above it."""
     n = 3_000_000
     for i, me in enumerate(PARTIES):
         ids = np.random.default_rng(i).permutation(n) + i * n // 2
