@@ -75,7 +75,7 @@ def both(
 @pytest.mark.parametrize(("n", "m"), [(500, 700), (700, 3), (1, 700), (101, 101)])
 def test_buckets_give_what_one_gives(monkeypatch: pytest.MonkeyPatch, protocol: str, n: int, m: int) -> None:
     monkeypatch.setattr(intersection, "BUCKET_KEYS", 100)
-    monkeypatch.setattr(intersection, "FEWEST_CHECKED", 40)
+    monkeypatch.setattr(intersection, "_FEWEST_CHECKED", 40)
     monkeypatch.setattr(intersection, "_MOST_CHECKED", 7)
     a, b = Keys(np.arange(n)), Keys(np.arange(n // 2, n // 2 + m))
     found, streams = both(a, b, protocols=(protocol, protocol))

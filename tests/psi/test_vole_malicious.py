@@ -108,13 +108,19 @@ def test_a_tagger_that_is_caught_has_seen_nothing_of_the_table(index: int, chang
     assert [len(message) for message in streams[0].sent[2:]] == [32]  # the challenge, and no table
 
 
-@pytest.mark.parametrize("key", [0, 20])  # of which the encoder has the first, not the last
-def test_a_repeated_tag_ends_the_run_whoever_has_its_key(key: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("known", [False, True])
+def test_a_repeated_tag_ends_the_run_whoever_has_its_key(known: bool, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: FBT001
+    """It stands in the place of another one, whose key the encoder has not; its own key the encoder has, or not."""
+    theirs = {digest.tobytes() for digest in ENCODER.digests}
+    has = [digest.tobytes() in theirs for digest in TAGGER.digests]
+    twice = has.index(known)
+    other = max(i for i, there in enumerate(has) if not there)
+    assert other != twice
     tags = vole_oprf.OprfServer.outputs
 
     def repeated(self: Any, digests: Any, **options: Any) -> Any:
         found = tags(self, digests, **options)
-        found[1 if key == 0 else -1] = found[key]
+        found[other] = found[twice]
         return found
 
     monkeypatch.setattr(vole_oprf.OprfServer, "outputs", repeated)

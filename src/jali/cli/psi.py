@@ -127,7 +127,7 @@ def explain_command(*, keys: int, others: int, network: str, learns: str, how: s
         else:
             terms = Terms(how=how, learns=who, left=True, protocol=name)
             try:
-                parts = buckets(PSI_PROTOCOLS.get(name), keys, others)
+                parts = buckets(PSI_PROTOCOLS.get(name)(), keys, others)
             except InputError:
                 rows.append((name, "", "too unequal sets", "", "", "", f"{threat.adversary} parties", assumed))
                 continue

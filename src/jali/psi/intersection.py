@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BUCKET_KEYS",
-    "FEWEST_CHECKED",
     "Checkpoints",
     "buckets",
     "intersect",
@@ -47,7 +46,7 @@ __all__ = [
 BUCKET_KEYS = 1 << 20
 """Up to how many keys a set is not cut."""
 
-FEWEST_CHECKED = 1 << 14
+_FEWEST_CHECKED = 1 << 14
 """Against malicious parties, the fewest keys of a set in a bucket: who lies can use what buckets are filled with."""
 
 _MOST_CHECKED = 4  # buckets in one, where few keys of a set allow for no more
@@ -71,7 +70,7 @@ class Checkpoints(Protocol):
         ...
 
 
-def buckets(protocol: PsiProtocol | type[PsiProtocol], n_mine: int, n_theirs: int, bucket_keys: int = 0) -> int:
+def buckets(protocol: PsiProtocol, n_mine: int, n_theirs: int, bucket_keys: int = 0) -> int:
     """Into how many parts two sets are cut: of about so many keys, `BUCKET_KEYS` if it is not said.
 
     Raises: InputError for a protocol against malicious parties and sets that differ too much in size.
@@ -81,7 +80,7 @@ def buckets(protocol: PsiProtocol | type[PsiProtocol], n_mine: int, n_theirs: in
     count = max(1, -(-more // size))
     if protocol.threat.adversary != "malicious":
         return count
-    count = max(1, min(count, fewer // FEWEST_CHECKED))
+    count = max(1, min(count, fewer // _FEWEST_CHECKED))
     if more > _MOST_CHECKED * size * count:
         raise InputError(
             f"{protocol.name!r} takes up to {_MOST_CHECKED * size * count:,} keys beside {fewer:,}, found {more:,}: "

@@ -87,10 +87,11 @@ class OprfClient(Secret):
         seed = code_seed(public, peer.public, products)
         progress(0.1, "the table of keys")
         table, place = table_of(digests, hashed_to_field(digests))
-        masked = (place.to_bytes(_SEED, "little"), (peer.expand(m, seed) ^ table.view(np.uint64)).tobytes())
+        masked = [place.to_bytes(_SEED, "little"), (peer.expand(m, seed) ^ table.view(np.uint64)).tobytes()]
         del table, products
         if not checked:  # while the server grows its trees
             stream.send(*masked)
+            masked.clear()
         sums, totals = receive_parts(stream, size["owner sums"], size["owner totals"])
         progress(0.4, "comparison")
         peer.complete(public, sums.view(np.uint64), totals.view(np.uint64).reshape(-1, 2))
@@ -107,10 +108,11 @@ class OprfClient(Secret):
         self._numbers = kernels.okvs_decode(digests, c.view(np.uint8).reshape(m, _VALUE), seed=place)
 
     @staticmethod
-    def _add(stream: Stream, masked: tuple[bytes, bytes], commitment: bytes) -> Bytes:
-        """Send the table with a random value; the sum of this and the server's."""
+    def _add(stream: Stream, masked: list[bytes], commitment: bytes) -> Bytes:
+        """Send the table, which is let go, with a random value; the sum of this and the server's."""
         own = random_bytes(_VALUE)
         stream.send(*masked, own)
+        masked.clear()
         theirs, nonce = receive_parts(stream, _VALUE, _VALUE)
         if digest(_TO_ADDED, nonce.tobytes(), theirs.tobytes()) != commitment:
             with naming(stream):
